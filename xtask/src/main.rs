@@ -1,0 +1,2 @@
+//! Development commands of Purlin.
+fn main() {}
