@@ -1,0 +1,197 @@
+//! Binaries: bytes that are shared, never copied twice.
+//!
+//! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), more are
+//! reference-counted, and a large one cut from a received message keeps pointing into that
+//! message's buffer. What is small is always copied out, so that 20 bytes never pin a read buffer.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+const INLINE_MAX: usize = 23;
+
+/// From this size on, a binary cut from a larger buffer shares it instead of copying.
+///
+/// A guess, unmeasured: a copy of 1 KiB costs about what the reference count and the box do.
+const SHARE_MIN: usize = 1024;
+
+/// An immutable sequence of bytes, cheap to clone.
+#[derive(Clone)]
+pub struct Binary(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline(InlineLen, [u8; INLINE_MAX]),
+    Owned(Arc<[u8]>),
+    Slice(Box<Bytes>),
+}
+
+/// A length of 0 to 23: an enum, so that `Binary` and [`Term`](crate::Term) find their tags in it.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+#[rustfmt::skip]
+enum InlineLen {
+    L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23,
+}
+
+impl InlineLen {
+    #[rustfmt::skip]
+    const ALL: [Self; INLINE_MAX + 1] = {
+        use InlineLen::*;
+        [L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23]
+    };
+}
+
+const _: () = assert!(size_of::<Binary>() == 24);
+
+impl Binary {
+    /// Copies `bytes`.
+    #[inline]
+    pub fn copy_from_slice(bytes: &[u8]) -> Self {
+        if bytes.len() <= INLINE_MAX {
+            let mut inline = [0; INLINE_MAX];
+            inline[..bytes.len()].copy_from_slice(bytes);
+            Self(Repr::Inline(InlineLen::ALL[bytes.len()], inline))
+        } else {
+            Self(Repr::Owned(bytes.into()))
+        }
+    }
+
+    /// Takes `bytes`: shared when large, copied out when small, so that it pins no large buffer.
+    pub fn from_shared(bytes: Bytes) -> Self {
+        if bytes.len() < SHARE_MIN {
+            Self::copy_from_slice(&bytes)
+        } else {
+            Self(Repr::Slice(Box::new(bytes)))
+        }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline(len, bytes) => &bytes[..*len as usize],
+            Repr::Owned(bytes) => bytes,
+            Repr::Slice(bytes) => bytes,
+        }
+    }
+
+    /// The bytes as [`Bytes`]: without a copy when they are shared already.
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.0 {
+            Repr::Inline(..) => Bytes::copy_from_slice(self.as_slice()),
+            Repr::Owned(bytes) => Bytes::from_owner(bytes.clone()),
+            Repr::Slice(bytes) => Bytes::clone(bytes),
+        }
+    }
+}
+
+impl Deref for Binary {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl AsRef<[u8]> for Binary {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl From<&[u8]> for Binary {
+    fn from(bytes: &[u8]) -> Self {
+        Self::copy_from_slice(bytes)
+    }
+}
+
+impl From<&str> for Binary {
+    fn from(text: &str) -> Self {
+        Self::copy_from_slice(text.as_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from_shared(bytes.into())
+    }
+}
+
+impl From<Bytes> for Binary {
+    fn from(bytes: Bytes) -> Self {
+        Self::from_shared(bytes)
+    }
+}
+
+impl PartialEq for Binary {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Binary {}
+
+impl PartialOrd for Binary {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Binary {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl Hash for Binary {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
+impl fmt::Debug for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&Bytes::copy_from_slice(self), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_around_every_boundary_keep_their_bytes() {
+        for len in [
+            0,
+            1,
+            22,
+            23,
+            24,
+            25,
+            SHARE_MIN - 1,
+            SHARE_MIN,
+            SHARE_MIN + 1,
+        ] {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let copied = Binary::copy_from_slice(&bytes);
+            let shared = Binary::from(Bytes::from(bytes.clone()));
+            assert_eq!(copied.as_slice(), bytes);
+            assert_eq!(copied, shared);
+            assert_eq!(shared.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_large_slice_shares_its_buffer_and_a_small_one_does_not() {
+        let buffer = Bytes::from(vec![7; 4 * SHARE_MIN]);
+        let range = buffer.as_ptr_range();
+        let large = Binary::from(buffer.slice(1..2 * SHARE_MIN));
+        let small = Binary::from(buffer.slice(1..100));
+        assert!(range.contains(&large.as_slice().as_ptr()));
+        assert!(!range.contains(&small.as_slice().as_ptr()));
+    }
+}

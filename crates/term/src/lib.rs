@@ -1,0 +1,20 @@
+#![doc = "Erlang terms for Rust: values, the External Term Format, their text, and serde."]
+#![doc = ""]
+#![doc = "Start at [`Term`]."]
+
+mod atom;
+mod binary;
+mod identity;
+pub mod limits;
+mod node_name;
+mod order;
+mod term;
+mod text;
+
+pub use atom::{Atom, AtomTooLong};
+pub use binary::Binary;
+pub use identity::{Pid, Port, Reference};
+pub use limits::Limits;
+pub use node_name::{NameBudget, NodeName, NodeNameRefused};
+pub use num_bigint::BigInt;
+pub use term::{BitString, DuplicateKey, Export, Float, Fun, ImproperList, Map, Term};

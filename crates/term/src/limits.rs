@@ -1,0 +1,57 @@
+//! Every limit of this crate, and how they relate.
+//!
+//! A decoder meets bytes from strangers: each length and count in them is checked against what
+//! these limits allow, and against the bytes that are really there, before anything is allocated.
+
+/// Characters in an atom. OTP: `MAX_ATOM_CHARACTERS`.
+pub const ATOM_CHARS_MAX: usize = 255;
+
+/// Bytes in an atom: 255 characters of up to four bytes.
+pub const ATOM_BYTES_MAX: usize = 1020;
+
+/// Words of 32 bits in a reference. OTP 28's alias references have five.
+pub const REFERENCE_WORDS_MAX: usize = 5;
+
+/// Atom references in one message: the distribution header counts them in a byte.
+pub const ATOM_REFS_MAX: usize = 255;
+
+/// The deepest nesting that any configuration allows. A decoder and a drop recurse, so this bounds
+/// their stack: measured at about 400 bytes a level without optimisation, so 1,024 levels stay
+/// well inside the 2 MiB of a worker thread.
+pub const DEPTH_MAX: usize = 1024;
+
+/// Node names that one OS process keeps (see `node_name`).
+pub const NODE_NAMES_MAX: usize = 65_536;
+
+/// What a decoder accepts. The default suits data from a peer that knows the cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Levels of nesting, at most [`DEPTH_MAX`]. A flat list or tuple is one level.
+    pub depth_max: usize,
+    /// Bytes of one term, after inflating where it is compressed.
+    pub size_max: usize,
+    /// Elements of all containers of one term together. An element costs 24 bytes when decoded,
+    /// and one byte on the wire, so this bounds the memory that a small message can claim.
+    pub elements_max: usize,
+    /// Bytes that a compressed term may inflate to.
+    pub inflated_max: usize,
+    /// Node names, so far unknown to this OS process, that one decoder may add.
+    pub new_node_names_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth_max: DEPTH_MAX,
+            // A guess, unmeasured: twice the largest message of the benchmarks, with room.
+            size_max: 256 << 20,
+            // A guess, unmeasured: 16 Mi elements are 384 MiB of terms.
+            elements_max: 16 << 20,
+            inflated_max: 256 << 20,
+            new_node_names_max: 1024,
+        }
+    }
+}
+
+const _: () = assert!(ATOM_BYTES_MAX == 4 * ATOM_CHARS_MAX);
+const _: () = assert!(NODE_NAMES_MAX <= u32::MAX as usize);

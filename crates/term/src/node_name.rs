@@ -1,0 +1,236 @@
+//! Node names, the one thing that is interned.
+//!
+//! A [`NodeName`] is four bytes: an index into one append-only table of the OS process, so that a
+//! pid is plain `Copy` data. The table holds at most [`NODE_NAMES_MAX`] names and forgets none; it
+//! is the only static of the pure crates, and holds no state of any node (names are values, the
+//! table only gives them a shorter form).
+//!
+//! Equality compares indexes, which interning makes the same as comparing names. Order and hash
+//! go by name, never by index, so nothing that a user sees depends on the order of arrival.
+//!
+//! What bytes from a peer may add is bounded twice: by the table, and by a [`NameBudget`] that a
+//! decoder or connection owns, so that one peer cannot use the table up.
+//!
+//! Invariants:
+//! - `I1` an index that exists in a `NodeName` has its name set, and it never changes;
+//! - `I2` no name has two indexes.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::atom::Atom;
+use crate::limits::NODE_NAMES_MAX;
+
+/// The name of a node, `alive@host`, interned: `Copy`, four bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NodeName(u32);
+
+/// How many names a decoder or connection may still add to the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameBudget {
+    left: usize,
+}
+
+/// Why a node name was not interned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeNameRefused {
+    /// The table of the OS process is full. Nothing was changed; names already known still work.
+    #[error("the table of node names is full: it holds {NODE_NAMES_MAX} names")]
+    TableFull,
+    /// This decoder or connection added as many names as it may. Nothing was changed.
+    #[error("too many new node names from one source")]
+    BudgetSpent,
+}
+
+struct Entry {
+    name: Atom,
+    hash: u64,
+}
+
+/// Chunks double: chunk `k` holds `2^k * FIRST_CHUNK` entries, so a look-up needs no lock and the
+/// table no memory before it is used.
+const FIRST_CHUNK: usize = 64;
+const CHUNKS: usize = 11;
+const _: () = assert!(FIRST_CHUNK * ((1 << CHUNKS) - 1) >= NODE_NAMES_MAX);
+
+static TABLE: [OnceLock<Box<[OnceLock<Entry>]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+static INDEX: Mutex<BTreeMap<Atom, u32>> = Mutex::new(BTreeMap::new());
+
+impl NameBudget {
+    /// A budget of `names` new names.
+    pub const fn new(names: usize) -> Self {
+        Self { left: names }
+    }
+
+    /// New names that may still be added.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+}
+
+impl NodeName {
+    /// The name of a node that is not distributed, as OTP gives it.
+    pub fn nonode() -> Self {
+        static NONODE: OnceLock<NodeName> = OnceLock::new();
+        *NONODE.get_or_init(|| {
+            Self::new(&crate::atom!("nonode@nohost")).expect("room for the first name")
+        })
+    }
+
+    /// Interns a name that the program itself chose.
+    ///
+    /// # Errors
+    /// [`NodeNameRefused::TableFull`]; nothing was changed.
+    pub fn new(name: &Atom) -> Result<Self, NodeNameRefused> {
+        Self::intern(name, &mut NameBudget::new(1))
+    }
+
+    /// Interns a name that came from outside, paying from `budget` if it is new.
+    ///
+    /// # Errors
+    /// [`NodeNameRefused`]; nothing was changed.
+    pub fn intern(name: &Atom, budget: &mut NameBudget) -> Result<Self, NodeNameRefused> {
+        let mut index = INDEX.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&found) = index.get(name) {
+            return Ok(Self(found));
+        }
+        let next = index.len();
+        if next >= NODE_NAMES_MAX {
+            return Err(NodeNameRefused::TableFull);
+        }
+        budget.left = budget
+            .left
+            .checked_sub(1)
+            .ok_or(NodeNameRefused::BudgetSpent)?;
+        let (chunk, offset) = place(next);
+        let slots = TABLE[chunk]
+            .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| OnceLock::new()).collect());
+        let hash = fnv1a(name.as_bytes());
+        let fresh = slots[offset]
+            .set(Entry {
+                name: name.clone(),
+                hash,
+            })
+            .is_ok();
+        assert!(fresh, "I2: an index is given out once");
+        index.insert(name.clone(), next as u32);
+        Ok(Self(next as u32))
+    }
+
+    /// The name as an atom.
+    pub fn atom(self) -> &'static Atom {
+        &self.entry().name
+    }
+
+    /// The name as text.
+    pub fn as_str(self) -> &'static str {
+        self.atom().as_str()
+    }
+
+    fn entry(self) -> &'static Entry {
+        let (chunk, offset) = place(self.0 as usize);
+        TABLE[chunk]
+            .get()
+            .and_then(|slots| slots[offset].get())
+            .expect("I1: the name of an index is set")
+    }
+}
+
+/// The chunk of an index and its place there.
+fn place(index: usize) -> (usize, usize) {
+    let shifted = index / FIRST_CHUNK + 1;
+    let chunk = shifted.ilog2() as usize;
+    (chunk, index - FIRST_CHUNK * ((1 << chunk) - 1))
+}
+
+/// FNV-1a, 64 bits: the same in every run, as the simulator needs.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| {
+        (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+impl Hash for NodeName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.entry().hash);
+    }
+}
+
+impl Ord for NodeName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.0 == other.0 {
+            Ordering::Equal
+        } else {
+            self.atom().cmp(other.atom())
+        }
+    }
+}
+
+impl PartialOrd for NodeName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn atom(text: &str) -> Atom {
+        Atom::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_interned_twice_is_the_same_and_paid_once() {
+        let mut budget = NameBudget::new(2);
+        let first = NodeName::intern(&atom("twice@h"), &mut budget).unwrap();
+        let second = NodeName::intern(&atom("twice@h"), &mut budget).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(budget.left(), 1);
+        assert_eq!(first.as_str(), "twice@h");
+    }
+
+    #[test]
+    fn a_spent_budget_refuses_new_names_and_still_knows_old_ones() {
+        let known = NodeName::new(&atom("known@h")).unwrap();
+        let mut spent = NameBudget::new(0);
+        assert_eq!(NodeName::intern(&atom("known@h"), &mut spent), Ok(known));
+        let refused = NodeName::intern(&atom("never@h"), &mut spent);
+        assert_eq!(refused, Err(NodeNameRefused::BudgetSpent));
+    }
+
+    #[test]
+    fn order_goes_by_name_not_by_arrival() {
+        let late = NodeName::new(&atom("zz@order")).unwrap();
+        let early = NodeName::new(&atom("aa@order")).unwrap();
+        assert!(early < late);
+    }
+
+    #[test]
+    fn places_fill_every_chunk_without_gaps() {
+        let mut expected = (0, 0);
+        for index in 0..NODE_NAMES_MAX {
+            assert_eq!(place(index), expected);
+            expected.1 += 1;
+            if expected.1 == FIRST_CHUNK << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+    }
+}
