@@ -70,6 +70,16 @@ impl Binary {
         }
     }
 
+    /// `part`, which lies in `buffer`: shared when large, copied out when small.
+    #[inline]
+    pub(crate) fn cut(buffer: &Bytes, part: &[u8]) -> Self {
+        if part.len() < SHARE_MIN {
+            Self::copy_from_slice(part)
+        } else {
+            Self(Repr::Slice(Box::new(buffer.slice_ref(part))))
+        }
+    }
+
     /// The bytes.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {

@@ -4,6 +4,7 @@
 
 mod atom;
 mod binary;
+mod codec;
 mod identity;
 pub mod limits;
 mod node_name;
@@ -13,6 +14,10 @@ mod text;
 
 pub use atom::{Atom, AtomTooLong};
 pub use binary::Binary;
+pub use codec::{
+    AtomText, DecodeError, DecodeErrorKind, Decoder, Elements, EncodeError, EncodedTerm, Encoder,
+    ListElements, Pairs, Shape, View, from_external, from_external_prefix, inflate, to_external,
+};
 pub use identity::{Pid, Port, Reference};
 pub use limits::Limits;
 pub use node_name::{NameBudget, NodeName, NodeNameRefused};

@@ -39,6 +39,17 @@ pub struct Limits {
     pub new_node_names_max: usize,
 }
 
+impl Limits {
+    /// For bytes that were checked before: only the depth that the stack bears is left.
+    pub(crate) const CHECKED: Self = Self {
+        depth_max: DEPTH_MAX,
+        size_max: usize::MAX,
+        elements_max: usize::MAX,
+        inflated_max: 0,
+        new_node_names_max: 0,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -70,29 +70,29 @@ pub enum Term {
 const _: () = assert!(size_of::<Term>() == 24);
 
 /// A finite `f64` that compares and hashes by its bits.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Float(f64);
 
 /// A map: pairs sorted by key in the order of [`Ord`] of [`Term`].
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Map(Box<[(Term, Term)]>);
 
 /// `[a, b | tail]`.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImproperList {
     items: Box<[Term]>,
     tail: Term,
 }
 
 /// Bits that do not fill their last byte.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BitString {
     bytes: Binary,
     last_bits: u8,
 }
 
 /// A fun of another node, kept as it came: what a `NEW_FUN_EXT` carries.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fun {
     /// Number of arguments.
     pub arity: u8,
@@ -113,7 +113,7 @@ pub struct Fun {
 }
 
 /// `fun M:F/A`: a name, not code.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Export {
     /// The module.
     pub module: Atom,

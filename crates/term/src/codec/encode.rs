@@ -1,0 +1,441 @@
+//! From terms to bytes.
+//!
+//! An [`Encoder`] appends terms to one buffer. It is driven from above: `term` writes a whole
+//! [`Term`], the other methods write one value or the head of a container whose elements the
+//! caller writes next; serde and the control messages of the distribution are built on those.
+//!
+//! Atoms are written inline ([`Encoder::plain`]), or as references into a list that grows with the
+//! message ([`Encoder::with_atom_refs`]). A connection later assigns its cache slots to that list
+//! and puts them into the header, so the message itself is encoded once, for whatever connection.
+//! The 256th atom of a message and those after it are written inline.
+//!
+//! What is written is what OTP's `term_to_binary` writes with `[deterministic]`: the smallest
+//! form of integers, `STRING_EXT` for lists of bytes, UTF-8 atoms, maps in the order of their keys.
+
+use bytes::Bytes;
+use num_bigint::{BigInt, Sign};
+
+use super::error::EncodeError;
+use super::tag;
+use crate::atom::Atom;
+use crate::identity::{Pid, Port, Reference};
+use crate::limits::ATOM_REFS_MAX;
+use crate::term::{Export, Fun, Term};
+
+/// Longest list that is written as `STRING_EXT`.
+const STRING_MAX: usize = 65_535;
+
+/// Writes terms into a buffer.
+///
+/// ```
+/// use purlin_term::{Encoder, atom};
+/// let mut encoder = Encoder::plain();
+/// encoder.tuple(2)?;
+/// encoder.atom(&atom!("add"));
+/// encoder.int(1);
+/// assert_eq!(encoder.finish().0, [104, 2, 119, 3, b'a', b'd', b'd', 97, 1][..]);
+/// # Ok::<(), purlin_term::EncodeError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Encoder {
+    bytes: Vec<u8>,
+    refs: Option<AtomList>,
+}
+
+/// The atoms of a message in order of first use, at most [`ATOM_REFS_MAX`].
+#[derive(Debug)]
+struct AtomList {
+    atoms: Vec<Atom>,
+    /// For each bucket of a hash of the text the last atom seen there, plus one. A hint that
+    /// is checked, so a collision costs only a search.
+    hints: [u8; HINTS],
+}
+
+const HINTS: usize = 64;
+
+impl AtomList {
+    /// The number of `atom` in the list; `None` if it is not there and the list is full.
+    #[inline]
+    fn number(&mut self, atom: &Atom) -> Option<u8> {
+        let bucket = bucket(atom.as_bytes());
+        let hint = usize::from(self.hints[bucket]);
+        if hint > 0 && self.atoms[hint - 1] == *atom {
+            return Some((hint - 1) as u8);
+        }
+        let found = match self.atoms.iter().position(|known| known == atom) {
+            Some(found) => found,
+            None if self.atoms.len() >= ATOM_REFS_MAX => return None,
+            None => {
+                self.atoms.push(atom.clone());
+                self.atoms.len() - 1
+            }
+        };
+        self.hints[bucket] = (found + 1) as u8;
+        Some(found as u8)
+    }
+}
+
+/// First, middle and last byte and the length tell short identifiers apart well enough for a hint.
+#[inline]
+fn bucket(text: &[u8]) -> usize {
+    let (first, middle, last) = match text {
+        [] => (0, 0, 0),
+        _ => (text[0], text[text.len() / 2], text[text.len() - 1]),
+    };
+    let mixed = usize::from(first) * 31 + usize::from(middle) * 7 + usize::from(last) * 3;
+    (mixed + text.len()) % HINTS
+}
+
+const _: () = assert!(ATOM_REFS_MAX <= u8::MAX as usize);
+
+impl Encoder {
+    /// An encoder that writes atoms inline.
+    pub fn plain() -> Self {
+        Self::default()
+    }
+
+    /// An encoder that writes atoms as references into a list, which `finish` answers.
+    pub fn with_atom_refs() -> Self {
+        Self {
+            bytes: Vec::with_capacity(128),
+            refs: Some(AtomList {
+                atoms: Vec::new(),
+                hints: [0; HINTS],
+            }),
+        }
+    }
+
+    /// The bytes written, and the atoms they refer to by number.
+    pub fn finish(self) -> (Bytes, Vec<Atom>) {
+        (
+            self.bytes.into(),
+            self.refs.map(|list| list.atoms).unwrap_or_default(),
+        )
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True if nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// What was written so far.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The version byte 131 that stands before a term on its own.
+    pub fn version(&mut self) {
+        self.bytes.push(tag::VERSION);
+    }
+
+    /// Appends bytes that are an encoded term already, in this encoder's mode.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// An integer.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        if let Ok(small) = u8::try_from(value) {
+            self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, small]);
+        } else if let Ok(value) = i32::try_from(value) {
+            self.bytes.push(tag::INTEGER);
+            self.bytes.extend_from_slice(&value.to_be_bytes());
+        } else {
+            self.magnitude(value < 0, &value.unsigned_abs().to_le_bytes());
+        }
+    }
+
+    /// An integer of 128 bits.
+    pub fn int128(&mut self, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.int(value),
+            Err(_) => self.magnitude(value < 0, &value.unsigned_abs().to_le_bytes()),
+        }
+    }
+
+    /// An unsigned integer of 128 bits.
+    pub fn uint128(&mut self, value: u128) {
+        match i64::try_from(value) {
+            Ok(value) => self.int(value),
+            Err(_) => self.magnitude(false, &value.to_le_bytes()),
+        }
+    }
+
+    /// An integer of at most 255 bytes; zeros at the high end are left out.
+    fn magnitude(&mut self, negative: bool, digits: &[u8]) {
+        let len = digits
+            .iter()
+            .rposition(|&d| d != 0)
+            .map_or(0, |last| last + 1);
+        self.bytes
+            .extend_from_slice(&[tag::SMALL_BIG, len as u8, negative.into()]);
+        self.bytes.extend_from_slice(&digits[..len]);
+    }
+
+    /// An integer of any size.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] from 2^32 bytes on.
+    pub fn big_int(&mut self, value: &BigInt) -> Result<(), EncodeError> {
+        if let Ok(value) = i64::try_from(value) {
+            self.int(value);
+            return Ok(());
+        }
+        let (sign, digits) = value.to_bytes_le();
+        let negative = sign == Sign::Minus;
+        if u8::try_from(digits.len()).is_ok() {
+            self.magnitude(negative, &digits);
+            return Ok(());
+        }
+        self.bytes.push(tag::LARGE_BIG);
+        self.length(digits.len())?;
+        self.bytes.push(negative.into());
+        self.bytes.extend_from_slice(&digits);
+        Ok(())
+    }
+
+    /// A float; one that is not finite has no encoding and is for the caller to refuse.
+    ///
+    /// # Panics
+    /// When `value` is not finite.
+    #[inline]
+    pub fn float(&mut self, value: f64) {
+        assert!(
+            value.is_finite(),
+            "Erlang has no infinite floats and no NaN"
+        );
+        self.bytes.push(tag::NEW_FLOAT);
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// An atom.
+    #[inline]
+    pub fn atom(&mut self, atom: &Atom) {
+        match self.refs.as_mut().and_then(|list| list.number(atom)) {
+            Some(number) => self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, number]),
+            None => self.inline_atom(atom.as_bytes()),
+        }
+    }
+
+    #[inline]
+    fn inline_atom(&mut self, text: &[u8]) {
+        if let Ok(len) = u8::try_from(text.len()) {
+            self.bytes.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len]);
+        } else {
+            self.bytes.push(tag::ATOM_UTF8);
+            self.bytes
+                .extend_from_slice(&(text.len() as u16).to_be_bytes());
+        }
+        self.bytes.extend_from_slice(text);
+    }
+
+    /// A pid.
+    pub fn pid(&mut self, pid: &Pid) {
+        self.bytes.push(tag::NEW_PID);
+        self.atom(pid.node.atom());
+        for number in [pid.id, pid.serial, pid.creation] {
+            self.bytes.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+
+    /// A port: in the 32-bit form where its number fits.
+    pub fn port(&mut self, port: &Port) {
+        let small = u32::try_from(port.id);
+        self.bytes.push(if small.is_ok() {
+            tag::NEW_PORT
+        } else {
+            tag::V4_PORT
+        });
+        self.atom(port.node.atom());
+        match small {
+            Ok(id) => self.bytes.extend_from_slice(&id.to_be_bytes()),
+            Err(_) => self.bytes.extend_from_slice(&port.id.to_be_bytes()),
+        }
+        self.bytes.extend_from_slice(&port.creation.to_be_bytes());
+    }
+
+    /// A reference.
+    pub fn reference(&mut self, reference: &Reference) {
+        self.bytes.push(tag::NEWER_REFERENCE);
+        self.bytes
+            .extend_from_slice(&(reference.words().len() as u16).to_be_bytes());
+        self.atom(reference.node().atom());
+        self.bytes
+            .extend_from_slice(&reference.creation().to_be_bytes());
+        for word in reference.words() {
+            self.bytes.extend_from_slice(&word.to_be_bytes());
+        }
+    }
+
+    /// The head of a tuple; its `arity` elements follow.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] from 2^32 elements on.
+    #[inline]
+    pub fn tuple(&mut self, arity: usize) -> Result<(), EncodeError> {
+        if let Ok(small) = u8::try_from(arity) {
+            self.bytes.extend_from_slice(&[tag::SMALL_TUPLE, small]);
+            return Ok(());
+        }
+        self.bytes.push(tag::LARGE_TUPLE);
+        self.length(arity)
+    }
+
+    /// The empty list.
+    #[inline]
+    pub fn nil(&mut self) {
+        self.bytes.push(tag::NIL);
+    }
+
+    /// The head of a list of at least one element; its elements follow, then its tail
+    /// ([`Encoder::nil`] for a proper one).
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] from 2^32 elements on.
+    pub fn list(&mut self, len: usize) -> Result<(), EncodeError> {
+        self.bytes.push(tag::LIST);
+        self.length(len)
+    }
+
+    /// The head of a map; its `len` pairs follow, keys before values.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] from 2^32 pairs on.
+    pub fn map(&mut self, len: usize) -> Result<(), EncodeError> {
+        self.bytes.push(tag::MAP);
+        self.length(len)
+    }
+
+    /// Writes a later-known count into the head of a list, tuple of the large form, or map that
+    /// starts at offset `at`.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] from 2^32 on.
+    pub fn patch_count(&mut self, at: usize, count: usize) -> Result<(), EncodeError> {
+        let count32 = u32::try_from(count).map_err(|_| EncodeError::TooLong(count))?;
+        self.bytes[at + 1..at + 5].copy_from_slice(&count32.to_be_bytes());
+        Ok(())
+    }
+
+    /// Forgets everything written from offset `at` on. Atoms listed there stay listed.
+    pub fn truncate(&mut self, at: usize) {
+        self.bytes.truncate(at);
+    }
+
+    /// A binary.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] from 4 GiB on.
+    #[inline]
+    pub fn binary(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.bytes.push(tag::BINARY);
+        self.length(bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Any term.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLong`] for a container or binary of 2^32 elements or bytes.
+    pub fn term(&mut self, term: &Term) -> Result<(), EncodeError> {
+        match term {
+            Term::Int(value) => self.int(*value),
+            Term::Atom(atom) => self.atom(atom),
+            Term::Tuple(items) => {
+                self.tuple(items.len())?;
+                self.terms(items)?;
+            }
+            Term::List(items) => self.proper_list(items)?,
+            Term::Binary(bytes) => self.binary(bytes)?,
+            Term::Map(map) => {
+                self.map(map.pairs().len())?;
+                for (key, value) in map.pairs() {
+                    self.term(key)?;
+                    self.term(value)?;
+                }
+            }
+            Term::Float(value) => self.float(value.get()),
+            Term::Pid(pid) => self.pid(pid),
+            Term::Port(port) => self.port(port),
+            Term::Reference(reference) => self.reference(reference),
+            Term::BigInt(value) => self.big_int(value)?,
+            Term::ImproperList(list) => {
+                self.list(list.items().len())?;
+                self.terms(list.items())?;
+                self.term(list.tail())?;
+            }
+            Term::BitString(bits) => {
+                self.bytes.push(tag::BIT_BINARY);
+                self.length(bits.bytes().len())?;
+                self.bytes.push(bits.last_bits());
+                self.bytes.extend_from_slice(bits.bytes());
+            }
+            Term::Fun(fun) => self.fun(fun)?,
+            Term::Export(export) => self.export(export),
+        }
+        Ok(())
+    }
+
+    fn terms(&mut self, terms: &[Term]) -> Result<(), EncodeError> {
+        terms.iter().try_for_each(|term| self.term(term))
+    }
+
+    fn proper_list(&mut self, items: &[Term]) -> Result<(), EncodeError> {
+        let is_byte = |item: &Term| matches!(item, Term::Int(0..=255));
+        if items.is_empty() {
+            self.nil();
+        } else if items.len() <= STRING_MAX && items.iter().all(is_byte) {
+            self.bytes.push(tag::STRING);
+            self.bytes
+                .extend_from_slice(&(items.len() as u16).to_be_bytes());
+            self.bytes.extend(
+                items
+                    .iter()
+                    .filter_map(Term::as_int)
+                    .map(|value| value as u8),
+            );
+        } else {
+            self.list(items.len())?;
+            self.terms(items)?;
+            self.nil();
+        }
+        Ok(())
+    }
+
+    fn fun(&mut self, fun: &Fun) -> Result<(), EncodeError> {
+        self.bytes.push(tag::NEW_FUN);
+        let start = self.bytes.len();
+        self.length(0)?;
+        self.bytes.push(fun.arity);
+        self.bytes.extend_from_slice(&fun.uniq);
+        self.bytes.extend_from_slice(&fun.index.to_be_bytes());
+        self.length(fun.free.len())?;
+        self.atom(&fun.module);
+        self.term(&fun.old_index)?;
+        self.term(&fun.old_uniq)?;
+        self.pid(&fun.creator);
+        self.terms(&fun.free)?;
+        self.patch_count(start - 1, self.bytes.len() - start)
+    }
+
+    fn export(&mut self, export: &Export) {
+        self.bytes.push(tag::EXPORT);
+        self.atom(&export.module);
+        self.atom(&export.function);
+        self.int(export.arity.into());
+    }
+
+    #[inline]
+    fn length(&mut self, len: usize) -> Result<(), EncodeError> {
+        let len = u32::try_from(len).map_err(|_| EncodeError::TooLong(len))?;
+        self.bytes.extend_from_slice(&len.to_be_bytes());
+        Ok(())
+    }
+}
