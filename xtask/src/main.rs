@@ -4,7 +4,7 @@
 //! must pass. The other commands are its parts, to run one at a time. Nothing here is needed to
 //! build or use Purlin.
 //!
-//! - [`test`] is the list of steps; [`steps`] times them and prints the table.
+//! - [`mod@test`] is the list of steps; [`steps`] times them and prints the table.
 //! - [`provision`] installs what the tests need; [`fuzz`] builds and runs the fuzz targets.
 //! - [`edges`], [`licences`], [`purity`] and [`status`] are checks that cargo does not have.
 //! - [`test_output`] reads what `cargo test` prints, so that [`status`] knows what ran.
