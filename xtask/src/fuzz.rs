@@ -255,7 +255,8 @@ impl Run<'_> {
         command.arg("-print_final_stats=1").arg(corpus);
         // libFuzzer writes to the first folder only; the committed seeds stay as they are.
         command.args(seeds.exists().then_some(seeds));
-        command.current_dir(&self.workspace.root);
+        // libFuzzer prints the stack of a crash; a panic's own would come on top of it.
+        command.current_dir(&self.workspace.root).env("RUST_BACKTRACE", "0");
         Ok(command)
     }
 
@@ -295,7 +296,7 @@ fn word_after<'l>(line: &'l str, label: &str) -> Option<&'l str> {
 struct Tail(std::collections::VecDeque<String>);
 
 impl Tail {
-    /// Enough for a panic with its stack and the input.
+    /// Enough for a panic, its stack and the input.
     const LINES: usize = 60;
 
     fn keep(&mut self, line: &str) {
