@@ -256,7 +256,9 @@ impl Run<'_> {
         // libFuzzer writes to the first folder only; the committed seeds stay as they are.
         command.args(seeds.exists().then_some(seeds));
         // libFuzzer prints the stack of a crash; a panic's own would come on top of it.
-        command.current_dir(&self.workspace.root).env("RUST_BACKTRACE", "0");
+        command
+            .current_dir(&self.workspace.root)
+            .env("RUST_BACKTRACE", "0");
         Ok(command)
     }
 

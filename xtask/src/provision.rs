@@ -207,7 +207,9 @@ fn install(packages: &[&str]) -> Result<()> {
         let mut words = prefix.iter();
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).args(args);
-        exec::run(&mut command).with_context(|| format!("could not install {list}"))
+        exec::capture(&mut command)
+            .with_context(|| format!("could not install {list}"))
+            .map(drop)
     };
     apt_get(&["update", "-qq"])?;
     let options = ["install", "-qq", "--yes", "--no-install-recommends"];

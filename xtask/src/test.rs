@@ -13,7 +13,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::provision::{self, Otp};
 use crate::steps::Steps;
-use crate::test_output::{self, Binaries, Binary, Reader, Report};
+use crate::test_output::{self, Binaries, Binary, Outcome, Reader, Report};
 use crate::workspace::{self, Workspace};
 use crate::{edges, exec, fuzz, licences, purity, status};
 
@@ -133,7 +133,7 @@ fn tests(
         command
             .args(["--lib", "--bins"])
             .args(without_otp(&binaries));
-        let left_out = list_otp_tests(&binaries)?;
+        let left_out = list_otp_tests(&binaries, report)?;
         run_tests(&mut command, &binaries, report)?;
         println!("left out: {} tests that need OTP", left_out.len());
         return Ok(left_out);
@@ -152,13 +152,20 @@ fn without_otp(binaries: &Binaries) -> Vec<String> {
         .collect()
 }
 
-/// The ids of all tests that need OTP.
-fn list_otp_tests(binaries: &Binaries) -> Result<BTreeSet<String>> {
+/// The ids of all tests that need OTP; the report is told which of them are ignored.
+fn list_otp_tests(binaries: &Binaries, report: &mut Report) -> Result<BTreeSet<String>> {
     let mut ids = BTreeSet::new();
     for binary in binaries.values().filter(|binary| binary.needs_otp()) {
-        let mut command = Command::new(&binary.executable);
-        let list = exec::stdout(command.args(["--list", "--format", "terse"]))?;
-        ids.extend(test_output::listed(&binary.id, &list));
+        let list = |more: &[&str]| {
+            let mut command = Command::new(&binary.executable);
+            exec::stdout(command.args(["--list", "--format", "terse"]).args(more))
+        };
+        ids.extend(test_output::listed(&binary.id, &list(&[])?));
+        let ignored = list(&["--ignored"])?;
+        let ignored = test_output::listed(&binary.id, &ignored);
+        report
+            .outcomes
+            .extend(ignored.map(|id| (id, Outcome::Ignored)));
     }
     Ok(ids)
 }
