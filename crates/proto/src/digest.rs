@@ -72,7 +72,11 @@ impl Cookie {
         let byte = |(at, c): (usize, char)| {
             u8::try_from(c).map_err(|_| CookieError::NotLatin1 { position: at + 1 })
         };
-        text.chars().enumerate().map(byte).collect::<Result<_, _>>().map(Cookie)
+        text.chars()
+            .enumerate()
+            .map(byte)
+            .collect::<Result<_, _>>()
+            .map(Cookie)
     }
 }
 
@@ -111,7 +115,11 @@ impl Digest {
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        let differing = self.0.iter().zip(&other.0).fold(0, |bits, (a, b)| bits | (a ^ b));
+        let differing = self
+            .0
+            .iter()
+            .zip(&other.0)
+            .fold(0, |bits, (a, b)| bits | (a ^ b));
         // The compiler must not see that the loop could stop at the first difference.
         black_box(differing) == 0
     }
@@ -135,9 +143,15 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_otp() {
-        assert_eq!(digest("secretx", 123_456_789), "8d7687b7cb570ff5f50403048da802b4");
+        assert_eq!(
+            digest("secretx", 123_456_789),
+            "8d7687b7cb570ff5f50403048da802b4"
+        );
         assert_eq!(digest("kookie", 0), "b1ec38c78c784708a0a020b395c60742");
-        assert_eq!(digest("kookie", u32::MAX), "8f7610a1570b3a3c95f067c1c937d7da");
+        assert_eq!(
+            digest("kookie", u32::MAX),
+            "8f7610a1570b3a3c95f067c1c937d7da"
+        );
         // erlang:md5([atom_to_list('é') | "7"]) in OTP 25.
         assert_eq!(digest("é", 7), "b264a55b07483340640f622909db12a6");
     }
@@ -156,8 +170,14 @@ mod tests {
     #[test]
     fn cookies_that_erlang_cannot_use_are_refused() {
         assert_eq!(Cookie::new(""), Err(CookieError::Empty));
-        assert_eq!(Cookie::new("ab€"), Err(CookieError::NotLatin1 { position: 3 }));
-        assert_eq!(Cookie::new(&"x".repeat(256)), Err(CookieError::TooLong { chars: 256 }));
+        assert_eq!(
+            Cookie::new("ab€"),
+            Err(CookieError::NotLatin1 { position: 3 })
+        );
+        assert_eq!(
+            Cookie::new(&"x".repeat(256)),
+            Err(CookieError::TooLong { chars: 256 })
+        );
         assert!(Cookie::new(&"x".repeat(255)).is_ok());
     }
 

@@ -181,12 +181,17 @@ impl Flags {
 
     /// The names of the flags, by bit; those without a name are left out.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::TABLE.iter().filter(move |info| self.contains(info.flag)).map(|info| info.name)
+        Self::TABLE
+            .iter()
+            .filter(move |info| self.contains(info.flag))
+            .map(|info| info.name)
     }
 
     /// Every flag of the table.
     fn known() -> Flags {
-        Self::TABLE.iter().fold(Flags::NONE, |flags, info| flags.with(info.flag))
+        Self::TABLE
+            .iter()
+            .fold(Flags::NONE, |flags, info| flags.with(info.flag))
     }
 }
 
@@ -276,7 +281,13 @@ mod tests {
 
     #[test]
     fn all_known_nodes_have_what_is_required_and_satisfy_otp_28() {
-        for flags in [Flags::OTP25, Flags::OTP28, EI, JINTERFACE, Flags::PASS_THROUGH.hidden()] {
+        for flags in [
+            Flags::OTP25,
+            Flags::OTP28,
+            EI,
+            JINTERFACE,
+            Flags::PASS_THROUGH.hidden(),
+        ] {
             assert_eq!(flags.missing(Flags::REQUIRED), Flags::NONE);
             assert_eq!(flags.missing(Flags::mandatory_in(28)), Flags::NONE);
         }
@@ -295,8 +306,13 @@ mod tests {
 
     #[test]
     fn each_mandatory_flag_is_missed_by_name() {
-        for info in Flags::TABLE.iter().filter(|info| info.mandatory_since == Some(25)) {
-            let flags = Flags::OTP25.without(info.flag).without(Flags::MANDATORY_25_DIGEST);
+        for info in Flags::TABLE
+            .iter()
+            .filter(|info| info.mandatory_since == Some(25))
+        {
+            let flags = Flags::OTP25
+                .without(info.flag)
+                .without(Flags::MANDATORY_25_DIGEST);
             assert_eq!(flags.missing(Flags::REQUIRED).to_string(), info.name);
         }
         assert_eq!(Flags::MANDATORY_25.bits(), 0x0107_0F94);
@@ -315,8 +331,14 @@ mod tests {
     #[test]
     fn presets_differ_in_cache_and_fragments_only() {
         let all = Flags::CACHE_AND_FRAGMENTS;
-        assert_eq!(all.without(Flags::FRAGMENTS_ONLY), Flags::DIST_HDR_ATOM_CACHE);
-        assert_eq!(Flags::FRAGMENTS_ONLY.without(Flags::PASS_THROUGH), Flags::FRAGMENTS);
+        assert_eq!(
+            all.without(Flags::FRAGMENTS_ONLY),
+            Flags::DIST_HDR_ATOM_CACHE
+        );
+        assert_eq!(
+            Flags::FRAGMENTS_ONLY.without(Flags::PASS_THROUGH),
+            Flags::FRAGMENTS
+        );
         assert_eq!(all.without(all.hidden()), Flags::PUBLISHED);
     }
 

@@ -21,7 +21,7 @@
 pub mod digest;
 
 pub mod flags;
-
+pub mod frame;
 
 pub mod limits;
-
+pub mod tick;
