@@ -19,9 +19,11 @@
 //! differ from it, the module that deviates says so.
 
 pub mod digest;
+pub mod epmd;
 
 pub mod flags;
 pub mod frame;
+pub mod handshake;
 
 pub mod limits;
 pub mod tick;
