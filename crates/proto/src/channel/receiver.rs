@@ -1,0 +1,231 @@
+//! The receiving half: frames to signals.
+//!
+//! A frame's header brings the atom cache up to date and lists the message's atoms; the control
+//! tuple is walked and peeled where it lies; the payload is walked and goes on, small ones copied,
+//! large ones as slices of the frame. A message in fragments is held until it is whole, then takes
+//! the same way.
+//!
+//! Invariants `I3` to `I5` of [`channel`](super).
+
+use bytes::Bytes;
+use purlin_term::{Atom, DecodeError, Decoder, EncodedTerm, Limits, NameBudget, View, inflate};
+
+use super::atom_cache::ReceiveCache;
+use super::error::ChannelError as Error;
+use super::header::{self, Form, Input};
+use super::limits::{COPIED_PAYLOAD_MAX, ChannelLimits};
+use super::reassembly::{FragmentId, Reassembly};
+use crate::control::{self, ControlError, Op};
+use crate::flags::Flags;
+use crate::signal::Signal;
+
+/// The receiving half of a channel.
+///
+/// Give it each frame in the order of arrival; after an error close the connection.
+#[derive(Debug)]
+pub struct Receiver {
+    form: Form,
+    cache: ReceiveCache,
+    /// The atoms of the frame at hand; kept to use its memory again.
+    atoms: Vec<Atom>,
+    reassembly: Reassembly,
+    terms: Terms,
+    poisoned: bool,
+}
+
+/// What the terms of a connection may be and use.
+#[derive(Debug)]
+struct Terms {
+    limits: Limits,
+    names: NameBudget,
+}
+
+impl Receiver {
+    /// A receiver for a connection with these negotiated `flags`.
+    pub fn new(flags: Flags, limits: &ChannelLimits) -> Self {
+        Self {
+            form: Form::of(flags),
+            cache: ReceiveCache::default(),
+            atoms: Vec::new(),
+            reassembly: Reassembly::new(limits),
+            terms: Terms {
+                limits: limits.term,
+                names: NameBudget::new(limits.term.new_node_names_max),
+            },
+            poisoned: false,
+        }
+    }
+
+    /// Takes the body of a frame, without its length, and answers the signal that it completes.
+    /// A tick, which has no body, completes none.
+    ///
+    /// # Errors
+    /// [`ChannelError`](Error): nothing of the frame is delivered, and every later call answers
+    /// [`Poisoned`](Error::Poisoned).
+    pub fn handle_frame(&mut self, frame: Bytes) -> Result<Option<Signal>, Error> {
+        if self.poisoned {
+            return Err(Error::Poisoned);
+        }
+        let answer = self.frame(&frame);
+        self.poisoned = answer.is_err();
+        answer
+    }
+
+    /// Bytes held for messages of which some fragments have not arrived.
+    pub fn held_bytes(&self) -> usize {
+        self.reassembly.held()
+    }
+
+    fn frame(&mut self, frame: &Bytes) -> Result<Option<Signal>, Error> {
+        use header::{FIRST_FRAGMENT, FRAGMENT, MESSAGE, PASS_THROUGH, VERSION};
+        match (frame.first_chunk(), self.form) {
+            (Some([PASS_THROUGH, VERSION]), form) if !form.has_header() => {
+                self.pass_through(frame).map(Some)
+            }
+            (Some([VERSION, MESSAGE]), form) if form.has_header() => self.message(frame).map(Some),
+            (Some([VERSION, FIRST_FRAGMENT]), form) if form.fragments => self.first_fragment(frame),
+            (Some([VERSION, FRAGMENT]), form) if form.fragments => self.fragment(frame),
+            _ => match frame[..] {
+                [] => Ok(None),
+                [first] => Err(Error::Form { first, second: 0 }),
+                [first, second, ..] => Err(Error::Form { first, second }),
+            },
+        }
+    }
+
+    fn pass_through(&mut self, frame: &Bytes) -> Result<Signal, Error> {
+        let control = self.terms.control(&frame[2..], &[])?;
+        let at = 2 + control.bytes().len();
+        let payload = match frame[at..] {
+            [] => None,
+            [header::VERSION, header::COMPRESSED, ..] => {
+                Some(self.terms.inflated(control, &frame[at + 2..])?)
+            }
+            [header::VERSION, ..] => Some(self.terms.payload(control, frame, at + 1, &[])?),
+            [other, ..] => {
+                let kind = purlin_term::DecodeErrorKind::Version(other);
+                return Err(payload_error(control, DecodeError { kind, at: 0 }));
+            }
+        };
+        Ok(control::signal(control, payload)?)
+    }
+
+    fn message(&mut self, frame: &Bytes) -> Result<Signal, Error> {
+        let mut input = Input::new(frame);
+        input.take(2)?;
+        header::read(&mut input, self.form, &mut self.cache, &mut self.atoms)?;
+        let control = self.terms.control(input.rest(), &self.atoms)?;
+        let at = input.at() + control.bytes().len();
+        self.terms.signal(control, frame, at, &self.atoms)
+    }
+
+    fn first_fragment(&mut self, frame: &Bytes) -> Result<Option<Signal>, Error> {
+        let mut input = Input::new(frame);
+        let id = fragment_id(&mut input)?;
+        header::read(&mut input, self.form, &mut self.cache, &mut self.atoms)?;
+        let control = self.terms.control(input.rest(), &self.atoms)?;
+        control::op(control)?;
+        let part = &input.rest()[control.bytes().len()..];
+        // Copied: it would keep the whole first frame alive until the last one is there.
+        let control = Bytes::copy_from_slice(control.bytes());
+        match self.reassembly.first(id, control, &self.atoms, part)? {
+            Some(whole) => self.whole(whole).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn fragment(&mut self, frame: &Bytes) -> Result<Option<Signal>, Error> {
+        let mut input = Input::new(frame);
+        let id = fragment_id(&mut input)?;
+        match self.reassembly.more(id, input.rest())? {
+            Some(whole) => self.whole(whole).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn whole(&mut self, mut whole: super::reassembly::Sequence) -> Result<Signal, Error> {
+        let payload = whole.take_payload();
+        let control = self.terms.control(&whole.control, &whole.atoms)?;
+        self.terms.signal(control, &payload, 0, &whole.atoms)
+    }
+}
+
+fn fragment_id(input: &mut Input<'_>) -> Result<FragmentId, Error> {
+    input.take(2)?;
+    Ok(FragmentId {
+        sequence: input.u64()?,
+        number: input.u64()?,
+    })
+}
+
+impl Terms {
+    /// The control tuple that `bytes` start with.
+    fn control<'a>(&mut self, bytes: &'a [u8], atoms: &'a [Atom]) -> Result<View<'a>, Error> {
+        let mut decoder = Decoder::new(atoms, &self.limits, &mut self.names);
+        decoder.view(bytes).map_err(Error::ControlTerm)
+    }
+
+    /// The signal of `control`, its payload being what `buffer` holds from `at` on.
+    fn signal(
+        &mut self,
+        control: View<'_>,
+        buffer: &Bytes,
+        at: usize,
+        atoms: &[Atom],
+    ) -> Result<Signal, Error> {
+        let payload = if at == buffer.len() {
+            None
+        } else {
+            Some(self.payload(control, buffer, at, atoms)?)
+        };
+        Ok(control::signal(control, payload)?)
+    }
+
+    /// The payload that `buffer` holds from `at` on.
+    fn payload(
+        &mut self,
+        control: View<'_>,
+        buffer: &Bytes,
+        at: usize,
+        atoms: &[Atom],
+    ) -> Result<EncodedTerm, Error> {
+        let op = op_with_payload(control)?;
+        let bytes = if buffer.len() - at <= COPIED_PAYLOAD_MAX {
+            Bytes::copy_from_slice(&buffer[at..])
+        } else {
+            buffer.slice(at..)
+        };
+        EncodedTerm::validated(bytes, atoms, &self.limits, &mut self.names)
+            .map_err(|error| Error::Payload { op, error })
+    }
+
+    /// The payload that follows the tag of a compressed term. Only `pass-through` has those: its
+    /// terms are whole external terms.
+    fn inflated(&mut self, control: View<'_>, compressed: &[u8]) -> Result<EncodedTerm, Error> {
+        let op = op_with_payload(control)?;
+        let fail = |error| Error::Payload { op, error };
+        let (bytes, used) = inflate(compressed, self.limits.inflated_max).map_err(fail)?;
+        if used < compressed.len() {
+            let kind = purlin_term::DecodeErrorKind::Trailing(compressed.len() - used);
+            return Err(fail(DecodeError { kind, at: used }));
+        }
+        let bytes = Bytes::from(bytes.into_boxed_slice());
+        EncodedTerm::validated(bytes, &[], &self.limits, &mut self.names).map_err(fail)
+    }
+}
+
+/// Nothing is copied or inflated for a control message that has no payload.
+fn op_with_payload(control: View<'_>) -> Result<Op, Error> {
+    let op = control::op(control)?;
+    if !op.has_payload() {
+        return Err(ControlError::UnexpectedPayload(op).into());
+    }
+    Ok(op)
+}
+
+fn payload_error(control: View<'_>, error: DecodeError) -> Error {
+    match op_with_payload(control) {
+        Ok(op) => Error::Payload { op, error },
+        Err(error) => error,
+    }
+}
