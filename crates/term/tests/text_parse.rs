@@ -270,8 +270,11 @@ fn huge_numbers_are_refused_before_they_are_computed() {
     assert_eq!(largest, Term::from(BigInt::from(10).pow(digits as u32) - 1));
     assert_eq!(
         error(&"9".repeat(10_000_000)),
-        "line 1, column 1: expected an integer of at most 65536 digits, found 10000000 digits"
+        "line 1, column 1: expected an integer of at most 65536 decimal digits, found 10000000 digits"
     );
+    let hexadecimal = parse(&format!("16#{}", "f".repeat(digits / 2)));
+    assert_eq!(parse(&hexadecimal.to_string()), hexadecimal);
+    assert!(Term::parse(&format!("36#{}", "z".repeat(digits / 2 + 1))).is_err());
     let long = format!("1.{}e-{}", "9".repeat(1_000_000), "9".repeat(1_000_000));
     assert_eq!(parse(&long).to_string(), "0.0");
 }

@@ -183,8 +183,8 @@ impl<'t> Scanner<'t> {
         if let Ok(value) = i64::from_str_radix(digits, base) {
             return Ok(Term::Int(if negative { -value } else { value }));
         }
-        if digits.len() > TEXT_DIGITS_MAX {
-            let expected = format!("an integer of at most {TEXT_DIGITS_MAX} digits");
+        if decimal_digits(digits.len(), base) > TEXT_DIGITS_MAX {
+            let expected = format!("an integer of at most {TEXT_DIGITS_MAX} decimal digits");
             return Err(self.error(start, expected, format!("{} digits", digits.len())));
         }
         let Some(value) = BigInt::parse_bytes(digits.as_bytes(), base) else {
@@ -379,6 +379,16 @@ impl<'t> Scanner<'t> {
         self.next("the closing quotes of the string, on a line of their own")?;
         Ok((start, line))
     }
+}
+
+/// How many decimal digits the largest integer of `len` digits has, rounded up generously: what is
+/// read in one base must be readable as it prints, in base ten.
+fn decimal_digits(len: usize, base: u32) -> usize {
+    if base <= 10 {
+        return len;
+    }
+    // A digit of base 36 holds at most 1.56 decimal ones.
+    len.saturating_mul(2)
 }
 
 /// White space of `erl_scan`: everything up to the space, and the same in Latin-1's upper half.
