@@ -130,35 +130,6 @@ impl PartialOrd for Reference {
     }
 }
 
-/// `#Pid<a@h.1.0/creation>`: all of it, as text without a node for context has it.
-impl fmt::Display for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "#Pid<{}.{}.{}/{}>",
-            self.node, self.id, self.serial, self.creation
-        )
-    }
-}
-
-/// `#Port<a@h.1/creation>`.
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#Port<{}.{}/{}>", self.node, self.id, self.creation)
-    }
-}
-
-/// `#Ref<a@h.3.2.1/creation>`, the words highest first as OTP prints them.
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#Ref<{}", self.node)?;
-        for word in self.words().iter().rev() {
-            write!(f, ".{word}")?;
-        }
-        write!(f, "/{}>", self.creation)
-    }
-}
-
 macro_rules! debug_as_display {
     ($($type:ident)*) => {$(
         impl fmt::Debug for $type {
