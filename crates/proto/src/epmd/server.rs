@@ -139,6 +139,8 @@ impl Server {
 
     /// A client connected. `is_local` says that it did so from this host.
     pub fn handle_opened(&mut self, now: Duration, id: ConnectionId, is_local: bool) {
+        // A number used again would leave the old connection's name without an owner.
+        self.forget(id);
         if self.connections.len() >= self.config.connections_max {
             return self.outbox.push_back(Output::Close(id));
         }
