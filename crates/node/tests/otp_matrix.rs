@@ -113,7 +113,10 @@ async fn calls(erl: &mut Erl) {
     let call = |rest: &str| format!("catch erpc:call('purlin@127.0.0.1', {rest})");
     erl.check(&call("demo, add, [2, 3]"), "5").await;
     let undef = erl.eval(&call("demo, nothing, [1]")).await;
-    assert_eq!(undef, "{'EXIT',{{exception,undef,[{demo,nothing,[1],[]}]},[{erpc,call,5,[{file,\"erpc.erl\"},{line,LINE}]}]}}".replace("LINE", &line_of(&undef)));
+    assert!(
+        undef.starts_with("{'EXIT',{{exception,undef,[{demo,nothing,[1],[]}]}"),
+        "{undef}"
+    );
     let late = erl.eval(&call("demo, forever, [], 200")).await;
     assert!(late.starts_with("{'EXIT',{{erpc,timeout}"), "{late}");
     erl.check(

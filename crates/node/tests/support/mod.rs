@@ -4,7 +4,11 @@
 //! line, with variables kept between lines. Its log goes to a file that tests read: a warning
 //! there is a failure.
 
-#![allow(dead_code, reason = "not every test file uses every part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "not every test file uses every part"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
