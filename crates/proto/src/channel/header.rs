@@ -184,3 +184,109 @@ fn text(out: &mut Vec<u8>, text: &[u8], long: bool) {
     }
     out.extend_from_slice(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITH_CACHE: Form = Form {
+        cache: true,
+        fragments: true,
+    };
+
+    /// The slots of a header, found without `read`.
+    fn references(header: &[u8]) -> Vec<Reference> {
+        let count = header[0];
+        let flags = &header[1..];
+        let mut at = 1 + usize::from(count) / 2 + 1;
+        let reference = |k| {
+            let flags = nibble(flags, k);
+            let is_new = flags & NEW != 0;
+            let slot = Slot::new(flags & SEGMENT, header[at]);
+            at += 1;
+            if is_new {
+                at += 1 + usize::from(header[at]);
+            }
+            Reference { slot, is_new }
+        };
+        (0..count).map(reference).collect()
+    }
+
+    #[test]
+    fn headers_of_otp_are_written_as_otp_wrote_them() {
+        for file in [
+            include_str!("../../tests/vectors/vectors-otp25-full.txt"),
+            include_str!("../../tests/vectors/vectors-otp28-full.txt"),
+        ] {
+            let mut cache = ReceiveCache::default();
+            let mut atoms = Vec::new();
+            let mut headers = 0;
+            for line in file.lines().filter_map(|line| line.strip_prefix("8344")) {
+                let digits = line
+                    .as_bytes()
+                    .chunks(2)
+                    .map(|d| std::str::from_utf8(d).unwrap());
+                let frame: Vec<u8> = digits.map(|d| u8::from_str_radix(d, 16).unwrap()).collect();
+                let mut input = Input::new(&frame);
+                read(&mut input, WITH_CACHE, &mut cache, &mut atoms).unwrap();
+                let mut written = Vec::new();
+                write(&mut written, &atoms, &references(&frame));
+                assert_eq!(written, frame[..input.at()]);
+                headers += 1;
+            }
+            assert_eq!(headers, 19);
+        }
+    }
+
+    fn round_trip(atoms: &[Atom], cache: &mut ReceiveCache, slots: &[(u16, bool)]) -> Vec<u8> {
+        let reference = |&(slot, is_new): &(u16, bool)| Reference {
+            slot: Slot::new((slot >> 8) as u8, slot as u8),
+            is_new,
+        };
+        let references: Vec<Reference> = slots.iter().map(reference).collect();
+        let mut header = Vec::new();
+        write(&mut header, atoms, &references);
+        let mut read_back = Vec::new();
+        let mut input = Input::new(&header);
+        read(&mut input, WITH_CACHE, cache, &mut read_back).unwrap();
+        assert!(input.rest().is_empty());
+        assert_eq!(read_back, atoms);
+        header
+    }
+
+    #[test]
+    fn a_text_of_more_than_255_bytes_makes_all_lengths_two_bytes() {
+        let atom = |text: &str| Atom::new(text).unwrap();
+        let mut cache = ReceiveCache::default();
+        let long = atom(&"é".repeat(255));
+        let both = [long.clone(), atom("short")];
+        let header = round_trip(&both, &mut cache, &[(2047, true), (0, true)]);
+        assert_eq!(header.len(), 1 + 2 + (1 + 2 + 510) + (1 + 2 + 5));
+        // An old entry needs no length, whatever its text.
+        let again = round_trip(
+            &[long, atom("new")],
+            &mut cache,
+            &[(2047, false), (1, true)],
+        );
+        assert_eq!(again, [2, 0x87, 0x00, 255, 1, 3, b'n', b'e', b'w']);
+    }
+
+    #[test]
+    fn all_counts_put_the_last_nibble_where_it_is_read() {
+        let long = Atom::new(&"é".repeat(200)).unwrap();
+        for count in 0..=255u16 {
+            let mut cache = ReceiveCache::default();
+            let atoms = vec![long.clone(); usize::from(count)];
+            let slots: Vec<(u16, bool)> = (0..count).map(|k| (k * 8 + 7, true)).collect();
+            round_trip(&atoms, &mut cache, &slots);
+        }
+    }
+
+    #[test]
+    fn a_slot_used_twice_in_a_header_means_what_was_there_at_each_reference() {
+        let atom = |text: &str| Atom::new(text).unwrap();
+        let mut cache = ReceiveCache::default();
+        let three = [atom("a"), atom("b"), atom("b")];
+        round_trip(&three, &mut cache, &[(5, true), (5, true), (5, false)]);
+    }
+}

@@ -5,7 +5,7 @@
 //! The parts of a payload are appended to one buffer that doubles, so a message costs time in
 //! proportion to its size however it is cut, and tiny fragments do not pin a read buffer each.
 //!
-//! I1. `held` is the sum of what the open sequences hold, and no more than the limit.
+//! I1. `Held::len` is the sum of what the open sequences hold, and no more than the limit.
 //! I2. A sequence is open exactly while its next fragment is not number 0.
 
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub(super) struct Sequence {
     payload: Vec<u8>,
     /// The number of the fragment that is due.
     next: u64,
+    /// What of it counts towards the limits.
+    held: usize,
 }
 
 impl Sequence {
@@ -39,21 +41,20 @@ impl Sequence {
     pub(super) fn take_payload(&mut self) -> Bytes {
         std::mem::take(&mut self.payload).into_boxed_slice().into()
     }
-
-    /// What counts towards the limits. Atoms are counted as if nobody else held them.
-    fn held(&self) -> usize {
-        let atom = |atom: &Atom| size_of::<Atom>() + atom.as_bytes().len();
-        let atoms: usize = self.atoms.iter().map(atom).sum();
-        self.control.len() + self.payload.len() + atoms
-    }
 }
 
 /// The open sequences of a connection.
 #[derive(Debug)]
 pub(super) struct Reassembly {
     open: BTreeMap<u64, Sequence>,
-    held: usize,
     sequences_max: usize,
+    held: Held,
+}
+
+/// What the open sequences hold, and may hold at most.
+#[derive(Debug)]
+struct Held {
+    len: usize,
     sequence_len_max: usize,
     len_max: usize,
 }
@@ -62,16 +63,18 @@ impl Reassembly {
     pub(super) fn new(limits: &ChannelLimits) -> Self {
         Self {
             open: BTreeMap::new(),
-            held: 0,
             sequences_max: limits.sequences_max,
-            sequence_len_max: limits.sequence_len_max,
-            len_max: limits.sequences_len_max,
+            held: Held {
+                len: 0,
+                sequence_len_max: limits.sequence_len_max,
+                len_max: limits.sequences_len_max,
+            },
         }
     }
 
     /// Bytes held for messages that are not whole yet.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.held.len
     }
 
     /// Begins a message with its first fragment, and answers it if that is the only one.
@@ -89,64 +92,63 @@ impl Reassembly {
         if self.open.contains_key(&sequence) {
             return Err(Error::SequenceStartsAgain { sequence });
         }
+        if self.open.len() >= self.sequences_max {
+            return Err(Error::TooManySequences(self.sequences_max));
+        }
+        // Atoms are counted as if nobody else held them.
+        let atom = |atom: &Atom| size_of::<Atom>() + atom.as_bytes().len();
+        let fixed = control.len() + atoms.iter().map(atom).sum::<usize>();
         let mut begun = Sequence {
             control,
             atoms: atoms.to_vec(),
             payload: Vec::new(),
             next: id.number,
+            held: 0,
         };
-        if id.number > 1 && self.open.len() >= self.sequences_max {
-            return Err(Error::TooManySequences(self.sequences_max));
-        }
-        self.charge(sequence, 0, begun.held())?;
-        self.append(sequence, &mut begun, part)?;
-        if begun.next == 0 {
-            self.held -= begun.held();
-            return Ok(Some(begun));
-        }
+        self.held.charge(sequence, &mut begun, fixed)?;
         self.open.insert(sequence, begun);
-        Ok(None)
+        self.more(id, part)
     }
 
-    /// Adds a later fragment, and answers the message if it is whole now.
+    /// Adds a fragment to a message that is begun, and answers the message if it is whole now.
     pub(super) fn more(&mut self, id: FragmentId, part: &[u8]) -> Result<Option<Sequence>, Error> {
         let FragmentId { sequence, number } = id;
         let unknown = Error::UnknownSequence { sequence, number };
-        let mut known = self.open.remove(&sequence).ok_or(unknown)?;
+        let known = self.open.get_mut(&sequence).ok_or(unknown)?;
         if known.next != number {
-            let expected = known.next;
             return Err(Error::FragmentOrder {
                 sequence,
                 number,
-                expected,
+                expected: known.next,
             });
         }
-        self.append(sequence, &mut known, part)?;
-        if known.next == 0 {
-            self.held -= known.held();
-            return Ok(Some(known));
+        self.held.charge(sequence, known, part.len())?;
+        known.payload.extend_from_slice(part);
+        known.next -= 1;
+        if known.next > 0 {
+            return Ok(None);
         }
-        self.open.insert(sequence, known);
-        Ok(None)
+        let whole = self.open.remove(&sequence).expect("it was found just now");
+        self.held.len -= whole.held;
+        Ok(Some(whole))
     }
+}
 
-    fn append(&mut self, id: u64, sequence: &mut Sequence, part: &[u8]) -> Result<(), Error> {
-        self.charge(id, sequence.held(), part.len())?;
-        sequence.payload.extend_from_slice(part);
-        sequence.next -= 1;
-        Ok(())
-    }
-
-    /// Lets a sequence that holds `held` hold `more`.
-    fn charge(&mut self, sequence: u64, held: usize, more: usize) -> Result<(), Error> {
+impl Held {
+    /// Lets `sequence` hold `more` bytes, if that is within the limits.
+    fn charge(&mut self, id: u64, sequence: &mut Sequence, more: usize) -> Result<(), Error> {
         let len_max = self.sequence_len_max;
-        if held.saturating_add(more) > len_max {
-            return Err(Error::SequenceTooLong { sequence, len_max });
+        if sequence.held.saturating_add(more) > len_max {
+            return Err(Error::SequenceTooLong {
+                sequence: id,
+                len_max,
+            });
         }
-        if self.held.saturating_add(more) > self.len_max {
+        if self.len.saturating_add(more) > self.len_max {
             return Err(Error::SequencesTooLong(self.len_max));
         }
-        self.held += more;
+        sequence.held += more;
+        self.len += more;
         Ok(())
     }
 }
