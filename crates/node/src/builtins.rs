@@ -24,9 +24,7 @@ pub(crate) async fn call(node: &Node, name: &FunctionName, args: &[Term]) -> Opt
         ("code", "ensure_loaded", [module]) => ensure_loaded(node, module),
         ("application", "which_applications", [] | [_]) => Ok(applications()),
         ("init", "get_status", []) => Ok(pair(atom!("started"), atom!("started").into())),
-        ("global", "resolve_it", [_method, name, first, second]) => {
-            resolve_by_killing(node, name, first, second)
-        }
+        ("global", "resolve_it", [_, _, _, _]) => resolve(node, args).await,
         ("purlin", "version", []) => Ok(Term::from(crate::VERSION)),
         ("purlin", "exports", []) => Ok(exports(node)),
         _ => return None,
@@ -329,13 +327,9 @@ fn exports(node: &Node) -> Term {
     Term::list(node.exports().into_iter().map(function))
 }
 
-/// `global` asks the node of the second process to settle a clash of names. The default method of
-/// OTP kills one of the two; here always the second, so that no coin is tossed: it lives on this
-/// node, which is how the call got here.
-fn resolve_by_killing(node: &Node, _name: &Term, first: &Term, second: &Term) -> Outcome {
-    let (Some(first), Some(second)) = (first.as_pid(), second.as_pid()) else {
-        return Err(Raise::badarg());
-    };
-    node.exit(second, atom!("kill").into());
-    Ok(first.into())
+/// `global` asks the node of the second process to settle a clash of names.
+async fn resolve(node: &Node, args: &[Term]) -> Outcome {
+    let arguments = args.to_vec().try_into().map_err(|_| Raise::badarg())?;
+    let kept = crate::services::global_name_server::resolve(node, &arguments).await;
+    kept.ok_or_else(Raise::badarg)
 }

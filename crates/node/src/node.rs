@@ -377,11 +377,7 @@ impl Node {
         message: EncodedTerm,
     ) -> Result<(), SendError> {
         let node = to.node();
-        let to = match to {
-            Destination::Pid(pid) => Recipient::Pid(pid),
-            Destination::Name(name, _) => Recipient::Name(name),
-            Destination::Alias(reference) => Recipient::Alias(reference),
-        };
+        let to = recipient(to);
         if node == self.name() {
             self.deliver_message(&to, message);
             return Ok(());
@@ -395,6 +391,51 @@ impl Node {
             token: None,
         };
         connection.send(from, &signal).await
+    }
+
+    /// Sends a message at once, to nodes that are connected; to others it is dropped.
+    pub(crate) fn push_message(&self, from: Pid, to: Destination, message: &Term) {
+        let Ok(message) = EncodedTerm::encode(message) else {
+            return;
+        };
+        let node = to.node();
+        let to = recipient(to);
+        if node == self.name() {
+            return self.deliver_message(&to, message);
+        }
+        let connection = self.state().peers.get(node);
+        if let Some(connection) = connection {
+            let signal = Signal::Send {
+                from: Some(from),
+                to,
+                message,
+                priority: false,
+                token: None,
+            };
+            let _ = connection.push(from, &signal);
+        }
+    }
+
+    /// `exit/2` by `from`, of a process anywhere; to nodes that are not connected it is dropped.
+    pub(crate) fn exit_from(&self, from: Pid, pid: Pid, reason: Term) {
+        let mut state = self.state();
+        if pid.node == self.name() {
+            let effects = state.processes.exit(from, pid, reason, ExitKind::Explicit);
+            return self.carry_out(state, effects);
+        }
+        let connection = state.peers.get(pid.node);
+        drop(state);
+        if let (Some(connection), Ok(reason)) = (connection, EncodedTerm::encode(&reason)) {
+            let to = Recipient::Pid(pid);
+            let signal = Signal::Exit2 {
+                from,
+                to,
+                reason,
+                priority: false,
+                token: None,
+            };
+            let _ = connection.push(from, &signal);
+        }
     }
 
     fn deliver_message(&self, to: &Recipient, message: EncodedTerm) {
@@ -500,6 +541,14 @@ fn send_effect(connection: &Connection, effect: Effect) {
     let _ = connection.push(flow, &signal);
 }
 
+fn recipient(to: Destination) -> Recipient {
+    match to {
+        Destination::Pid(pid) => Recipient::Pid(pid),
+        Destination::Name(name, _) => Recipient::Name(name),
+        Destination::Alias(reference) => Recipient::Alias(reference),
+    }
+}
+
 impl State {
     fn fresh_reference(&mut self, node: &Node) -> Reference {
         let number = self.next_reference;
@@ -581,6 +630,14 @@ impl Node {
     /// Hidden nodes that are connected, sorted by name.
     pub fn hidden_nodes(&self) -> Vec<NodeName> {
         self.state().peers.names(false)
+    }
+
+    /// Closes the connection to `peer`, if there is one.
+    pub fn disconnect(&self, peer: NodeName, reason: &dyn std::fmt::Display) {
+        let connection = self.state().peers.get(peer);
+        if let Some(connection) = connection {
+            connection.close(reason);
+        }
     }
 
     /// Delivers [`Delivery::NodeUp`] and [`Delivery::NodeDown`] to `watcher` from now on, after a

@@ -3,7 +3,8 @@
 //! Each service is an ordinary process with a name. Messages it does not know are dropped, since
 //! OTP's servers would only log them.
 
-pub(crate) mod global;
+pub mod global;
+pub(crate) mod global_name_server;
 mod logger;
 mod net_kernel;
 mod pg;
@@ -33,7 +34,7 @@ pub(crate) fn start(node: &Node) {
         let pid = node.spawn(run);
         node.register(name, pid).expect("a new node has no names");
     }
-    global::start(node);
+    global_name_server::start(node);
 }
 
 /// The next message, out of its envelope; `None` for other signals and undecodable messages.
