@@ -163,11 +163,13 @@ impl Node {
         connections
             .iter()
             .for_each(|connection| connection.finish());
-        let _ = timeout(patience, all_ended(&connections)).await;
-        connections
-            .iter()
-            .for_each(|connection| connection.close(&"this node is stopping"));
-        all_ended(&connections).await;
+        let _ = timeout(patience, all_drained(&connections)).await;
+        // All at once: a peer that hears of our end from another before it sees it takes our
+        // leaving for a broken link.
+        connections.iter().for_each(|connection| connection.end());
+        for connection in &connections {
+            connection.ended.wait().await;
+        }
         for pid in self.processes() {
             self.end_process(pid, purlin_term::atom!("shutdown").into());
         }
@@ -186,9 +188,9 @@ impl Node {
     }
 }
 
-async fn all_ended(connections: &[Arc<Connection>]) {
+async fn all_drained(connections: &[Arc<Connection>]) {
     for connection in connections {
-        connection.ended.wait().await;
+        connection.drained.wait().await;
     }
 }
 

@@ -61,8 +61,10 @@ pub(crate) struct Connection {
     closing: Latch,
     /// The reader has stopped and the node was told.
     pub(crate) ended: Latch,
-    /// What is queued is to be written before the end.
+    /// The writer is to say when nothing is queued any more.
     finishing: AtomicBool,
+    /// Nothing was queued any more.
+    pub(crate) drained: Latch,
 }
 
 impl Connection {
@@ -75,6 +77,7 @@ impl Connection {
             closing: Latch::default(),
             ended: Latch::default(),
             finishing: AtomicBool::new(false),
+            drained: Latch::default(),
         }
     }
 
@@ -125,7 +128,12 @@ impl Connection {
         }
     }
 
-    /// Ends the connection after what is queued was written.
+    /// Ends the connection without a word in the log.
+    pub(crate) fn end(&self) {
+        self.closing.set();
+    }
+
+    /// Asks for [`Connection::drained`] once what is queued was written.
     pub(crate) fn finish(&self) {
         self.finishing.store(true, Ordering::Release);
         self.outbound.wake_writer();

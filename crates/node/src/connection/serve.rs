@@ -132,6 +132,7 @@ impl Serving {
         ticking.abort();
         writing.abort();
         node.disconnected(&connection);
+        connection.drained.set();
         connection.ended.set();
     }
 }
@@ -200,11 +201,10 @@ async fn write_all(
         if batch.is_empty() {
             if traffic.wants_tick.swap(false, Ordering::Relaxed) {
                 batch.tick();
-            } else if connection.is_finishing() {
-                let _ = writer.shutdown().await;
-                connection.closing.set();
-                return;
             } else {
+                if connection.is_finishing() {
+                    connection.drained.set();
+                }
                 connection.outbound.wait_for_work().await;
                 continue;
             }
