@@ -20,7 +20,7 @@ use super::NodeContext;
 use super::print::continues_node;
 use super::quote::{continues_atom, is_reserved, starts_atom};
 use super::scan::{Parsed, Scanner, describe, excerpt};
-use crate::limits::REFERENCE_WORDS_MAX;
+use crate::limits::{DEPTH_MAX, REFERENCE_WORDS_MAX};
 use crate::{Atom, Export, Limits, NameBudget, NodeName, Pid, Port, Reference, Term};
 
 pub use super::scan::ParseError;
@@ -80,7 +80,7 @@ impl Term {
         let mut parser = Parser {
             scan: Scanner::new(text),
             context,
-            depth_left: limits.depth_max,
+            depth_left: limits.depth_max.min(DEPTH_MAX),
             elements_left: limits.elements_max,
             bits_left: limits.inflated_max.saturating_mul(8),
             names: NameBudget::new(limits.new_node_names_max),
