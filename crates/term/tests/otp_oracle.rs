@@ -135,21 +135,11 @@ fn with_one_zero(term: Term) -> Term {
     }
 }
 
-/// Since OTP 28 a fun does not know its creator.
-fn without_creator(term: Term) -> Term {
-    let Term::Fun(mut fun) = term else {
-        return term;
-    };
-    (fun.creator.id, fun.creator.serial, fun.creator.creation) = (0, 0, 0);
-    fun.creator.node = purlin_term::NodeName::nonode();
-    Term::Fun(fun)
-}
-
 fn comparable(otp: &Otp, term: &Term) -> Term {
-    changed(term, &|term| match otp.release {
-        Release::Otp25 => with_one_zero(term),
-        Release::Otp28 => without_creator(term),
-    })
+    match otp.release {
+        Release::Otp25 => changed(term, &with_one_zero),
+        Release::Otp28 => term.clone(),
+    }
 }
 
 fn otp_finds_its_terms_identical_when_encoded_again(otp: &mut Otp) {
@@ -287,8 +277,7 @@ fn both_orders_are_otps(otp: &mut Otp) {
     }
 }
 
-/// Texts of terms, each changed at one place, are accepted or refused by both.
-fn what_otp_refuses_to_read_is_refused(otp: &mut Otp) {
+fn texts_changed_at_random_are_refused_by_both_or_read_alike(otp: &mut Otp) {
     let pieces = [
         "", "", " ", "[", "]", "{", "}", "#{", "<<", ">>", "|", ",", "=>", ":", "/", ".", "'",
         "\"", "\\", "$", "-", "+", "_", "0", "7", "16#", "1.5", "e", "A", "x{3bb}", "\\^A", "fun ",
@@ -296,7 +285,7 @@ fn what_otp_refuses_to_read_is_refused(otp: &mut Otp) {
     ];
     let mut texts = Vec::new();
     let mut accepted = 0;
-    for (i, term) in purlins_terms(8000).iter().enumerate() {
+    for (i, term) in purlins_terms(20_000).iter().enumerate() {
         let text = term.to_string();
         if text.len() > 200 || text.contains(['\u{fffe}', '\u{ffff}']) || text.contains("#Fun<") {
             continue;
@@ -319,15 +308,21 @@ fn what_otp_refuses_to_read_is_refused(otp: &mut Otp) {
         match (&read, &by_otp) {
             (Ok(read), Some(by_otp)) => assert_eq!(read, by_otp, "{text}"),
             (Err(_), None) => {}
+            // Floats with a base, which OTP 28 added, are not read: `16#82.0`.
+            (Err(_), Some(by_otp)) if text.contains("16#") && has_float(by_otp) => {}
             _ => panic!("{text}\nwe: {read:?}, OTP: {by_otp:?}"),
         }
     }
     assert!(accepted > 500, "OTP accepted only {accepted}");
 }
 
+fn has_float(term: &Term) -> bool {
+    !all(term, &mut |term| !matches!(term, Term::Float(_)))
+}
+
 #[test]
 fn purlin_and_otp28_refuse_the_same_texts() {
-    what_otp_refuses_to_read_is_refused(&mut Otp::start(Release::Otp28));
+    texts_changed_at_random_are_refused_by_both_or_read_alike(&mut Otp::start(Release::Otp28));
 }
 
 fn symbol(order: Ordering) -> char {

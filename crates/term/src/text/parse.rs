@@ -19,7 +19,7 @@ use num_bigint::BigInt;
 use super::NodeContext;
 use super::print::continues_node;
 use super::quote::{continues_atom, is_reserved, starts_atom};
-use super::scan::{Parsed, Scanner, describe, excerpt};
+use super::scan::{Parsed, Scanner, describe, excerpt, is_space};
 use crate::limits::{DEPTH_MAX, REFERENCE_WORDS_MAX};
 use crate::{Atom, Export, Limits, NameBudget, NodeName, Pid, Port, Reference, Term};
 
@@ -150,7 +150,7 @@ impl Parser<'_> {
         match self.scan.peek() {
             Some('{') => self.nested(Self::tuple),
             Some('[') => self.nested(Self::list),
-            Some('#') if self.scan.rest().starts_with("#{") => self.nested(Self::map),
+            Some('#') if self.at_map() => self.nested(Self::map),
             _ => self.leaf(),
         }
     }
@@ -224,8 +224,15 @@ impl Parser<'_> {
         }
     }
 
+    fn at_map(&self) -> bool {
+        let after = self.scan.rest()[1..].trim_start_matches(is_space);
+        after.starts_with('{')
+    }
+
     fn map(&mut self) -> Parsed<Term> {
-        self.scan.eat("#{");
+        self.scan.eat("#");
+        self.scan.skip_space();
+        self.scan.eat("{");
         let mut pairs = Vec::new();
         self.scan.skip_space();
         if self.scan.eat("}") {
