@@ -73,6 +73,7 @@ fn texts_mean_what_erlang_says_they_mean() {
         ("{}", "{}"),
         ("{a,{b}}", "{a,{b}}"),
         ("#{}", "#{}"),
+        ("# {}", "#{}"),
         (
             "#{b=>1,a=>2,b=>3,1=>1,1.0=>2}",
             "#{1 => 1,1.0 => 2,a => 2,b => 3}",
@@ -239,6 +240,10 @@ fn nesting_ends_at_the_depth_limit() {
 
 /// Half of what a worker thread has.
 #[test]
+#[allow(
+    clippy::disallowed_types,
+    reason = "a thread is how one gets a small stack"
+)]
 fn the_deepest_terms_print_and_parse_on_a_stack_of_one_mebibyte() {
     let depth = purlin_term::limits::DEPTH_MAX;
     let on_small_stack = std::thread::Builder::new()

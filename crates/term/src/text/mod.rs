@@ -2,7 +2,7 @@
 //!
 //! `print` writes a term on one line as `io_lib:format("~0tp", [Term])` does, `parse` reads what
 //! `erl_scan:string/1` and `erl_parse:parse_term/1` accept as a term, `float` and `quote` hold the
-//! rules both need. Where OTP releases differ, the newer one is followed (measured with 25 and 28).
+//! rules of leaves. Where OTP releases differ, the newer one is followed (measured with 25 and 28).
 //!
 //! Inputs to outputs: [`Display`](std::fmt::Display) of [`Term`](crate::Term) and
 //! [`Atom`](crate::Atom), [`Term::display_at`](crate::Term::display_at), and
@@ -24,7 +24,9 @@
 //!   [`Limits::depth_max`](crate::Limits::depth_max), or allocate what its length does not pay
 //!   for, beyond [`Limits::inflated_max`](crate::Limits::inflated_max).
 
+mod bits;
 mod float;
+mod identifier;
 mod parse;
 mod print;
 mod quote;

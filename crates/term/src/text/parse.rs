@@ -10,18 +10,15 @@
 //! parentheses, other segment types (`/float`, `/binary`, `/little`, ..) and floats with a base are
 //! refused.
 //!
-//! Read `scan` next for numbers, escapes and errors.
+//! Read `bits` and `identifier` next for those two, `scan` for numbers, escapes and errors.
 
 use std::str::FromStr;
 
-use num_bigint::BigInt;
-
 use super::NodeContext;
-use super::print::continues_node;
 use super::quote::{continues_atom, is_reserved, starts_atom};
-use super::scan::{Parsed, Scanner, describe, excerpt};
-use crate::limits::REFERENCE_WORDS_MAX;
-use crate::{Atom, Export, Limits, NameBudget, NodeName, Pid, Port, Reference, Term};
+use super::scan::{Parsed, Scanner, describe, is_space};
+use crate::limits::DEPTH_MAX;
+use crate::{Atom, Export, Limits, NameBudget, Term};
 
 pub use super::scan::ParseError;
 
@@ -80,7 +77,7 @@ impl Term {
         let mut parser = Parser {
             scan: Scanner::new(text),
             context,
-            depth_left: limits.depth_max,
+            depth_left: limits.depth_max.min(DEPTH_MAX),
             elements_left: limits.elements_max,
             bits_left: limits.inflated_max.saturating_mul(8),
             names: NameBudget::new(limits.new_node_names_max),
@@ -104,43 +101,13 @@ impl FromStr for Term {
     }
 }
 
-struct Parser<'t> {
-    scan: Scanner<'t>,
-    context: Option<NodeContext>,
+pub(super) struct Parser<'t> {
+    pub(super) scan: Scanner<'t>,
+    pub(super) context: Option<NodeContext>,
     depth_left: usize,
     elements_left: usize,
-    bits_left: usize,
-    names: NameBudget,
-}
-
-/// Which kind of identifier stands between `#Kind<` and `>`.
-#[derive(Clone, Copy)]
-enum Kind {
-    Pid,
-    Port,
-    Reference,
-}
-
-impl Kind {
-    fn in_full(self) -> &'static str {
-        match self {
-            Self::Pid => "`#Pid<node.id.serial/creation>`",
-            Self::Port => "`#Port<node.id/creation>`",
-            Self::Reference => {
-                "`#Ref<node.words/creation>`, the node quoted if it ends in a number"
-            }
-        }
-    }
-
-    /// How many numbers at the end are not the node's. For a reference all, so that a node which
-    /// ends in a number, unquoted, makes too many words rather than another node.
-    fn numbers(self) -> usize {
-        match self {
-            Self::Pid => 2,
-            Self::Port => 1,
-            Self::Reference => usize::MAX,
-        }
-    }
+    pub(super) bits_left: usize,
+    pub(super) names: NameBudget,
 }
 
 impl Parser<'_> {
@@ -150,7 +117,7 @@ impl Parser<'_> {
         match self.scan.peek() {
             Some('{') => self.nested(Self::tuple),
             Some('[') => self.nested(Self::list),
-            Some('#') if self.scan.rest().starts_with("#{") => self.nested(Self::map),
+            Some('#') if self.at_map() => self.nested(Self::map),
             _ => self.leaf(),
         }
     }
@@ -224,8 +191,15 @@ impl Parser<'_> {
         }
     }
 
+    fn at_map(&self) -> bool {
+        let after = self.scan.rest()[1..].trim_start_matches(is_space);
+        after.starts_with('{')
+    }
+
     fn map(&mut self) -> Parsed<Term> {
-        self.scan.eat("#{");
+        self.scan.eat("#");
+        self.scan.skip_space();
+        self.scan.eat("{");
         let mut pairs = Vec::new();
         self.scan.skip_space();
         if self.scan.eat("}") {
@@ -287,7 +261,7 @@ impl Parser<'_> {
     }
 
     /// A number or character, with a sign or without.
-    fn signed(&mut self) -> Parsed<Term> {
+    pub(super) fn signed(&mut self) -> Parsed<Term> {
         let negative = self.scan.eat("-");
         if negative || self.scan.eat("+") {
             self.scan.skip_space();
@@ -313,7 +287,7 @@ impl Parser<'_> {
     }
 
     /// One string, and those that follow it after white space.
-    fn adjacent_strings(&mut self) -> Parsed<String> {
+    pub(super) fn adjacent_strings(&mut self) -> Parsed<String> {
         let mut text = self.one_string()?;
         loop {
             if self.scan.peek() == Some('"') {
@@ -450,251 +424,6 @@ impl Parser<'_> {
         self.scan.eat(word);
         Ok(word.into())
     }
-
-    fn bit_string(&mut self) -> Parsed<Term> {
-        self.scan.eat("<<");
-        let mut bits = Bits::default();
-        self.scan.skip_space();
-        if self.scan.eat(">>") {
-            return Ok(bits.into_term());
-        }
-        loop {
-            self.segment(&mut bits)?;
-            self.scan.skip_space();
-            if self.scan.eat(">>") {
-                return Ok(bits.into_term());
-            }
-            self.scan.expect(",", "`,` or `>>`")?;
-        }
-    }
-
-    fn segment(&mut self, bits: &mut Bits) -> Parsed<()> {
-        self.scan.skip_space();
-        let at = self.scan.at();
-        let values: Values = match self.scan.peek() {
-            Some('"') => Values::Text(self.adjacent_strings()?),
-            Some('0'..='9' | '+' | '-' | '$') => match self.signed()? {
-                Term::Int(value) => Values::One(value.into()),
-                Term::BigInt(value) => Values::One(*value),
-                _ => return Err(self.scan.error(at, "an integer or a string", "a float")),
-            },
-            _ => return Err(self.scan.expected("an integer, a string or `>>`")),
-        };
-        self.scan.skip_space();
-        if self.scan.eat("/") {
-            let at = self.scan.at();
-            if self.scan.take_while(continues_atom) != "utf8" {
-                let found = describe(self.scan.text_from(at));
-                return Err(self.scan.error(at, "`utf8`", found));
-            }
-            return self.utf8(at, &values, bits);
-        }
-        let size = if self.scan.eat(":") {
-            self.segment_size()?
-        } else {
-            8
-        };
-        match &values {
-            Values::Text(text) => {
-                self.pay(at, text.chars().count().saturating_mul(size))?;
-                for c in text.chars() {
-                    bits.push(&BigInt::from(u32::from(c)), size);
-                }
-            }
-            Values::One(value) => {
-                self.pay(at, size)?;
-                bits.push(value, size);
-            }
-        }
-        Ok(())
-    }
-
-    fn segment_size(&mut self) -> Parsed<usize> {
-        self.scan.skip_space();
-        let at = self.scan.at();
-        if !matches!(self.scan.peek(), Some('0'..='9')) {
-            return Err(self.scan.expected("the size of the segment in bits"));
-        }
-        let size = self.scan.number(false)?;
-        let size = size.as_int().and_then(|size| usize::try_from(size).ok());
-        size.ok_or_else(|| self.scan.error(at, "a size in bits", "another number"))
-    }
-
-    fn utf8(&mut self, at: usize, values: &Values, bits: &mut Bits) -> Parsed<()> {
-        let of_code;
-        let text = match values {
-            Values::Text(text) => text.as_str(),
-            Values::One(value) => {
-                let c = u32::try_from(value).ok().and_then(char::from_u32);
-                let Some(c) = c else {
-                    return Err(self
-                        .scan
-                        .error(at, "a size in bits", "`utf8` after no character"));
-                };
-                of_code = c.to_string();
-                &of_code
-            }
-        };
-        self.pay(at, text.len().saturating_mul(8))?;
-        bits.append(text.as_bytes(), 8 * text.len());
-        Ok(())
-    }
-
-    /// Pays for `bits` before they are allocated.
-    fn pay(&mut self, at: usize, bits: usize) -> Parsed<()> {
-        match self.bits_left.checked_sub(bits) {
-            Some(left) => self.bits_left = left,
-            None => {
-                let found = format!("a segment of {bits} bits");
-                return Err(self.scan.error(at, "shorter bit strings in all", found));
-            }
-        }
-        Ok(())
-    }
-
-    /// `<0.1.0>`.
-    fn short_pid(&mut self) -> Parsed<Term> {
-        let at = self.scan.at();
-        self.scan.eat("<");
-        let inside = self.scan.take_while(continues_node);
-        self.close(at, Kind::Pid)?;
-        self.short(at, Kind::Pid, inside)
-    }
-
-    /// `#Pid<..>`, `#Port<..>`, `#Ref<..>`.
-    fn identifier(&mut self) -> Parsed<Term> {
-        let at = self.scan.at();
-        let kinds = [
-            ("#Pid<", Kind::Pid),
-            ("#Port<", Kind::Port),
-            ("#Ref<", Kind::Reference),
-        ];
-        let Some((_, kind)) = kinds.iter().find(|(start, _)| self.scan.eat(start)) else {
-            let expected = match self.scan.rest().starts_with("#Fun<") {
-                true => "a term that can be read: a fun with an environment cannot",
-                false => "`#{`, `#Pid<`, `#Port<` or `#Ref<`",
-            };
-            return Err(self.scan.expected(expected));
-        };
-        if self.scan.eat("'") {
-            let node = self.scan.quoted('\'', "`'`, the end of the node's name")?;
-            let numbers = self.scan.take_while(|c| c == '.' || c.is_ascii_digit());
-            return match numbers.strip_prefix('.') {
-                Some(numbers) => self.in_full(at, *kind, &node, numbers),
-                None => Err(self.scan.error(at, kind.in_full(), self.excerpt(at))),
-            };
-        }
-        let inside = self.scan.take_while(continues_node);
-        if !self.scan.rest().starts_with('/') {
-            self.close(at, *kind)?;
-            return self.short(at, *kind, inside);
-        }
-        let (node, numbers) = split_numbers(inside, kind.numbers());
-        self.in_full(at, *kind, node, numbers)
-    }
-
-    /// The identifier at `at`, as an error shows it.
-    fn excerpt(&self, at: usize) -> String {
-        let text = self.scan.text_from(at);
-        let end = text.find('>').map_or(text.len(), |end| end + 1);
-        excerpt(&text[..end])
-    }
-
-    fn close(&mut self, at: usize, kind: Kind) -> Parsed<()> {
-        if self.scan.eat(">") {
-            return Ok(());
-        }
-        Err(self.scan.error(at, kind.in_full(), self.excerpt(at)))
-    }
-
-    /// The form without a node: its first number is 0, for the node of the context.
-    fn short(&mut self, at: usize, kind: Kind, inside: &str) -> Parsed<Term> {
-        let wrong = |this: &Self| this.scan.error(at, kind.in_full(), this.excerpt(at));
-        let Some(numbers) = inside.strip_prefix("0.") else {
-            return Err(wrong(self));
-        };
-        let Some(context) = self.context else {
-            let expected = format!(
-                "{}: without it a node is needed for context",
-                kind.in_full()
-            );
-            return Err(self.scan.error(at, expected, self.excerpt(at)));
-        };
-        make(kind, context, numbers).ok_or_else(|| wrong(self))
-    }
-
-    fn in_full(&mut self, at: usize, kind: Kind, node: &str, numbers: &str) -> Parsed<Term> {
-        let creation = if self.scan.eat("/") {
-            self.scan.take_while(|c| c.is_ascii_digit()).parse().ok()
-        } else {
-            None
-        };
-        self.close(at, kind)?;
-        let wrong = |this: &Self| this.scan.error(at, kind.in_full(), this.excerpt(at));
-        let Some(creation) = creation else {
-            return Err(wrong(self));
-        };
-        // The numbers are checked first, so that a text that is refused adds no name.
-        let probe = NodeContext {
-            node: NodeName::nonode(),
-            creation,
-        };
-        if make(kind, probe, numbers).is_none() {
-            return Err(wrong(self));
-        }
-        let name = Atom::new(node).map_err(|_| wrong(self))?;
-        let node = NodeName::intern(&name, &mut self.names).map_err(|refused| {
-            let found = format!("`{name}`: {refused}");
-            self.scan.error(at, "the name of a known node", found)
-        })?;
-        make(kind, NodeContext { node, creation }, numbers).ok_or_else(|| wrong(self))
-    }
-}
-
-/// Splits off up to `max` numbers with points between them from the end.
-fn split_numbers(text: &str, max: usize) -> (&str, &str) {
-    let mut end = text.len();
-    for _ in 0..max {
-        let Some(point) = text[..end].rfind('.') else {
-            break;
-        };
-        if !text[point + 1..end].bytes().all(|b| b.is_ascii_digit()) {
-            break;
-        }
-        end = point;
-    }
-    (&text[..end], text.get(end + 1..).unwrap_or(""))
-}
-
-/// The identifier whose numbers are `numbers`, with points between them.
-fn make(kind: Kind, context: NodeContext, numbers: &str) -> Option<Term> {
-    let NodeContext { node, creation } = context;
-    let word = |text: &str| text.parse::<u32>().ok();
-    match kind {
-        Kind::Pid => {
-            let (id, serial) = numbers.split_once('.')?;
-            let (id, serial) = (word(id)?, word(serial)?);
-            Some(Term::Pid(Pid {
-                node,
-                creation,
-                id,
-                serial,
-            }))
-        }
-        Kind::Port => {
-            let id = numbers.parse().ok()?;
-            Some(Term::Port(Port { node, creation, id }))
-        }
-        Kind::Reference => {
-            let mut words = [0; REFERENCE_WORDS_MAX];
-            let mut len = 0;
-            for text in numbers.rsplit('.') {
-                *words.get_mut(len)? = word(text)?;
-                len += 1;
-            }
-            Reference::new(node, creation, &words[..len]).map(Term::from)
-        }
-    }
 }
 
 /// A map in which the last of equal keys counts, as in Erlang source.
@@ -703,51 +432,4 @@ fn last_of_equal_keys(mut pairs: Vec<(Term, Term)>) -> Term {
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     pairs.dedup_by(|later, earlier| later.0 == earlier.0);
     Term::map(pairs).expect("no key is left twice")
-}
-
-/// What a segment of a bit string holds.
-enum Values {
-    One(BigInt),
-    Text(String),
-}
-
-/// A bit string being made.
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    len: usize,
-}
-
-impl Bits {
-    /// The `size` lowest bits of `value`.
-    fn push(&mut self, value: &BigInt, size: usize) {
-        if size == 0 {
-            return;
-        }
-        let len = size.div_ceil(8);
-        let low = (value << (8 * len - size)).to_signed_bytes_be();
-        let fill = if low[0] & 0x80 == 0 { 0 } else { 0xff };
-        let mut bytes = vec![fill; len.saturating_sub(low.len())];
-        bytes.extend_from_slice(&low[low.len().saturating_sub(len)..]);
-        self.append(&bytes, size);
-    }
-
-    /// The first `size` bits of `bytes`; bits beyond them in the last byte must be zero.
-    fn append(&mut self, bytes: &[u8], size: usize) {
-        let used = self.len % 8;
-        self.len += size;
-        if used == 0 {
-            self.bytes.extend_from_slice(bytes);
-            return;
-        }
-        for byte in bytes {
-            *self.bytes.last_mut().expect("a byte in use") |= byte >> used;
-            self.bytes.push(byte << (8 - used));
-        }
-        self.bytes.truncate(self.len.div_ceil(8));
-    }
-
-    fn into_term(self) -> Term {
-        Term::bits(&self.bytes, self.len).expect("as many bytes as the bits need")
-    }
 }

@@ -223,12 +223,12 @@ impl Writer<'_, '_> {
         self.out.write_str(">>")
     }
 
-    /// As OTP's `#Fun<module.index.uniq>`; it cannot be read back.
+    /// As OTP's `#Fun<module.index.uniq>`, both numbers the older ones; it cannot be read back.
     fn fun(&mut self, fun: &Fun) -> fmt::Result {
         write!(
             self.out,
             "#Fun<{}.{}.{}>",
-            fun.module, fun.index, fun.old_uniq
+            fun.module, fun.old_index, fun.old_uniq
         )
     }
 
@@ -451,9 +451,9 @@ mod tests {
         let fun = Fun {
             arity: 1,
             uniq: [0; 16],
-            index: 42,
+            index: 6,
             module: atom!("erl_eval"),
-            old_index: 6.into(),
+            old_index: 42.into(),
             old_uniq: 3_316_493.into(),
             creator: Pid {
                 node: at.node,
