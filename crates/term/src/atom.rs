@@ -23,6 +23,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::codec::ShortText;
 use crate::limits::{ATOM_BYTES_MAX, ATOM_CHARS_MAX};
 
 /// Texts of up to this many bytes are stored in the atom itself.
@@ -106,6 +107,13 @@ impl Atom {
         let (head, _) = bytes.split_at_mut(text.len());
         head.copy_from_slice(text);
         Self(Repr::Inline(InlineLen::ALL[text.len()], bytes))
+    }
+
+    /// The atom of a short text: `len` bytes of `word`, the first lowest, zeros above the last.
+    #[inline(always)]
+    pub(crate) fn from_short(ShortText { len, word }: ShortText) -> Self {
+        let [bytes @ .., _] = word.to_le_bytes();
+        Self(Repr::Inline(InlineLen::ALL[len], bytes))
     }
 
     /// The text as UTF-8 bytes: cheaper than [`Atom::as_str`] for short atoms.

@@ -61,6 +61,26 @@ impl Binary {
         }
     }
 
+    /// The first `len` bytes of `window`, if they fit into the value itself. Read as words, so
+    /// that no copy of a length known only at run time is needed.
+    #[inline(always)]
+    pub(crate) fn from_window(window: &[u8; INLINE_MAX + 1], len: usize) -> Option<Self> {
+        let tag = *InlineLen::ALL.get(len)?;
+        let (low, high) = window.split_at(16);
+        let low = u128::from_le_bytes(low.try_into().expect("16 bytes"));
+        let high = u64::from_le_bytes(high.try_into().expect("8 bytes"));
+        let low = if len < 16 {
+            low & ((1 << (8 * len)) - 1)
+        } else {
+            low
+        };
+        let high = high & ((1 << (8 * len.saturating_sub(16))) - 1);
+        let mut inline = [0; INLINE_MAX];
+        inline[..16].copy_from_slice(&low.to_le_bytes());
+        inline[16..].copy_from_slice(&high.to_le_bytes()[..INLINE_MAX - 16]);
+        Some(Self(Repr::Inline(tag, inline)))
+    }
+
     /// Takes `bytes`: shared when large, copied out when small, so that it pins no large buffer.
     pub fn from_shared(bytes: Bytes) -> Self {
         if bytes.len() < SHARE_MIN {
