@@ -126,6 +126,15 @@ impl Atom {
         }
     }
 
+    /// The text, if it lies in the atom itself: its length, and its bytes followed by zeros.
+    #[inline]
+    pub(crate) fn as_short(&self) -> Option<(usize, &[u8; INLINE_MAX])> {
+        match &self.0 {
+            Repr::Inline(len, bytes) => Some((*len as usize, bytes)),
+            _ => None,
+        }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -184,9 +193,25 @@ impl PartialEq<&str> for Atom {
 
 /// UTF-8 bytes sort as code points do, which is Erlang's order of atoms.
 impl Ord for Atom {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            // Zeros stand for the bytes that are missing (I3), so the length decides last.
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
+                word(a).cmp(&word(b)).then_with(lengths)
+            }
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
+}
+
+/// Inline bytes as a word that compares as they do.
+#[inline]
+fn word(inline: &[u8; INLINE_MAX]) -> u128 {
+    let mut bytes = [0; INLINE_MAX + 1];
+    bytes[..INLINE_MAX].copy_from_slice(inline);
+    u128::from_be_bytes(bytes)
 }
 
 impl PartialOrd for Atom {

@@ -3,6 +3,8 @@
 //! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), more are
 //! reference-counted, and a large one cut from a received message keeps pointing into that
 //! message's buffer. What is small is always copied out, so that 20 bytes never pin a read buffer.
+//!
+//! Invariant `I1`: unused inline bytes are zero, so that inline binaries compare as words.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -110,6 +112,15 @@ impl Binary {
         }
     }
 
+    /// The bytes, if they lie in the value itself: their number, and they followed by zeros.
+    #[inline]
+    pub(crate) fn as_short(&self) -> Option<(usize, &[u8; INLINE_MAX])> {
+        match &self.0 {
+            Repr::Inline(len, bytes) => Some((*len as usize, bytes)),
+            _ => None,
+        }
+    }
+
     /// The bytes as [`Bytes`]: without a copy when they are shared already.
     pub fn to_bytes(&self) -> Bytes {
         match &self.0 {
@@ -158,9 +169,26 @@ impl From<Bytes> for Binary {
 }
 
 impl PartialEq for Binary {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
+        match (&self.0, &other.0) {
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                *a_len as u8 == *b_len as u8 && words(a) == words(b)
+            }
+            _ => self.as_slice() == other.as_slice(),
+        }
     }
+}
+
+/// Inline bytes as words that compare as the bytes do. The last two overlap, which changes
+/// nothing: where the third decides, the second was equal.
+#[inline]
+fn words(inline: &[u8; INLINE_MAX]) -> [u64; 3] {
+    let word = |at: usize| {
+        let bytes = inline[at..at + 8].try_into().expect("eight bytes");
+        u64::from_be_bytes(bytes)
+    };
+    [word(0), word(8), word(INLINE_MAX - 8)]
 }
 
 impl Eq for Binary {}
@@ -171,9 +199,18 @@ impl PartialOrd for Binary {
     }
 }
 
+/// By the first byte that differs, else the shorter first. Between inline ones zeros stand for the
+/// bytes that are missing (`I1`), so the length decides only where all words are equal.
 impl Ord for Binary {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_slice().cmp(other.as_slice())
+        match (&self.0, &other.0) {
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
+                words(a).cmp(&words(b)).then_with(lengths)
+            }
+            _ => self.as_slice().cmp(other.as_slice()),
+        }
     }
 }
 

@@ -366,21 +366,20 @@ impl<'a, 'b> Decoder<'a, 'b> {
         mut count: usize,
         depth: usize,
     ) -> Result<Term, Kind> {
-        let mut items = Vec::new();
+        let mut inside = self.enter(count, depth)?;
+        let mut items = Vec::with_capacity(count);
         loop {
-            let inside = self.enter(count, depth)?;
-            if items.is_empty() {
-                items.reserve_exact(count);
-            } else {
-                items.reserve(count);
-            }
             if count >= RUN_MIN {
                 count -= numbers(cursor, count, &mut items);
             }
             self.terms(cursor, count, inside, &mut items)?;
             match cursor.list_tail()? {
                 ListTail::Nil => return Ok(Term::List(items.into())),
-                ListTail::More(more) => count = more,
+                ListTail::More(more) => {
+                    inside = self.enter(more, depth)?;
+                    items.reserve(more);
+                    count = more;
+                }
                 ListTail::Improper => {
                     let depth = self.enter(0, depth)?;
                     let tail = self.tail(cursor, depth)?;
@@ -419,6 +418,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
                 let raw = cursor.pid_body(tag, |cursor| self.node(cursor))?;
                 Ok(Term::Pid(raw.into()))
             }
+            tag::SMALL_BIG | tag::LARGE_BIG => Ok(cursor.big_body(tag)?.to_term()),
             tag::NEW_FUN => self.fun(cursor, depth),
             _ => self.leaf(cursor, tag),
         }
