@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use crate::codec::ShortText;
 use crate::limits::{ATOM_BYTES_MAX, ATOM_CHARS_MAX};
+use crate::short;
 
 /// Texts of up to this many bytes are stored in the atom itself.
 const INLINE_MAX: usize = 15;
@@ -76,7 +77,10 @@ impl Atom {
     /// [`AtomTooLong`] when `text` has more than 255 characters.
     pub fn new(text: &str) -> Result<Self, AtomTooLong> {
         if text.len() <= INLINE_MAX {
-            return Ok(Self::inline(text.as_bytes()));
+            return Ok(Self::from_short(ShortText {
+                len: text.len(),
+                word: short::word(text.as_bytes()),
+            }));
         }
         if text.len() > ATOM_CHARS_MAX
             && (text.len() > ATOM_BYTES_MAX || text.chars().count() > ATOM_CHARS_MAX)

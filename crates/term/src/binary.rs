@@ -1,8 +1,9 @@
 //! Binaries: bytes that are shared, never copied twice.
 //!
-//! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), more are
-//! reference-counted, and a large one cut from a received message keeps pointing into that
-//! message's buffer. What is small is always copied out, so that 20 bytes never pin a read buffer.
+//! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), up to
+//! [`OWNED_MAX`] in a box of its own that a clone copies; more are reference-counted, and a large
+//! one cut from a received message keeps pointing into that message's buffer. What is small is
+//! always copied out, so that 20 bytes never pin a read buffer.
 //!
 //! Invariant `I1`: unused inline bytes are zero, so that inline binaries compare as words.
 
@@ -10,16 +11,25 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::short;
+
 const INLINE_MAX: usize = 23;
+
+/// Up to this size a binary has its bytes alone, from there on it shares them.
+///
+/// Sharing costs a second allocation, or atomic counts on every drop; copying 256 bytes costs less
+/// than either (bench `codec`, rows document and 1 KiB).
+const OWNED_MAX: usize = 256;
 
 /// From this size on, a binary cut from a larger buffer shares it instead of copying.
 ///
 /// A guess, unmeasured: a copy of 1 KiB costs about what the reference count and the box do.
 const SHARE_MIN: usize = 1024;
+
+const _: () = assert!(INLINE_MAX < OWNED_MAX && OWNED_MAX < SHARE_MIN);
 
 /// An immutable sequence of bytes, cheap to clone.
 #[derive(Clone)]
@@ -28,8 +38,9 @@ pub struct Binary(Repr);
 #[derive(Clone)]
 enum Repr {
     Inline(InlineLen, [u8; INLINE_MAX]),
-    Owned(Arc<[u8]>),
-    Slice(Box<Bytes>),
+    /// Up to [`OWNED_MAX`] bytes; a clone copies them.
+    Owned(Box<[u8]>),
+    Shared(Box<Bytes>),
 }
 
 /// A length of 0 to 23: an enum, so that `Binary` and [`Term`](crate::Term) find their tags in it.
@@ -54,13 +65,19 @@ impl Binary {
     /// Copies `bytes`.
     #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        if bytes.len() <= INLINE_MAX {
-            let mut inline = [0; INLINE_MAX];
-            inline[..bytes.len()].copy_from_slice(bytes);
-            Self(Repr::Inline(InlineLen::ALL[bytes.len()], inline))
-        } else {
-            Self(Repr::Owned(bytes.into()))
+        match InlineLen::ALL.get(bytes.len()) {
+            Some(len) => Self::inline(*len, short::two_words(bytes)),
+            None if bytes.len() <= OWNED_MAX => Self(Repr::Owned(bytes.into())),
+            None => Self(Repr::Shared(Box::new(Bytes::copy_from_slice(bytes)))),
         }
+    }
+
+    #[inline(always)]
+    fn inline(len: InlineLen, (low, high): (u128, u64)) -> Self {
+        let mut inline = [0; INLINE_MAX];
+        inline[..16].copy_from_slice(&low.to_le_bytes());
+        inline[16..].copy_from_slice(&high.to_le_bytes()[..INLINE_MAX - 16]);
+        Self(Repr::Inline(len, inline))
     }
 
     /// The first `len` bytes of `window`, if they fit into the value itself. Read as words, so
@@ -77,10 +94,7 @@ impl Binary {
             low
         };
         let high = high & ((1 << (8 * len.saturating_sub(16))) - 1);
-        let mut inline = [0; INLINE_MAX];
-        inline[..16].copy_from_slice(&low.to_le_bytes());
-        inline[16..].copy_from_slice(&high.to_le_bytes()[..INLINE_MAX - 16]);
-        Some(Self(Repr::Inline(tag, inline)))
+        Some(Self::inline(tag, (low, high)))
     }
 
     /// Takes `bytes`: shared when large, copied out when small, so that it pins no large buffer.
@@ -88,7 +102,7 @@ impl Binary {
         if bytes.len() < SHARE_MIN {
             Self::copy_from_slice(&bytes)
         } else {
-            Self(Repr::Slice(Box::new(bytes)))
+            Self(Repr::Shared(Box::new(bytes)))
         }
     }
 
@@ -98,7 +112,7 @@ impl Binary {
         if part.len() < SHARE_MIN {
             Self::copy_from_slice(part)
         } else {
-            Self(Repr::Slice(Box::new(buffer.slice_ref(part))))
+            Self(Repr::Shared(Box::new(buffer.slice_ref(part))))
         }
     }
 
@@ -108,7 +122,7 @@ impl Binary {
         match &self.0 {
             Repr::Inline(len, bytes) => &bytes[..*len as usize],
             Repr::Owned(bytes) => bytes,
-            Repr::Slice(bytes) => bytes,
+            Repr::Shared(bytes) => bytes,
         }
     }
 
@@ -124,9 +138,8 @@ impl Binary {
     /// The bytes as [`Bytes`]: without a copy when they are shared already.
     pub fn to_bytes(&self) -> Bytes {
         match &self.0 {
-            Repr::Inline(..) => Bytes::copy_from_slice(self.as_slice()),
-            Repr::Owned(bytes) => Bytes::from_owner(bytes.clone()),
-            Repr::Slice(bytes) => Bytes::clone(bytes),
+            Repr::Inline(..) | Repr::Owned(_) => Bytes::copy_from_slice(self.as_slice()),
+            Repr::Shared(bytes) => Bytes::clone(bytes),
         }
     }
 }
@@ -239,6 +252,8 @@ mod tests {
             23,
             24,
             25,
+            OWNED_MAX,
+            OWNED_MAX + 1,
             SHARE_MIN - 1,
             SHARE_MIN,
             SHARE_MIN + 1,

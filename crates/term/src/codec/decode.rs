@@ -291,9 +291,16 @@ impl<'a, 'b> Decoder<'a, 'b> {
     #[inline(never)]
     fn other_node(&mut self, cursor: &mut Cursor<'a>) -> Result<NodeName, Kind> {
         let start = *cursor;
-        let name = cursor.atom(self.atoms)?;
-        self.used.note(name);
-        let node = NodeName::intern(&name.to_atom(), self.names).map_err(Kind::NodeName)?;
+        let tag = cursor.u8()?;
+        let name = match cursor.short_atom(tag) {
+            Some(text) => Atom::from_short(text),
+            None => {
+                let text = cursor.atom_body(tag, self.atoms)?;
+                self.used.note(text);
+                text.to_atom()
+            }
+        };
+        let node = NodeName::intern(&name, self.names).map_err(Kind::NodeName)?;
         self.last_node = Some((cursor.since(start), node));
         Ok(node)
     }

@@ -17,6 +17,7 @@ use super::tag;
 use crate::atom::Atom;
 use crate::binary::Binary;
 use crate::limits::{ATOM_BYTES_MAX, ATOM_CHARS_MAX, REFERENCE_WORDS_MAX};
+use crate::short;
 use crate::term::Float;
 
 /// The lowest `n` bytes of a word, for `n` up to 15.
@@ -404,9 +405,12 @@ impl<'a> Cursor<'a> {
         if tag != tag::SMALL_ATOM_UTF8 {
             return None;
         }
-        let [len, window @ ..] = self.rest.first_chunk::<17>()?;
-        let len = usize::from(*len);
-        let word = u128::from_le_bytes(*window) & *LOW_BYTES.get(len)?;
+        let len = usize::from(*self.rest.first()?);
+        let low_bytes = LOW_BYTES.get(len)?;
+        let word = match self.rest.first_chunk::<17>() {
+            Some([_, window @ ..]) => u128::from_le_bytes(*window) & low_bytes,
+            None => short::word(self.rest.get(1..=len)?),
+        };
         if word & NOT_ASCII != 0 {
             return None;
         }
@@ -414,8 +418,8 @@ impl<'a> Cursor<'a> {
         Some(ShortText { len, word })
     }
 
-    /// Takes `len` bytes as [`Binary`] if they are few enough to lie in it, and not the last of
-    /// the input. `None` says nothing about them, and nothing was taken.
+    /// Takes `len` bytes as [`Binary`] if they are few enough to lie in it, and not among the last
+    /// of the input. `None` says nothing about them, and nothing was taken.
     #[inline(always)]
     pub(crate) fn short_binary(&mut self, len: usize) -> Option<Binary> {
         let window = self.rest.first_chunk()?;
