@@ -23,7 +23,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::codec::ShortText;
 use crate::limits::{ATOM_BYTES_MAX, ATOM_CHARS_MAX};
+use crate::short;
 
 /// Texts of up to this many bytes are stored in the atom itself.
 const INLINE_MAX: usize = 15;
@@ -75,7 +77,10 @@ impl Atom {
     /// [`AtomTooLong`] when `text` has more than 255 characters.
     pub fn new(text: &str) -> Result<Self, AtomTooLong> {
         if text.len() <= INLINE_MAX {
-            return Ok(Self::inline(text.as_bytes()));
+            return Ok(Self::from_short(ShortText {
+                len: text.len(),
+                word: short::word(text.as_bytes()),
+            }));
         }
         if text.len() > ATOM_CHARS_MAX
             && (text.len() > ATOM_BYTES_MAX || text.chars().count() > ATOM_CHARS_MAX)
@@ -108,6 +113,13 @@ impl Atom {
         Self(Repr::Inline(InlineLen::ALL[text.len()], bytes))
     }
 
+    /// The atom of a short text: `len` bytes of `word`, the first lowest, zeros above the last.
+    #[inline(always)]
+    pub(crate) fn from_short(ShortText { len, word }: ShortText) -> Self {
+        let [bytes @ .., _] = word.to_le_bytes();
+        Self(Repr::Inline(InlineLen::ALL[len], bytes))
+    }
+
     /// The text as UTF-8 bytes: cheaper than [`Atom::as_str`] for short atoms.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
@@ -115,6 +127,15 @@ impl Atom {
             Repr::Inline(len, bytes) => &bytes[..*len as usize],
             Repr::Static(text) => text.as_bytes(),
             Repr::Shared(text) => text.as_bytes(),
+        }
+    }
+
+    /// The text, if it lies in the atom itself: its length, and its bytes followed by zeros.
+    #[inline]
+    pub(crate) fn as_short(&self) -> Option<(usize, &[u8; INLINE_MAX])> {
+        match &self.0 {
+            Repr::Inline(len, bytes) => Some((*len as usize, bytes)),
+            _ => None,
         }
     }
 
@@ -176,9 +197,25 @@ impl PartialEq<&str> for Atom {
 
 /// UTF-8 bytes sort as code points do, which is Erlang's order of atoms.
 impl Ord for Atom {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            // Zeros stand for the bytes that are missing (I3), so the length decides last.
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
+                word(a).cmp(&word(b)).then_with(lengths)
+            }
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
+}
+
+/// Inline bytes as a word that compares as they do.
+#[inline]
+fn word(inline: &[u8; INLINE_MAX]) -> u128 {
+    let mut bytes = [0; INLINE_MAX + 1];
+    bytes[..INLINE_MAX].copy_from_slice(inline);
+    u128::from_be_bytes(bytes)
 }
 
 impl PartialOrd for Atom {

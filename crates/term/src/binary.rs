@@ -1,23 +1,35 @@
 //! Binaries: bytes that are shared, never copied twice.
 //!
-//! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), more are
-//! reference-counted, and a large one cut from a received message keeps pointing into that
-//! message's buffer. What is small is always copied out, so that 20 bytes never pin a read buffer.
+//! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), up to
+//! [`OWNED_MAX`] in a box of its own that a clone copies; more are reference-counted, and a large
+//! one cut from a received message keeps pointing into that message's buffer. What is small is
+//! always copied out, so that 20 bytes never pin a read buffer.
+//!
+//! Invariant `I1`: unused inline bytes are zero, so that inline binaries compare as words.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::short;
+
 const INLINE_MAX: usize = 23;
+
+/// Up to this size a binary has its bytes alone, from there on it shares them.
+///
+/// Sharing costs a second allocation, or atomic counts on every drop; copying 256 bytes costs less
+/// than either (bench `codec`, rows document and 1 KiB).
+const OWNED_MAX: usize = 256;
 
 /// From this size on, a binary cut from a larger buffer shares it instead of copying.
 ///
 /// A guess, unmeasured: a copy of 1 KiB costs about what the reference count and the box do.
 const SHARE_MIN: usize = 1024;
+
+const _: () = assert!(INLINE_MAX < OWNED_MAX && OWNED_MAX < SHARE_MIN);
 
 /// An immutable sequence of bytes, cheap to clone.
 #[derive(Clone)]
@@ -26,8 +38,9 @@ pub struct Binary(Repr);
 #[derive(Clone)]
 enum Repr {
     Inline(InlineLen, [u8; INLINE_MAX]),
-    Owned(Arc<[u8]>),
-    Slice(Box<Bytes>),
+    /// Up to [`OWNED_MAX`] bytes; a clone copies them.
+    Owned(Box<[u8]>),
+    Shared(Box<Bytes>),
 }
 
 /// A length of 0 to 23: an enum, so that `Binary` and [`Term`](crate::Term) find their tags in it.
@@ -52,13 +65,36 @@ impl Binary {
     /// Copies `bytes`.
     #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        if bytes.len() <= INLINE_MAX {
-            let mut inline = [0; INLINE_MAX];
-            inline[..bytes.len()].copy_from_slice(bytes);
-            Self(Repr::Inline(InlineLen::ALL[bytes.len()], inline))
-        } else {
-            Self(Repr::Owned(bytes.into()))
+        match InlineLen::ALL.get(bytes.len()) {
+            Some(len) => Self::inline(*len, short::two_words(bytes)),
+            None if bytes.len() <= OWNED_MAX => Self(Repr::Owned(bytes.into())),
+            None => Self(Repr::Shared(Box::new(Bytes::copy_from_slice(bytes)))),
         }
+    }
+
+    #[inline(always)]
+    fn inline(len: InlineLen, (low, high): (u128, u64)) -> Self {
+        let mut inline = [0; INLINE_MAX];
+        inline[..16].copy_from_slice(&low.to_le_bytes());
+        inline[16..].copy_from_slice(&high.to_le_bytes()[..INLINE_MAX - 16]);
+        Self(Repr::Inline(len, inline))
+    }
+
+    /// The first `len` bytes of `window`, if they fit into the value itself. Read as words, so
+    /// that no copy of a length known only at run time is needed.
+    #[inline(always)]
+    pub(crate) fn from_window(window: &[u8; INLINE_MAX + 1], len: usize) -> Option<Self> {
+        let tag = *InlineLen::ALL.get(len)?;
+        let (low, high) = window.split_at(16);
+        let low = u128::from_le_bytes(low.try_into().expect("16 bytes"));
+        let high = u64::from_le_bytes(high.try_into().expect("8 bytes"));
+        let low = if len < 16 {
+            low & ((1 << (8 * len)) - 1)
+        } else {
+            low
+        };
+        let high = high & ((1 << (8 * len.saturating_sub(16))) - 1);
+        Some(Self::inline(tag, (low, high)))
     }
 
     /// Takes `bytes`: shared when large, copied out when small, so that it pins no large buffer.
@@ -66,7 +102,7 @@ impl Binary {
         if bytes.len() < SHARE_MIN {
             Self::copy_from_slice(&bytes)
         } else {
-            Self(Repr::Slice(Box::new(bytes)))
+            Self(Repr::Shared(Box::new(bytes)))
         }
     }
 
@@ -76,7 +112,7 @@ impl Binary {
         if part.len() < SHARE_MIN {
             Self::copy_from_slice(part)
         } else {
-            Self(Repr::Slice(Box::new(buffer.slice_ref(part))))
+            Self(Repr::Shared(Box::new(buffer.slice_ref(part))))
         }
     }
 
@@ -86,16 +122,24 @@ impl Binary {
         match &self.0 {
             Repr::Inline(len, bytes) => &bytes[..*len as usize],
             Repr::Owned(bytes) => bytes,
-            Repr::Slice(bytes) => bytes,
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The bytes, if they lie in the value itself: their number, and they followed by zeros.
+    #[inline]
+    pub(crate) fn as_short(&self) -> Option<(usize, &[u8; INLINE_MAX])> {
+        match &self.0 {
+            Repr::Inline(len, bytes) => Some((*len as usize, bytes)),
+            _ => None,
         }
     }
 
     /// The bytes as [`Bytes`]: without a copy when they are shared already.
     pub fn to_bytes(&self) -> Bytes {
         match &self.0 {
-            Repr::Inline(..) => Bytes::copy_from_slice(self.as_slice()),
-            Repr::Owned(bytes) => Bytes::from_owner(bytes.clone()),
-            Repr::Slice(bytes) => Bytes::clone(bytes),
+            Repr::Inline(..) | Repr::Owned(_) => Bytes::copy_from_slice(self.as_slice()),
+            Repr::Shared(bytes) => Bytes::clone(bytes),
         }
     }
 }
@@ -138,9 +182,26 @@ impl From<Bytes> for Binary {
 }
 
 impl PartialEq for Binary {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
+        match (&self.0, &other.0) {
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                *a_len as u8 == *b_len as u8 && words(a) == words(b)
+            }
+            _ => self.as_slice() == other.as_slice(),
+        }
     }
+}
+
+/// Inline bytes as words that compare as the bytes do. The last two overlap, which changes
+/// nothing: where the third decides, the second was equal.
+#[inline]
+fn words(inline: &[u8; INLINE_MAX]) -> [u64; 3] {
+    let word = |at: usize| {
+        let bytes = inline[at..at + 8].try_into().expect("eight bytes");
+        u64::from_be_bytes(bytes)
+    };
+    [word(0), word(8), word(INLINE_MAX - 8)]
 }
 
 impl Eq for Binary {}
@@ -151,9 +212,18 @@ impl PartialOrd for Binary {
     }
 }
 
+/// By the first byte that differs, else the shorter first. Between inline ones zeros stand for the
+/// bytes that are missing (`I1`), so the length decides only where all words are equal.
 impl Ord for Binary {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_slice().cmp(other.as_slice())
+        match (&self.0, &other.0) {
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
+                words(a).cmp(&words(b)).then_with(lengths)
+            }
+            _ => self.as_slice().cmp(other.as_slice()),
+        }
     }
 }
 
@@ -182,6 +252,8 @@ mod tests {
             23,
             24,
             25,
+            OWNED_MAX,
+            OWNED_MAX + 1,
             SHARE_MIN - 1,
             SHARE_MIN,
             SHARE_MIN + 1,

@@ -9,6 +9,7 @@ mod identity;
 pub mod limits;
 mod node_name;
 mod order;
+mod short;
 mod term;
 mod text;
 

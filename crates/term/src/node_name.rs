@@ -3,7 +3,7 @@
 //! A [`NodeName`] is four bytes: an index into one append-only table of the OS process, so that a
 //! pid is plain `Copy` data. The table holds at most [`NODE_NAMES_MAX`] names and forgets none; it
 //! is the only static of the pure crates, and holds no state of any node (names are values, the
-//! table only gives them a shorter form).
+//! table only gives them a shorter form). Beside it lie hints that spare most look-ups its lock.
 //!
 //! Equality compares indexes, which interning makes the same as comparing names. Order and hash
 //! go by name, never by index, so nothing that a user sees depends on the order of arrival.
@@ -13,12 +13,15 @@
 //!
 //! Invariants:
 //! - `I1` an index that exists in a `NodeName` has its name set, and it never changes;
-//! - `I2` no name has two indexes.
+//! - `I2` no name has two indexes;
+//! - `I3` a hint is an index that exists.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::atom::Atom;
@@ -58,6 +61,11 @@ const CHUNKS: usize = 11;
 const _: () = assert!(FIRST_CHUNK * ((1 << CHUNKS) - 1) >= NODE_NAMES_MAX);
 
 static TABLE: [OnceLock<Box<[OnceLock<Entry>]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+/// For each bucket of names the one looked up there last, plus one: a look-up that it answers takes
+/// no lock. Checked, so a collision or a race costs only the lock.
+static HINTS: [AtomicU32; HINTS_LEN] = [const { AtomicU32::new(0) }; HINTS_LEN];
+const HINTS_LEN: usize = 1024;
+
 static INDEX: Mutex<BTreeMap<Atom, u32>> = Mutex::new(BTreeMap::new());
 
 impl NameBudget {
@@ -94,6 +102,23 @@ impl NodeName {
     /// # Errors
     /// [`NodeNameRefused`]; nothing was changed.
     pub fn intern(name: &Atom, budget: &mut NameBudget) -> Result<Self, NodeNameRefused> {
+        let hint = &HINTS[bucket(name)];
+        if let Some(found) = Self::hinted(hint, name) {
+            return Ok(found);
+        }
+        let found = Self::intern_locked(name, budget)?;
+        hint.store(found.0 + 1, Release);
+        Ok(found)
+    }
+
+    #[inline]
+    fn hinted(hint: &AtomicU32, name: &Atom) -> Option<Self> {
+        let found = Self(hint.load(Acquire).checked_sub(1)?);
+        (found.atom() == name).then_some(found)
+    }
+
+    #[inline(never)]
+    fn intern_locked(name: &Atom, budget: &mut NameBudget) -> Result<Self, NodeNameRefused> {
         let mut index = INDEX.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&found) = index.get(name) {
             return Ok(Self(found));
@@ -139,6 +164,24 @@ impl NodeName {
             .expect("I1: the name of an index is set")
     }
 }
+
+/// The names of one cluster often differ in a byte or two: a product carries each into all of the
+/// bits that are left.
+#[inline]
+fn bucket(name: &Atom) -> usize {
+    let bytes = name.as_bytes();
+    let (first, last) = (bytes.first_chunk(), bytes.last_chunk());
+    let (first, last) = match (first, last) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (fnv1a(bytes), 0),
+    };
+    // Odd constants: the golden ratio's, and pi's.
+    let mixed =
+        first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_mul(0x2438_6a88_85a3_08d3);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
+}
+
+const _: () = assert!(HINTS_LEN == 1 << (64 - 54));
 
 /// The chunk of an index and its place there.
 fn place(index: usize) -> (usize, usize) {

@@ -9,6 +9,10 @@
 //! The two accept the same input with one exception: a map that has a key twice passes the walk,
 //! which would need memory to notice, and is refused when it is decoded.
 //!
+//! Speed: leaves are read where they are wanted, in the loops over a container's elements; whatever
+//! nests or is rare is a call that is not inlined, so that the frames of a deep term stay small.
+//! Long lists of numbers are read as runs of pieces of one size.
+//!
 //! Recursion is bounded by [`Limits::depth_max`]. A list whose tail is a list again is one level,
 //! however long the chain. Counts are checked against the bytes that are there before anything is
 //! allocated (see `head`), and against [`Limits::elements_max`].
@@ -19,14 +23,21 @@ use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 
 use super::error::{DecodeError, DecodeErrorKind as Kind};
-use super::head::{AtomText, Cursor, Head, RawFun, RawInt, RawPid, RawPort, RawReference};
+use super::head::{
+    AtomText, Cursor, Frequent, Head, ListTail, Numbers, RawFun, RawInt, RawPid, RawReference,
+};
 use super::tag;
 use crate::atom::Atom;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::Limits;
 use crate::node_name::{NameBudget, NodeName};
-use crate::term::{BitString, Export, Fun, Map, Term};
+use crate::term::{BitString, Export, Float, Fun, Map, Term};
+
+/// From this length on a list is asked whether it is a run of numbers.
+///
+/// A guess: asking costs about what reading one element does.
+const RUN_MIN: usize = 8;
 
 /// Decodes and checks terms of one source.
 pub struct Decoder<'a, 'b> {
@@ -35,7 +46,8 @@ pub struct Decoder<'a, 'b> {
     size_max: usize,
     elements_left: usize,
     names: &'b mut NameBudget,
-    last_node: Option<(Atom, NodeName)>,
+    /// The node name met last: its bytes, whatever their form, and what they mean.
+    last_node: Option<(&'a [u8], NodeName)>,
     shared: Option<&'a Bytes>,
     used: AtomNumbers,
 }
@@ -92,8 +104,10 @@ impl<'a, 'b> Decoder<'a, 'b> {
     pub fn validate(&mut self, bytes: &'a [u8]) -> Result<usize, DecodeError> {
         self.check_size(bytes)?;
         let mut cursor = Cursor::new(bytes);
-        self.walk(&mut cursor, self.depth_max)?;
-        Ok(cursor.at())
+        let walked = self.walk(&mut cursor, self.depth_max);
+        walked
+            .map(|()| cursor.at())
+            .map_err(|kind| cursor.fail(kind))
     }
 
     pub(super) fn atoms(&self) -> &'a [Atom] {
@@ -112,8 +126,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
     pub fn decode(&mut self, bytes: &'a [u8]) -> Result<(Term, usize), DecodeError> {
         self.check_size(bytes)?;
         let mut cursor = Cursor::new(bytes);
-        let term = self.term(&mut cursor, self.depth_max)?;
-        Ok((term, cursor.at()))
+        let term = self.term(&mut cursor, self.depth_max);
+        term.map(|term| (term, cursor.at()))
+            .map_err(|kind| cursor.fail(kind))
     }
 
     /// As [`Decoder::decode`], but large binaries go on pointing into `bytes`.
@@ -138,68 +153,113 @@ impl<'a, 'b> Decoder<'a, 'b> {
         Ok(())
     }
 
-    fn walk(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<(), DecodeError> {
-        match cursor.head(self.atoms)? {
-            Head::Tuple(count) => self.walk_terms(cursor, count, depth),
-            Head::Map(count) => self.walk_terms(cursor, 2 * count, depth),
-            Head::List(count) => self.walk_list(cursor, count, depth),
-            Head::Atom(atom) => {
-                self.used.note(atom);
-                Ok(())
-            }
-            Head::Pid(pid) => self.walk_node(cursor, pid.node),
-            Head::Port(port) => self.walk_node(cursor, port.node),
-            Head::Reference(reference) => self.walk_node(cursor, reference.node),
-            Head::Export(module, function, _) => {
-                self.used.note(module);
-                self.used.note(function);
-                Ok(())
-            }
-            Head::String(text) => self.spend(cursor, text.len()),
-            Head::Fun(fun) => {
-                self.used.note(fun.module);
-                self.walk_node(cursor, fun.creator.node)?;
-                self.walk_terms(cursor, fun.free_count, depth)?;
-                cursor.end_of_fun(fun.left_after)
-            }
-            _ => Ok(()),
-        }
+    fn walk(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<(), Kind> {
+        self.walk_terms(cursor, 1, depth)
     }
 
-    fn walk_node(&mut self, cursor: &Cursor<'a>, node: AtomText<'a>) -> Result<(), DecodeError> {
-        self.used.note(node);
-        self.node(cursor, node).map(drop)
-    }
-
+    /// Walks `count` terms that lie `depth` levels above the deepest allowed.
     fn walk_terms(
         &mut self,
         cursor: &mut Cursor<'a>,
         count: usize,
         depth: usize,
-    ) -> Result<(), DecodeError> {
-        let depth = self.enter(cursor, count, depth)?;
+    ) -> Result<(), Kind> {
         for _ in 0..count {
-            self.walk(cursor, depth)?;
+            match cursor.frequent()? {
+                Frequent::Int(_) | Frequent::Float(_) | Frequent::Nil => {}
+                Frequent::Atom(tag) => {
+                    if cursor.short_atom(tag).is_none() {
+                        self.walk_atom(cursor, tag)?;
+                    }
+                }
+                Frequent::Binary(len) => drop(cursor.take(len)?),
+                Frequent::Tuple(count) => self.walk_inside(cursor, count, depth)?,
+                Frequent::Map(count) => self.walk_inside(cursor, 2 * count, depth)?,
+                Frequent::List(count) => self.walk_list(cursor, count, depth)?,
+                Frequent::Other(tag) => self.walk_other(cursor, tag, depth)?,
+            }
         }
         Ok(())
     }
 
+    fn walk_inside(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        count: usize,
+        depth: usize,
+    ) -> Result<(), Kind> {
+        let depth = self.enter(count, depth)?;
+        self.walk_terms(cursor, count, depth)
+    }
+
+    #[inline(never)]
+    fn walk_atom(&mut self, cursor: &mut Cursor<'a>, tag: u8) -> Result<(), Kind> {
+        let atom = cursor.atom_body(tag, self.atoms)?;
+        self.used.note(atom);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn walk_other(&mut self, cursor: &mut Cursor<'a>, tag: u8, depth: usize) -> Result<(), Kind> {
+        match tag {
+            tag::STRING => {
+                let len = cursor.string_body()?.len();
+                self.spend(len)
+            }
+            tag::LARGE_TUPLE => match cursor.other_head(tag, self.atoms)? {
+                Head::Tuple(count) => self.walk_inside(cursor, count, depth),
+                _ => unreachable!("LARGE_TUPLE is a tuple"),
+            },
+            tag::NEW_FUN => {
+                let fun = cursor.fun_body(self.atoms, |cursor| self.node(cursor))?;
+                self.used.note(fun.module);
+                self.walk_inside(cursor, fun.free_count, depth)?;
+                cursor.end_of_fun(fun.left_after)
+            }
+            _ => self.walk_leaf(cursor, tag),
+        }
+    }
+
+    #[inline(never)]
+    fn walk_leaf(&mut self, cursor: &mut Cursor<'a>, tag: u8) -> Result<(), Kind> {
+        let node = |cursor: &mut Cursor<'a>| self.node(cursor);
+        match tag {
+            tag::NEW_PID | tag::PID => drop(cursor.pid_body(tag, node)?),
+            tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
+                cursor.reference_body(tag, node)?;
+            }
+            tag::V4_PORT | tag::NEW_PORT | tag::PORT => drop(cursor.port_body(tag, node)?),
+            _ => match cursor.other_head(tag, self.atoms)? {
+                Head::Atom(atom) => self.used.note(atom),
+                Head::Export(module, function, _) => {
+                    self.used.note(module);
+                    self.used.note(function);
+                }
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+
+    /// A list whose tail is a list again is one level, however long the chain.
     fn walk_list(
         &mut self,
         cursor: &mut Cursor<'a>,
         mut count: usize,
         depth: usize,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Kind> {
         loop {
-            self.walk_terms(cursor, count, depth)?;
-            match cursor.peek() {
-                Some(tag::LIST) => match cursor.head(self.atoms)? {
-                    Head::List(more) => count = more,
-                    _ => unreachable!("LIST is a list"),
-                },
-                _ => {
-                    let depth = self.enter(cursor, 0, depth)?;
-                    return self.walk(cursor, depth);
+            let inside = self.enter(count, depth)?;
+            if count >= RUN_MIN {
+                count -= cursor.numbers(count).len();
+            }
+            self.walk_terms(cursor, count, inside)?;
+            match cursor.list_tail()? {
+                ListTail::Nil => return Ok(()),
+                ListTail::More(more) => count = more,
+                ListTail::Improper => {
+                    let depth = self.enter(0, depth)?;
+                    return self.walk_terms(cursor, 1, depth);
                 }
             }
         }
@@ -207,189 +267,269 @@ impl<'a, 'b> Decoder<'a, 'b> {
 
     /// Pays for `count` elements and goes one level down.
     #[inline]
-    fn enter(
-        &mut self,
-        cursor: &Cursor<'a>,
-        count: usize,
-        depth: usize,
-    ) -> Result<usize, DecodeError> {
-        self.spend(cursor, count)?;
-        depth
-            .checked_sub(1)
-            .ok_or_else(|| cursor.fail(Kind::TooDeep))
+    fn enter(&mut self, count: usize, depth: usize) -> Result<usize, Kind> {
+        self.spend(count)?;
+        depth.checked_sub(1).ok_or(Kind::TooDeep)
     }
 
     #[inline]
-    fn spend(&mut self, cursor: &Cursor<'a>, count: usize) -> Result<(), DecodeError> {
+    fn spend(&mut self, count: usize) -> Result<(), Kind> {
         let left = self.elements_left.checked_sub(count);
-        self.elements_left = left.ok_or_else(|| cursor.fail(Kind::TooManyElements))?;
+        self.elements_left = left.ok_or(Kind::TooManyElements)?;
         Ok(())
     }
 
+    /// Reads an atom that is a node's name.
     #[inline]
-    fn node(&mut self, cursor: &Cursor<'a>, name: AtomText<'a>) -> Result<NodeName, DecodeError> {
-        match &self.last_node {
-            Some((last, node)) if name == *last => Ok(*node),
-            _ => self.other_node(cursor, name),
+    fn node(&mut self, cursor: &mut Cursor<'a>) -> Result<NodeName, Kind> {
+        match self.last_node {
+            Some((bytes, node)) if cursor.goes_past(bytes) => Ok(node),
+            _ => self.other_node(cursor),
         }
     }
 
-    fn other_node(
-        &mut self,
-        cursor: &Cursor<'a>,
-        name: AtomText<'a>,
-    ) -> Result<NodeName, DecodeError> {
-        let atom = name.to_atom();
-        let node = NodeName::intern(&atom, self.names)
-            .map_err(|refused| cursor.fail(Kind::NodeName(refused)))?;
-        self.last_node = Some((atom, node));
+    #[inline(never)]
+    fn other_node(&mut self, cursor: &mut Cursor<'a>) -> Result<NodeName, Kind> {
+        let start = *cursor;
+        let tag = cursor.u8()?;
+        let name = match cursor.short_atom(tag) {
+            Some(text) => Atom::from_short(text),
+            None => {
+                let text = cursor.atom_body(tag, self.atoms)?;
+                self.used.note(text);
+                text.to_atom()
+            }
+        };
+        let node = NodeName::intern(&name, self.names).map_err(Kind::NodeName)?;
+        self.last_node = Some((cursor.since(start), node));
         Ok(node)
     }
 
-    fn term(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, DecodeError> {
-        Ok(match cursor.head(self.atoms)? {
-            Head::Int(value) => Term::Int(value),
-            Head::Atom(atom) => Term::Atom(atom.to_atom()),
-            Head::Tuple(count) => Term::Tuple(self.terms(cursor, count, depth)?.into()),
-            Head::Nil => Term::nil(),
-            Head::List(count) => self.list(cursor, count, depth)?,
-            Head::String(text) => {
-                self.spend(cursor, text.len())?;
-                Term::List(text.iter().map(|&b| Term::Int(b.into())).collect())
-            }
-            Head::Map(count) => self.map(cursor, count, depth)?,
-            Head::Binary(bytes) => Term::Binary(self.binary(bytes)),
-            Head::Float(value) => Term::Float(value),
-            Head::Pid(pid) => Term::Pid(self.pid(cursor, pid)?),
-            Head::Reference(raw) => Term::Reference(Box::new(self.reference(cursor, raw)?)),
-            Head::Port(port) => Term::Port(self.port(cursor, port)?),
-            Head::Big { negative, digits } => big(negative, digits),
-            Head::Bits(bytes, last) => Term::BitString(Box::new(
-                BitString::new(bytes, last).ok_or_else(|| cursor.fail(Kind::BadBitString))?,
-            )),
-            Head::Export(module, function, arity) => Term::Export(Box::new(Export {
-                module: module.to_atom(),
-                function: function.to_atom(),
-                arity,
-            })),
-            Head::Fun(fun) => Term::Fun(Box::new(self.fun(cursor, fun, depth)?)),
+    #[inline(always)]
+    fn term(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
+        Ok(match cursor.frequent()? {
+            Frequent::Int(value) => Term::Int(value),
+            Frequent::Float(value) => Term::Float(value),
+            Frequent::Nil => Term::nil(),
+            Frequent::Atom(tag) => match cursor.short_atom(tag) {
+                Some(text) => Term::Atom(Atom::from_short(text)),
+                None => self.atom(cursor, tag)?,
+            },
+            Frequent::Binary(len) => match cursor.short_binary(len) {
+                Some(binary) => Term::Binary(binary),
+                None => self.binary(cursor, len)?,
+            },
+            Frequent::Tuple(count) => self.tuple(cursor, count, depth)?,
+            Frequent::List(count) => self.list(cursor, count, depth)?,
+            Frequent::Map(count) => self.map(cursor, count, depth)?,
+            Frequent::Other(tag) => self.other(cursor, tag, depth)?,
         })
     }
 
+    /// Decodes `count` terms onto the end of `terms`.
     fn terms(
         &mut self,
         cursor: &mut Cursor<'a>,
         count: usize,
         depth: usize,
-    ) -> Result<Vec<Term>, DecodeError> {
-        let depth = self.enter(cursor, count, depth)?;
-        let mut terms = Vec::with_capacity(count);
+        terms: &mut Vec<Term>,
+    ) -> Result<(), Kind> {
         for _ in 0..count {
             terms.push(self.term(cursor, depth)?);
         }
-        Ok(terms)
+        Ok(())
     }
 
-    fn list(
-        &mut self,
-        cursor: &mut Cursor<'a>,
-        count: usize,
-        depth: usize,
-    ) -> Result<Term, DecodeError> {
-        let mut items = self.terms(cursor, count, depth)?;
-        loop {
-            match cursor.peek() {
-                Some(tag::NIL) => {
-                    cursor.u8()?;
-                    return Ok(Term::List(items.into()));
-                }
-                Some(tag::LIST) => match cursor.head(self.atoms)? {
-                    Head::List(more) => items.append(&mut self.terms(cursor, more, depth)?),
-                    _ => unreachable!("LIST is a list"),
-                },
-                _ => {
-                    let depth = self.enter(cursor, 0, depth)?;
-                    let tail = self.term(cursor, depth)?;
-                    return Ok(Term::list_with_tail(items, tail));
-                }
-            }
-        }
+    #[inline(never)]
+    fn atom(&mut self, cursor: &mut Cursor<'a>, tag: u8) -> Result<Term, Kind> {
+        Ok(Term::Atom(cursor.atom_body(tag, self.atoms)?.to_atom()))
     }
 
-    fn map(
-        &mut self,
-        cursor: &mut Cursor<'a>,
-        count: usize,
-        depth: usize,
-    ) -> Result<Term, DecodeError> {
-        let depth = self.enter(cursor, 2 * count, depth)?;
-        let mut pairs = Vec::with_capacity(count);
-        for _ in 0..count {
-            pairs.push((self.term(cursor, depth)?, self.term(cursor, depth)?));
-        }
-        Map::new(pairs)
-            .map(Term::Map)
-            .map_err(|_| cursor.fail(Kind::DuplicateKey))
+    #[inline(never)]
+    fn binary(&mut self, cursor: &mut Cursor<'a>, len: usize) -> Result<Term, Kind> {
+        let bytes = cursor.take(len)?;
+        Ok(Term::Binary(self.binary_of(bytes)))
     }
 
-    fn binary(&self, bytes: &'a [u8]) -> Binary {
+    fn binary_of(&self, bytes: &'a [u8]) -> Binary {
         match self.shared {
             Some(shared) => Binary::cut(shared, bytes),
             None => Binary::copy_from_slice(bytes),
         }
     }
 
-    fn pid(&mut self, cursor: &Cursor<'a>, raw: RawPid<'a>) -> Result<Pid, DecodeError> {
-        let RawPid {
-            id,
-            serial,
-            creation,
-            ..
-        } = raw;
-        Ok(Pid {
-            node: self.node(cursor, raw.node)?,
-            creation,
-            id,
-            serial,
-        })
+    #[inline(never)]
+    fn tuple(&mut self, cursor: &mut Cursor<'a>, count: usize, depth: usize) -> Result<Term, Kind> {
+        let depth = self.enter(count, depth)?;
+        let mut items = Vec::with_capacity(count);
+        self.terms(cursor, count, depth, &mut items)?;
+        Ok(Term::Tuple(items.into()))
     }
 
-    fn port(&mut self, cursor: &Cursor<'a>, raw: RawPort<'a>) -> Result<Port, DecodeError> {
-        Ok(Port {
-            node: self.node(cursor, raw.node)?,
-            creation: raw.creation,
-            id: raw.id,
-        })
-    }
-
-    fn reference(
-        &mut self,
-        cursor: &Cursor<'a>,
-        raw: RawReference<'a>,
-    ) -> Result<Reference, DecodeError> {
-        let node = self.node(cursor, raw.node)?;
-        Ok(raw.at(node))
-    }
-
-    fn fun(
+    #[inline(never)]
+    fn list(
         &mut self,
         cursor: &mut Cursor<'a>,
-        raw: RawFun<'a>,
+        mut count: usize,
         depth: usize,
-    ) -> Result<Fun, DecodeError> {
-        let creator = self.pid(cursor, raw.creator)?;
-        let free = self.terms(cursor, raw.free_count, depth)?;
+    ) -> Result<Term, Kind> {
+        let mut inside = self.enter(count, depth)?;
+        let mut items = Vec::with_capacity(count);
+        loop {
+            if count >= RUN_MIN {
+                count -= numbers(cursor, count, &mut items);
+            }
+            self.terms(cursor, count, inside, &mut items)?;
+            match cursor.list_tail()? {
+                ListTail::Nil => return Ok(Term::List(items.into())),
+                ListTail::More(more) => {
+                    inside = self.enter(more, depth)?;
+                    items.reserve(more);
+                    count = more;
+                }
+                ListTail::Improper => {
+                    let depth = self.enter(0, depth)?;
+                    let tail = self.tail(cursor, depth)?;
+                    return Ok(Term::list_with_tail(items, tail));
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn tail(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
+        self.term(cursor, depth)
+    }
+
+    #[inline(never)]
+    fn map(&mut self, cursor: &mut Cursor<'a>, count: usize, depth: usize) -> Result<Term, Kind> {
+        let depth = self.enter(2 * count, depth)?;
+        let mut pairs = Vec::with_capacity(count);
+        for _ in 0..count {
+            pairs.push((self.term(cursor, depth)?, self.term(cursor, depth)?));
+        }
+        Map::new(pairs)
+            .map(Term::Map)
+            .map_err(|_| Kind::DuplicateKey)
+    }
+
+    #[inline(never)]
+    fn other(&mut self, cursor: &mut Cursor<'a>, tag: u8, depth: usize) -> Result<Term, Kind> {
+        match tag {
+            tag::STRING => self.string(cursor),
+            tag::LARGE_TUPLE => match cursor.other_head(tag, self.atoms)? {
+                Head::Tuple(count) => self.tuple(cursor, count, depth),
+                _ => unreachable!("LARGE_TUPLE is a tuple"),
+            },
+            tag::NEW_PID | tag::PID => {
+                let raw = cursor.pid_body(tag, |cursor| self.node(cursor))?;
+                Ok(Term::Pid(raw.into()))
+            }
+            tag::SMALL_BIG | tag::LARGE_BIG => Ok(cursor.big_body(tag)?.to_term()),
+            tag::NEW_FUN => self.fun(cursor, depth),
+            _ => self.leaf(cursor, tag),
+        }
+    }
+
+    #[inline(never)]
+    fn leaf(&mut self, cursor: &mut Cursor<'a>, tag: u8) -> Result<Term, Kind> {
+        let node = |cursor: &mut Cursor<'a>| self.node(cursor);
+        Ok(match tag {
+            tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
+                let raw = cursor.reference_body(tag, node)?;
+                Term::Reference(Box::new(raw.at(raw.node)))
+            }
+            tag::V4_PORT | tag::NEW_PORT | tag::PORT => {
+                let raw = cursor.port_body(tag, node)?;
+                Term::Port(Port {
+                    node: raw.node,
+                    creation: raw.creation,
+                    id: raw.id,
+                })
+            }
+            _ => match cursor.other_head(tag, self.atoms)? {
+                Head::Int(value) => Term::Int(value),
+                Head::Big { negative, digits } => big(negative, digits),
+                Head::Float(value) => Term::Float(value),
+                Head::Atom(atom) => Term::Atom(atom.to_atom()),
+                Head::Binary(bytes) => Term::Binary(self.binary_of(bytes)),
+                Head::Bits(bytes, last) => Term::BitString(Box::new(
+                    BitString::new(bytes, last).ok_or(Kind::BadBitString)?,
+                )),
+                Head::Export(module, function, arity) => Term::Export(Box::new(Export {
+                    module: module.to_atom(),
+                    function: function.to_atom(),
+                    arity,
+                })),
+                _ => unreachable!("every other tag is read elsewhere"),
+            },
+        })
+    }
+
+    #[inline(never)]
+    fn string(&mut self, cursor: &mut Cursor<'a>) -> Result<Term, Kind> {
+        let text = cursor.string_body()?;
+        self.spend(text.len())?;
+        Ok(Term::List(
+            text.iter().map(|&b| Term::Int(b.into())).collect(),
+        ))
+    }
+
+    #[inline(never)]
+    fn fun(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
+        let raw: RawFun<'a, NodeName> = cursor.fun_body(self.atoms, |cursor| self.node(cursor))?;
+        let depth = self.enter(raw.free_count, depth)?;
+        let mut free = Vec::with_capacity(raw.free_count);
+        self.terms(cursor, raw.free_count, depth, &mut free)?;
         cursor.end_of_fun(raw.left_after)?;
-        Ok(Fun {
+        Ok(Term::Fun(Box::new(Fun {
             arity: raw.arity,
             uniq: *raw.uniq,
             index: raw.index,
             module: raw.module.to_atom(),
             old_index: raw.old_index.to_term(),
             old_uniq: raw.old_uniq.to_term(),
-            creator,
+            creator: raw.creator.into(),
             free: free.into(),
-        })
+        })))
+    }
+}
+
+/// Decodes numbers of one tag, at most `max`, onto the end of `terms`, and answers how many.
+fn numbers(cursor: &mut Cursor<'_>, max: usize, terms: &mut Vec<Term>) -> usize {
+    let numbers = cursor.numbers(max);
+    match numbers {
+        Numbers::None => {}
+        Numbers::Bytes(run) => {
+            terms.extend(run.iter().map(|&[_, value]| Term::Int(value.into())));
+        }
+        Numbers::Ints(run) => {
+            let value = |[_, value @ ..]: &[u8; 5]| i32::from_be_bytes(*value);
+            terms.extend(run.iter().map(|piece| Term::Int(value(piece).into())));
+        }
+        Numbers::Floats(run) => {
+            let value = |[_, value @ ..]: &[u8; 9]| Float::new(f64::from_be_bytes(*value));
+            let float = |piece| Term::Float(value(piece).expect("the run is of finite floats"));
+            terms.extend(run.iter().map(float));
+        }
+    }
+    numbers.len()
+}
+
+impl From<RawPid<NodeName>> for Pid {
+    fn from(raw: RawPid<NodeName>) -> Self {
+        let RawPid {
+            node,
+            id,
+            serial,
+            creation,
+        } = raw;
+        Self {
+            node,
+            creation,
+            id,
+            serial,
+        }
     }
 }
 
@@ -402,7 +542,7 @@ impl RawInt<'_> {
     }
 }
 
-impl RawReference<'_> {
+impl<N> RawReference<'_, N> {
     /// The reference, its node resolved.
     pub(super) fn at(&self, node: NodeName) -> Reference {
         let mut words = [0; crate::limits::REFERENCE_WORDS_MAX];

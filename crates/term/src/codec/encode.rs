@@ -18,12 +18,16 @@ use num_bigint::{BigInt, Sign};
 use super::error::EncodeError;
 use super::tag;
 use crate::atom::Atom;
+use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::ATOM_REFS_MAX;
 use crate::term::{Export, Fun, Term};
 
 /// Longest list that is written as `STRING_EXT`.
 const STRING_MAX: usize = 65_535;
+
+/// Bytes that a buffer holds before it grows: most control messages and small calls.
+const FIRST_CAPACITY: usize = 128;
 
 /// Writes terms into a buffer.
 ///
@@ -36,7 +40,7 @@ const STRING_MAX: usize = 65_535;
 /// assert_eq!(encoder.finish().0, [104, 2, 119, 3, b'a', b'd', b'd', 97, 1][..]);
 /// # Ok::<(), purlin_term::EncodeError>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encoder {
     bytes: Vec<u8>,
     refs: Option<AtomList>,
@@ -91,7 +95,10 @@ const _: () = assert!(ATOM_REFS_MAX <= u8::MAX as usize);
 impl Encoder {
     /// An encoder that writes atoms inline.
     pub fn plain() -> Self {
-        Self::default()
+        Self {
+            bytes: Vec::with_capacity(FIRST_CAPACITY),
+            refs: None,
+        }
     }
 
     /// An encoder that writes atoms as references into a list, which `finish` answers.
@@ -110,7 +117,7 @@ impl Encoder {
             "a message lists at most 255 atoms"
         );
         Self {
-            bytes: Vec::with_capacity(128),
+            bytes: Vec::with_capacity(FIRST_CAPACITY),
             refs: Some(AtomList {
                 atoms,
                 hints: [0; HINTS],
@@ -124,6 +131,11 @@ impl Encoder {
             self.bytes.into(),
             self.refs.map(|list| list.atoms).unwrap_or_default(),
         )
+    }
+
+    /// The bytes written, to be kept by one owner.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Bytes written so far.
@@ -157,8 +169,7 @@ impl Encoder {
         if let Ok(small) = u8::try_from(value) {
             self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, small]);
         } else if let Ok(value) = i32::try_from(value) {
-            self.bytes.push(tag::INTEGER);
-            self.bytes.extend_from_slice(&value.to_be_bytes());
+            self.tagged(tag::INTEGER, value.to_be_bytes());
         } else {
             self.magnitude(value < 0, &value.unsigned_abs().to_le_bytes());
         }
@@ -200,16 +211,23 @@ impl Encoder {
             self.int(value);
             return Ok(());
         }
-        let (sign, digits) = value.to_bytes_le();
-        let negative = sign == Sign::Minus;
-        if u8::try_from(digits.len()).is_ok() {
-            self.magnitude(negative, &digits);
-            return Ok(());
+        let negative = value.sign() == Sign::Minus;
+        let len = value.bits().div_ceil(8) as usize;
+        match u8::try_from(len) {
+            Ok(small) => self
+                .bytes
+                .extend_from_slice(&[tag::SMALL_BIG, small, negative.into()]),
+            Err(_) => {
+                self.counted(tag::LARGE_BIG, len)?;
+                self.bytes.push(negative.into());
+            }
         }
-        self.bytes.push(tag::LARGE_BIG);
-        self.length(digits.len())?;
-        self.bytes.push(negative.into());
-        self.bytes.extend_from_slice(&digits);
+        let end = self.bytes.len() + len;
+        for digit in value.iter_u64_digits() {
+            self.bytes.extend_from_slice(&digit.to_le_bytes());
+        }
+        // The zeros at the high end of the last digit.
+        self.bytes.truncate(end);
         Ok(())
     }
 
@@ -223,8 +241,7 @@ impl Encoder {
             value.is_finite(),
             "Erlang has no infinite floats and no NaN"
         );
-        self.bytes.push(tag::NEW_FLOAT);
-        self.bytes.extend_from_slice(&value.to_be_bytes());
+        self.tagged(tag::NEW_FLOAT, value.to_be_bytes());
     }
 
     /// An atom.
@@ -232,12 +249,39 @@ impl Encoder {
     pub fn atom(&mut self, atom: &Atom) {
         match self.refs.as_mut().and_then(|list| list.number(atom)) {
             Some(number) => self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, number]),
-            None => self.inline_atom(atom.as_bytes()),
+            None => self.inline_atom(atom),
         }
     }
 
+    /// A tag and the number after it, with one check of the room for both.
     #[inline]
-    fn inline_atom(&mut self, text: &[u8]) {
+    fn tagged<const N: usize>(&mut self, tag: u8, number: [u8; N]) {
+        const { assert!(N <= 8, "the number fits the piece") };
+        let mut piece = [0; 9];
+        piece[0] = tag;
+        piece[1..=N].copy_from_slice(&number);
+        self.bytes.extend_from_slice(&piece[..=N]);
+    }
+
+    #[inline]
+    fn inline_atom(&mut self, atom: &Atom) {
+        match atom.as_short() {
+            Some((len, text)) => {
+                // As many bytes for every text, and what is too much taken back: a copy of a
+                // length known only at run time costs more.
+                let end = self.bytes.len() + 2 + len;
+                let mut piece = [0; 17];
+                piece[..2].copy_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
+                piece[2..].copy_from_slice(text);
+                self.bytes.extend_from_slice(&piece);
+                self.bytes.truncate(end);
+            }
+            None => self.long_atom(atom.as_bytes()),
+        }
+    }
+
+    #[inline(never)]
+    fn long_atom(&mut self, text: &[u8]) {
         if let Ok(len) = u8::try_from(text.len()) {
             self.bytes.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len]);
         } else {
@@ -249,12 +293,15 @@ impl Encoder {
     }
 
     /// A pid.
+    #[inline(never)]
     pub fn pid(&mut self, pid: &Pid) {
         self.bytes.push(tag::NEW_PID);
         self.atom(pid.node.atom());
-        for number in [pid.id, pid.serial, pid.creation] {
-            self.bytes.extend_from_slice(&number.to_be_bytes());
-        }
+        let mut numbers = [0; 12];
+        numbers[..4].copy_from_slice(&pid.id.to_be_bytes());
+        numbers[4..8].copy_from_slice(&pid.serial.to_be_bytes());
+        numbers[8..].copy_from_slice(&pid.creation.to_be_bytes());
+        self.bytes.extend_from_slice(&numbers);
     }
 
     /// A port: in the 32-bit form where its number fits.
@@ -296,8 +343,7 @@ impl Encoder {
             self.bytes.extend_from_slice(&[tag::SMALL_TUPLE, small]);
             return Ok(());
         }
-        self.bytes.push(tag::LARGE_TUPLE);
-        self.length(arity)
+        self.counted(tag::LARGE_TUPLE, arity)
     }
 
     /// The empty list.
@@ -312,8 +358,7 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError::TooLong`] from 2^32 elements on.
     pub fn list(&mut self, len: usize) -> Result<(), EncodeError> {
-        self.bytes.push(tag::LIST);
-        self.length(len)
+        self.counted(tag::LIST, len)
     }
 
     /// The head of a map; its `len` pairs follow, keys before values.
@@ -321,8 +366,7 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError::TooLong`] from 2^32 pairs on.
     pub fn map(&mut self, len: usize) -> Result<(), EncodeError> {
-        self.bytes.push(tag::MAP);
-        self.length(len)
+        self.counted(tag::MAP, len)
     }
 
     /// Writes a later-known count into the head of a list, tuple of the large form, or map that
@@ -347,8 +391,7 @@ impl Encoder {
     /// [`EncodeError::TooLong`] from 4 GiB on.
     #[inline]
     pub fn binary(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.bytes.push(tag::BINARY);
-        self.length(bytes.len())?;
+        self.counted(tag::BINARY, bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }
@@ -358,24 +401,82 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError::TooLong`] for a container or binary of 2^32 elements or bytes.
     pub fn term(&mut self, term: &Term) -> Result<(), EncodeError> {
+        self.one(term)
+    }
+
+    /// Leaves are written here, in the loops over a container; what nests or is rare is a call.
+    #[inline(always)]
+    fn one(&mut self, term: &Term) -> Result<(), EncodeError> {
         match term {
             Term::Int(value) => self.int(*value),
             Term::Atom(atom) => self.atom(atom),
-            Term::Tuple(items) => {
-                self.tuple(items.len())?;
-                self.terms(items)?;
-            }
-            Term::List(items) => self.proper_list(items)?,
-            Term::Binary(bytes) => self.binary(bytes)?,
-            Term::Map(map) => {
-                self.map(map.pairs().len())?;
-                for (key, value) in map.pairs() {
-                    self.term(key)?;
-                    self.term(value)?;
-                }
-            }
             Term::Float(value) => self.float(value.get()),
+            Term::Binary(bytes) => return self.short_binary(bytes),
+            Term::Tuple(items) => return self.whole_tuple(items),
+            Term::List(items) => return self.proper_list(items),
+            Term::Map(map) => return self.whole_map(map.pairs()),
             Term::Pid(pid) => self.pid(pid),
+            other => return self.other(other),
+        }
+        Ok(())
+    }
+
+    /// A loop, not `try_for_each`, whose closure would be a call for each term.
+    #[inline(never)]
+    fn terms(&mut self, terms: &[Term]) -> Result<(), EncodeError> {
+        for term in terms {
+            self.one(term)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn whole_tuple(&mut self, items: &[Term]) -> Result<(), EncodeError> {
+        self.tuple(items.len())?;
+        self.terms(items)
+    }
+
+    #[inline(never)]
+    fn whole_map(&mut self, pairs: &[(Term, Term)]) -> Result<(), EncodeError> {
+        self.map(pairs.len())?;
+        for (key, value) in pairs {
+            self.one(key)?;
+            self.one(value)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn proper_list(&mut self, items: &[Term]) -> Result<(), EncodeError> {
+        let is_byte = |item: &Term| matches!(item, Term::Int(0..=255));
+        if items.is_empty() {
+            self.nil();
+            return Ok(());
+        }
+        if items.len() <= STRING_MAX && items.iter().all(is_byte) {
+            self.string(items);
+            return Ok(());
+        }
+        self.list(items.len())?;
+        self.terms(items)?;
+        self.nil();
+        Ok(())
+    }
+
+    /// A list of bytes, at most [`STRING_MAX`].
+    fn string(&mut self, items: &[Term]) {
+        let [high, low] = (items.len() as u16).to_be_bytes();
+        self.bytes.extend_from_slice(&[tag::STRING, high, low]);
+        let byte = |item: &Term| match item {
+            Term::Int(value) => *value as u8,
+            _ => 0,
+        };
+        self.bytes.extend(items.iter().map(byte));
+    }
+
+    #[inline(never)]
+    fn other(&mut self, term: &Term) -> Result<(), EncodeError> {
+        match term {
             Term::Port(port) => self.port(port),
             Term::Reference(reference) => self.reference(reference),
             Term::BigInt(value) => self.big_int(value)?,
@@ -385,41 +486,35 @@ impl Encoder {
                 self.term(list.tail())?;
             }
             Term::BitString(bits) => {
-                self.bytes.push(tag::BIT_BINARY);
-                self.length(bits.bytes().len())?;
+                self.counted(tag::BIT_BINARY, bits.bytes().len())?;
                 self.bytes.push(bits.last_bits());
                 self.bytes.extend_from_slice(bits.bytes());
             }
             Term::Fun(fun) => self.fun(fun)?,
             Term::Export(export) => self.export(export),
+            _ => unreachable!("the others are written in `one`"),
         }
         Ok(())
     }
 
-    fn terms(&mut self, terms: &[Term]) -> Result<(), EncodeError> {
-        terms.iter().try_for_each(|term| self.term(term))
+    /// As with atoms: one copy of a known size, and what is too much taken back.
+    #[inline(always)]
+    fn short_binary(&mut self, binary: &Binary) -> Result<(), EncodeError> {
+        let Some((len, bytes)) = binary.as_short() else {
+            return self.long_binary(binary);
+        };
+        let end = self.bytes.len() + 5 + len;
+        let mut piece = [0; 28];
+        piece[..5].copy_from_slice(&[tag::BINARY, 0, 0, 0, len as u8]);
+        piece[5..].copy_from_slice(bytes);
+        self.bytes.extend_from_slice(&piece);
+        self.bytes.truncate(end);
+        Ok(())
     }
 
-    fn proper_list(&mut self, items: &[Term]) -> Result<(), EncodeError> {
-        let is_byte = |item: &Term| matches!(item, Term::Int(0..=255));
-        if items.is_empty() {
-            self.nil();
-        } else if items.len() <= STRING_MAX && items.iter().all(is_byte) {
-            self.bytes.push(tag::STRING);
-            self.bytes
-                .extend_from_slice(&(items.len() as u16).to_be_bytes());
-            self.bytes.extend(
-                items
-                    .iter()
-                    .filter_map(Term::as_int)
-                    .map(|value| value as u8),
-            );
-        } else {
-            self.list(items.len())?;
-            self.terms(items)?;
-            self.nil();
-        }
-        Ok(())
+    #[inline(never)]
+    fn long_binary(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.binary(bytes)
     }
 
     fn fun(&mut self, fun: &Fun) -> Result<(), EncodeError> {
@@ -443,6 +538,14 @@ impl Encoder {
         self.atom(&export.module);
         self.atom(&export.function);
         self.int(export.arity.into());
+    }
+
+    /// A tag and a length after it.
+    #[inline]
+    fn counted(&mut self, tag: u8, len: usize) -> Result<(), EncodeError> {
+        let len = u32::try_from(len).map_err(|_| EncodeError::TooLong(len))?;
+        self.tagged(tag, len.to_be_bytes());
+        Ok(())
     }
 
     #[inline]

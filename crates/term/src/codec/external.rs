@@ -24,7 +24,7 @@ pub fn to_external(term: &Term) -> Vec<u8> {
     let mut encoder = Encoder::plain();
     encoder.version();
     encoder.term(term).expect("lengths below 2^32");
-    encoder.finish().0.into()
+    encoder.into_bytes()
 }
 
 /// Decodes what `term_to_binary` wrote: exactly one term.

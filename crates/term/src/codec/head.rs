@@ -6,12 +6,32 @@
 //!
 //! Every length is checked against the bytes that are there, so a caller may allocate for `count`
 //! elements of at least one byte each.
+//!
+//! Speed: [`Cursor::frequent`] is inlined into the loops of the decoder and the walk, where what it
+//! answers never exists in memory; [`Head`] is for the rest, whose variants make it large. Errors
+//! are kinds only, which fit two registers; whoever made the cursor adds the position.
+//! Short texts are taken as words: a window of a fixed size is read and what is too much masked.
 
 use super::error::{DecodeError, DecodeErrorKind as Kind};
 use super::tag;
 use crate::atom::Atom;
+use crate::binary::Binary;
 use crate::limits::{ATOM_BYTES_MAX, ATOM_CHARS_MAX, REFERENCE_WORDS_MAX};
+use crate::short;
 use crate::term::Float;
+
+/// The lowest `n` bytes of a word, for `n` up to 15.
+const LOW_BYTES: [u128; 16] = {
+    let mut masks = [0; 16];
+    let mut bytes = 0;
+    while bytes < 16 {
+        masks[bytes] = (1 << (8 * bytes)) - 1;
+        bytes += 1;
+    }
+    masks
+};
+
+const NOT_ASCII: u128 = u128::from_ne_bytes([0x80; 16]);
 
 /// A position in the input.
 #[derive(Clone, Copy)]
@@ -31,25 +51,25 @@ pub enum AtomText<'a> {
     Listed(&'a Atom, u8),
 }
 
-/// What a pid, port or reference holds, its node not yet resolved.
+/// What a pid, port or reference holds; its node is a text or resolved.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawPid<'a> {
-    pub(crate) node: AtomText<'a>,
+pub(crate) struct RawPid<N> {
+    pub(crate) node: N,
     pub(crate) id: u32,
     pub(crate) serial: u32,
     pub(crate) creation: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawPort<'a> {
-    pub(crate) node: AtomText<'a>,
+pub(crate) struct RawPort<N> {
+    pub(crate) node: N,
     pub(crate) id: u64,
     pub(crate) creation: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawReference<'a> {
-    pub(crate) node: AtomText<'a>,
+pub(crate) struct RawReference<'a, N> {
+    pub(crate) node: N,
     pub(crate) creation: u32,
     /// Big-endian words of 32 bits.
     pub(crate) words: &'a [u8],
@@ -57,7 +77,7 @@ pub(crate) struct RawReference<'a> {
 
 /// A fun up to its free variables.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawFun<'a> {
+pub(crate) struct RawFun<'a, N> {
     pub(crate) arity: u8,
     pub(crate) uniq: &'a [u8; 16],
     pub(crate) index: u32,
@@ -65,7 +85,7 @@ pub(crate) struct RawFun<'a> {
     pub(crate) module: AtomText<'a>,
     pub(crate) old_index: RawInt<'a>,
     pub(crate) old_uniq: RawInt<'a>,
-    pub(crate) creator: RawPid<'a>,
+    pub(crate) creator: RawPid<N>,
     /// Bytes that must be left in the input after the last free variable.
     pub(crate) left_after: usize,
 }
@@ -84,9 +104,9 @@ pub(crate) enum Head<'a> {
     },
     Float(Float),
     Atom(AtomText<'a>),
-    Pid(RawPid<'a>),
-    Port(RawPort<'a>),
-    Reference(RawReference<'a>),
+    Pid(RawPid<AtomText<'a>>),
+    Port(RawPort<AtomText<'a>>),
+    Reference(RawReference<'a, AtomText<'a>>),
     /// That many terms follow.
     Tuple(usize),
     Nil,
@@ -99,8 +119,63 @@ pub(crate) enum Head<'a> {
     Binary(&'a [u8]),
     Bits(&'a [u8], u8),
     /// The free variables follow.
-    Fun(RawFun<'a>),
+    Fun(RawFun<'a, AtomText<'a>>),
     Export(AtomText<'a>, AtomText<'a>, u8),
+}
+
+/// The start of a term: what is frequent is read, of the rest only the tag.
+pub(crate) enum Frequent {
+    Int(i64),
+    Float(Float),
+    /// The body of an atom of this tag follows.
+    Atom(u8),
+    /// That many bytes follow, if they are there.
+    Binary(usize),
+    Nil,
+    /// That many terms follow.
+    Tuple(usize),
+    /// That many terms follow, and a tail.
+    List(usize),
+    /// That many pairs follow.
+    Map(usize),
+    /// The body of another term of this tag follows.
+    Other(u8),
+}
+
+/// What stands after the elements of a list.
+pub(crate) enum ListTail {
+    Nil,
+    /// A list of that many elements, and a tail: both lists are one.
+    More(usize),
+    /// Another term, or nothing; not read.
+    Improper,
+}
+
+/// Numbers of one tag in a row, each a piece that begins with the tag. Floats are finite.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    None,
+    Bytes(&'a [[u8; 2]]),
+    Ints(&'a [[u8; 5]]),
+    Floats(&'a [[u8; 9]]),
+}
+
+impl Numbers<'_> {
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Bytes(run) => run.len(),
+            Self::Ints(run) => run.len(),
+            Self::Floats(run) => run.len(),
+        }
+    }
+}
+
+/// A text of up to 15 bytes, all ASCII: the first byte lowest, zeros above the last.
+#[derive(Clone, Copy)]
+pub(crate) struct ShortText {
+    pub(crate) len: usize,
+    pub(crate) word: u128,
 }
 
 impl<'a> Cursor<'a> {
@@ -124,7 +199,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes past one term that is known to be well-formed, without recursion.
-    pub(crate) fn skip(&mut self, atoms: &'a [Atom]) -> Result<(), DecodeError> {
+    pub(crate) fn skip(&mut self, atoms: &'a [Atom]) -> Result<(), Kind> {
         let mut pending = 1;
         while pending > 0 {
             pending -= 1;
@@ -139,6 +214,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// The error that reading from here met.
     #[cold]
     pub(crate) fn fail(&self, kind: Kind) -> DecodeError {
         DecodeError {
@@ -147,152 +223,253 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Goes past `bytes` if they come next.
     #[inline]
-    pub(crate) fn peek(&self) -> Option<u8> {
-        self.rest.first().copied()
+    pub(crate) fn goes_past(&mut self, bytes: &[u8]) -> bool {
+        let rest = self.rest.strip_prefix(bytes);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// Takes the numbers that come next, at most `max`, as long as they have one tag.
+    #[inline]
+    pub(crate) fn numbers(&mut self, max: usize) -> Numbers<'a> {
+        match self.rest.first() {
+            Some(&tag::SMALL_INTEGER) => {
+                Numbers::Bytes(self.run(max, |[tag, _]| *tag == tag::SMALL_INTEGER))
+            }
+            Some(&tag::INTEGER) => {
+                Numbers::Ints(self.run(max, |[tag, _, _, _, _]| *tag == tag::INTEGER))
+            }
+            Some(&tag::NEW_FLOAT) => {
+                Numbers::Floats(self.run(max, |[tag, value @ ..]: &[u8; 9]| {
+                    *tag == tag::NEW_FLOAT && f64::from_be_bytes(*value).is_finite()
+                }))
+            }
+            _ => Numbers::None,
+        }
+    }
+
+    /// Takes pieces of `N` bytes, at most `max`, as long as they are such as `is` says.
+    #[inline]
+    fn run<const N: usize>(&mut self, max: usize, is: impl Fn(&[u8; N]) -> bool) -> &'a [[u8; N]] {
+        let (pieces, _) = self.rest.as_chunks();
+        let pieces = &pieces[..max.min(pieces.len())];
+        let len = pieces.iter().position(|piece| !is(piece));
+        let len = len.unwrap_or(pieces.len());
+        self.rest = &self.rest[len * N..];
+        &pieces[..len]
+    }
+
+    /// Reads on after the elements of a list: past a `NIL_EXT`, or the head of a list that goes on.
+    #[inline]
+    pub(crate) fn list_tail(&mut self) -> Result<ListTail, Kind> {
+        match self.rest {
+            [tag::NIL, rest @ ..] => {
+                self.rest = rest;
+                Ok(ListTail::Nil)
+            }
+            [tag::LIST, rest @ ..] => {
+                self.rest = rest;
+                self.count(1).map(ListTail::More)
+            }
+            _ => Ok(ListTail::Improper),
+        }
     }
 
     #[inline]
-    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Kind> {
         let Some((head, rest)) = self.rest.split_at_checked(count) else {
-            return Err(self.fail(Kind::Truncated));
+            return Err(Kind::Truncated);
         };
         self.rest = rest;
         Ok(head)
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
+    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], Kind> {
         let Some((head, rest)) = self.rest.split_first_chunk() else {
-            return Err(self.fail(Kind::Truncated));
+            return Err(Kind::Truncated);
         };
         self.rest = rest;
         Ok(head)
     }
 
     #[inline]
-    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Kind> {
         Ok(self.array::<1>()?[0])
     }
 
     #[inline]
-    fn u16(&mut self) -> Result<u16, DecodeError> {
+    fn u16(&mut self) -> Result<u16, Kind> {
         self.array().map(|b| u16::from_be_bytes(*b))
     }
 
     #[inline]
-    fn u32(&mut self) -> Result<u32, DecodeError> {
+    fn u32(&mut self) -> Result<u32, Kind> {
         self.array().map(|b| u32::from_be_bytes(*b))
     }
 
     #[inline]
-    fn u64(&mut self) -> Result<u64, DecodeError> {
+    fn u64(&mut self) -> Result<u64, Kind> {
         self.array().map(|b| u64::from_be_bytes(*b))
     }
 
     /// A count of terms of at least `bytes_each` bytes, all of which must be there.
     #[inline]
-    fn count(&mut self, bytes_each: usize) -> Result<usize, DecodeError> {
+    fn count(&mut self, bytes_each: usize) -> Result<usize, Kind> {
         let count = self.u32()? as usize;
         if count.saturating_mul(bytes_each) > self.rest.len() {
-            return Err(self.fail(Kind::Truncated));
+            return Err(Kind::Truncated);
         }
         Ok(count)
     }
 
-    /// Reads the head of the next term.
-    #[inline]
-    pub(crate) fn head(&mut self, atoms: &'a [Atom]) -> Result<Head<'a>, DecodeError> {
+    /// Reads the start of the next term, as far as it is short.
+    #[inline(always)]
+    pub(crate) fn frequent(&mut self) -> Result<Frequent, Kind> {
         let tag = self.u8()?;
         Ok(match tag {
-            tag::SMALL_INTEGER => Head::Int(i64::from(self.u8()?)),
-            tag::INTEGER => Head::Int(i64::from(self.u32()?.cast_signed())),
-            tag::ATOM_CACHE_REF | tag::SMALL_ATOM_UTF8 | tag::ATOM_UTF8 => {
-                Head::Atom(self.atom_body(tag, atoms)?)
-            }
+            tag::SMALL_INTEGER => Frequent::Int(i64::from(self.u8()?)),
+            tag::INTEGER => Frequent::Int(i64::from(self.u32()?.cast_signed())),
+            tag::ATOM_CACHE_REF | tag::SMALL_ATOM_UTF8 => Frequent::Atom(tag),
             tag::SMALL_TUPLE => {
                 let arity = usize::from(self.u8()?);
                 if arity > self.rest.len() {
-                    return Err(self.fail(Kind::Truncated));
+                    return Err(Kind::Truncated);
                 }
-                Head::Tuple(arity)
+                Frequent::Tuple(arity)
             }
-            tag::BINARY => {
-                let len = self.u32()? as usize;
-                Head::Binary(self.take(len)?)
-            }
-            tag::NIL => Head::Nil,
-            tag::LIST => Head::List(self.count(1)?),
-            tag::STRING => {
-                let len = usize::from(self.u16()?);
-                Head::String(self.take(len)?)
-            }
-            tag::MAP => Head::Map(self.count(2)?),
-            tag::NEW_FLOAT => Head::Float(self.finite(f64::from_be_bytes)?),
-            _ => return self.rare_head(tag, atoms),
+            tag::BINARY => Frequent::Binary(self.u32()? as usize),
+            tag::NIL => Frequent::Nil,
+            tag::LIST => Frequent::List(self.count(1)?),
+            tag::MAP => Frequent::Map(self.count(2)?),
+            tag::NEW_FLOAT => Frequent::Float(self.finite()?),
+            _ => Frequent::Other(tag),
         })
     }
 
-    fn rare_head(&mut self, tag: u8, atoms: &'a [Atom]) -> Result<Head<'a>, DecodeError> {
+    /// Reads the head of the next term.
+    #[inline]
+    pub(crate) fn head(&mut self, atoms: &'a [Atom]) -> Result<Head<'a>, Kind> {
+        Ok(match self.frequent()? {
+            Frequent::Int(value) => Head::Int(value),
+            Frequent::Float(value) => Head::Float(value),
+            Frequent::Atom(tag) => Head::Atom(self.atom_body(tag, atoms)?),
+            Frequent::Binary(len) => Head::Binary(self.take(len)?),
+            Frequent::Nil => Head::Nil,
+            Frequent::Tuple(arity) => Head::Tuple(arity),
+            Frequent::List(count) => Head::List(count),
+            Frequent::Map(count) => Head::Map(count),
+            Frequent::Other(tag) => return self.other_head(tag, atoms),
+        })
+    }
+
+    /// Reads the rest of a head whose tag is not frequent.
+    pub(crate) fn other_head(&mut self, tag: u8, atoms: &'a [Atom]) -> Result<Head<'a>, Kind> {
+        let node = |cursor: &mut Self| cursor.atom(atoms);
         Ok(match tag {
-            tag::NEW_PID | tag::PID => Head::Pid(self.pid_body(tag, atoms)?),
+            tag::STRING => Head::String(self.string_body()?),
+            tag::NEW_PID | tag::PID => Head::Pid(self.pid_body(tag, node)?),
             tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
-                Head::Reference(self.reference_body(tag, atoms)?)
+                Head::Reference(self.reference_body(tag, node)?)
             }
-            tag::V4_PORT | tag::NEW_PORT | tag::PORT => Head::Port(self.port_body(tag, atoms)?),
+            tag::V4_PORT | tag::NEW_PORT | tag::PORT => Head::Port(self.port_body(tag, node)?),
             tag::SMALL_BIG | tag::LARGE_BIG => match self.big_body(tag)? {
                 RawInt::Small(value) => Head::Int(value),
                 RawInt::Big { negative, digits } => Head::Big { negative, digits },
             },
             tag::LARGE_TUPLE => Head::Tuple(self.count(1)?),
-            tag::ATOM | tag::SMALL_ATOM => Head::Atom(self.atom_body(tag, atoms)?),
+            tag::ATOM_UTF8 | tag::ATOM | tag::SMALL_ATOM => Head::Atom(self.atom_body(tag, atoms)?),
             tag::BIT_BINARY => self.bits_body()?,
             tag::FLOAT => Head::Float(self.text_float()?),
-            tag::NEW_FUN => Head::Fun(self.fun_body(atoms)?),
+            tag::NEW_FUN => Head::Fun(self.fun_body(atoms, node)?),
             tag::EXPORT => {
                 let (module, function) = (self.atom(atoms)?, self.atom(atoms)?);
                 Head::Export(module, function, self.arity()?)
             }
-            unknown => return Err(self.fail(Kind::UnknownTag(unknown))),
+            unknown => return Err(Kind::UnknownTag(unknown)),
         })
+    }
+
+    #[inline]
+    pub(crate) fn string_body(&mut self) -> Result<&'a [u8], Kind> {
+        let len = usize::from(self.u16()?);
+        self.take(len)
+    }
+
+    /// Reads the body of an atom if it is a short one, and such as most are. `None` says nothing
+    /// about it, and nothing was read.
+    #[inline(always)]
+    pub(crate) fn short_atom(&mut self, tag: u8) -> Option<ShortText> {
+        if tag != tag::SMALL_ATOM_UTF8 {
+            return None;
+        }
+        let len = usize::from(*self.rest.first()?);
+        let low_bytes = LOW_BYTES.get(len)?;
+        let word = match self.rest.first_chunk::<17>() {
+            Some([_, window @ ..]) => u128::from_le_bytes(*window) & low_bytes,
+            None => short::word(self.rest.get(1..=len)?),
+        };
+        if word & NOT_ASCII != 0 {
+            return None;
+        }
+        self.rest = &self.rest[1 + len..];
+        Some(ShortText { len, word })
+    }
+
+    /// Takes `len` bytes as [`Binary`] if they are few enough to lie in it, and not among the last
+    /// of the input. `None` says nothing about them, and nothing was taken.
+    #[inline(always)]
+    pub(crate) fn short_binary(&mut self, len: usize) -> Option<Binary> {
+        let window = self.rest.first_chunk()?;
+        let binary = Binary::from_window(window, len)?;
+        self.rest = &self.rest[len..];
+        Some(binary)
     }
 
     /// Reads a term that must be an atom.
     #[inline]
-    pub(crate) fn atom(&mut self, atoms: &'a [Atom]) -> Result<AtomText<'a>, DecodeError> {
+    pub(crate) fn atom(&mut self, atoms: &'a [Atom]) -> Result<AtomText<'a>, Kind> {
         let tag = self.u8()?;
         self.atom_body(tag, atoms)
     }
 
     #[inline]
-    fn atom_body(&mut self, tag: u8, atoms: &'a [Atom]) -> Result<AtomText<'a>, DecodeError> {
+    pub(crate) fn atom_body(&mut self, tag: u8, atoms: &'a [Atom]) -> Result<AtomText<'a>, Kind> {
         let len = match tag {
             tag::ATOM_CACHE_REF => {
                 let slot = self.u8()?;
                 let listed = atoms.get(usize::from(slot));
-                let listed = listed.ok_or_else(|| self.fail(Kind::UnknownAtomRef(slot)))?;
+                let listed = listed.ok_or(Kind::UnknownAtomRef(slot))?;
                 return Ok(AtomText::Listed(listed, slot));
             }
             tag::SMALL_ATOM_UTF8 | tag::SMALL_ATOM => usize::from(self.u8()?),
             tag::ATOM_UTF8 | tag::ATOM => usize::from(self.u16()?),
-            other => return Err(self.fail(Kind::NotAnAtom(other))),
+            other => return Err(Kind::NotAnAtom(other)),
         };
         let text = self.take(len)?;
         if matches!(tag, tag::ATOM | tag::SMALL_ATOM) {
             if len > ATOM_CHARS_MAX {
-                return Err(self.fail(Kind::AtomTooLong));
+                return Err(Kind::AtomTooLong);
             }
             return Ok(AtomText::latin1(text));
         }
-        let text = std::str::from_utf8(text).map_err(|_| self.fail(Kind::AtomNotUtf8))?;
+        let text = std::str::from_utf8(text).map_err(|_| Kind::AtomNotUtf8)?;
         if len > ATOM_CHARS_MAX && (len > ATOM_BYTES_MAX || text.chars().count() > ATOM_CHARS_MAX) {
-            return Err(self.fail(Kind::AtomTooLong));
+            return Err(Kind::AtomTooLong);
         }
         Ok(AtomText::Utf8(text))
     }
 
-    fn pid_body(&mut self, tag: u8, atoms: &'a [Atom]) -> Result<RawPid<'a>, DecodeError> {
-        let (node, id, serial) = (self.atom(atoms)?, self.u32()?, self.u32()?);
+    /// The body of a pid, its node read by `node`.
+    #[inline]
+    pub(crate) fn pid_body<N>(
+        &mut self,
+        tag: u8,
+        node: impl FnOnce(&mut Self) -> Result<N, Kind>,
+    ) -> Result<RawPid<N>, Kind> {
+        let (node, id, serial) = (node(self)?, self.u32()?, self.u32()?);
         let creation = if tag == tag::NEW_PID {
             self.u32()?
         } else {
@@ -306,8 +483,14 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    fn port_body(&mut self, tag: u8, atoms: &'a [Atom]) -> Result<RawPort<'a>, DecodeError> {
-        let node = self.atom(atoms)?;
+    /// The body of a port, its node read by `node`.
+    #[inline]
+    pub(crate) fn port_body<N>(
+        &mut self,
+        tag: u8,
+        node: impl FnOnce(&mut Self) -> Result<N, Kind>,
+    ) -> Result<RawPort<N>, Kind> {
+        let node = node(self)?;
         let id = if tag == tag::V4_PORT {
             self.u64()?
         } else {
@@ -321,20 +504,22 @@ impl<'a> Cursor<'a> {
         Ok(RawPort { node, id, creation })
     }
 
-    fn reference_body(
+    /// The body of a reference, its node read by `node`.
+    #[inline]
+    pub(crate) fn reference_body<N>(
         &mut self,
         tag: u8,
-        atoms: &'a [Atom],
-    ) -> Result<RawReference<'a>, DecodeError> {
+        node: impl FnOnce(&mut Self) -> Result<N, Kind>,
+    ) -> Result<RawReference<'a, N>, Kind> {
         let count = if tag == tag::REFERENCE {
             1
         } else {
             self.u16()?
         };
         if count == 0 || usize::from(count) > REFERENCE_WORDS_MAX {
-            return Err(self.fail(Kind::BadReference(count)));
+            return Err(Kind::BadReference(count));
         }
-        let node = self.atom(atoms)?;
+        let node = node(self)?;
         if tag == tag::REFERENCE {
             let words = self.take(4)?;
             return Ok(RawReference {
@@ -355,7 +540,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    fn big_body(&mut self, tag: u8) -> Result<RawInt<'a>, DecodeError> {
+    pub(crate) fn big_body(&mut self, tag: u8) -> Result<RawInt<'a>, Kind> {
         let len = if tag == tag::SMALL_BIG {
             self.u8()?.into()
         } else {
@@ -366,64 +551,65 @@ impl<'a> Cursor<'a> {
         Ok(RawInt::new(negative, digits))
     }
 
-    fn integer(&mut self) -> Result<RawInt<'a>, DecodeError> {
+    fn integer(&mut self) -> Result<RawInt<'a>, Kind> {
         match self.u8()? {
             tag::SMALL_INTEGER => Ok(RawInt::Small(self.u8()?.into())),
             tag::INTEGER => Ok(RawInt::Small(self.u32()?.cast_signed().into())),
             tag @ (tag::SMALL_BIG | tag::LARGE_BIG) => self.big_body(tag),
-            other => Err(self.fail(Kind::NotAnInteger(other))),
+            other => Err(Kind::NotAnInteger(other)),
         }
     }
 
-    fn arity(&mut self) -> Result<u8, DecodeError> {
+    fn arity(&mut self) -> Result<u8, Kind> {
         match self.integer()? {
-            RawInt::Small(value) => u8::try_from(value).map_err(|_| self.fail(Kind::BadArity)),
-            RawInt::Big { .. } => Err(self.fail(Kind::BadArity)),
+            RawInt::Small(value) => u8::try_from(value).map_err(|_| Kind::BadArity),
+            RawInt::Big { .. } => Err(Kind::BadArity),
         }
     }
 
-    fn bits_body(&mut self) -> Result<Head<'a>, DecodeError> {
+    fn bits_body(&mut self) -> Result<Head<'a>, Kind> {
         let (len, last) = (self.u32()? as usize, self.u8()?);
         let bytes = self.take(len)?;
         match last {
             8 if len > 0 => Ok(Head::Binary(bytes)),
             0 if len == 0 => Ok(Head::Binary(bytes)),
             1..=7 if len > 0 => Ok(Head::Bits(bytes, last)),
-            _ => Err(self.fail(Kind::BadBitString)),
+            _ => Err(Kind::BadBitString),
         }
     }
 
     #[inline]
-    fn finite(&mut self, read: fn([u8; 8]) -> f64) -> Result<Float, DecodeError> {
-        let value = read(*self.array()?);
-        Float::new(value).ok_or_else(|| self.fail(Kind::BadFloat))
+    fn finite(&mut self) -> Result<Float, Kind> {
+        let value = f64::from_be_bytes(*self.array()?);
+        Float::new(value).ok_or(Kind::BadFloat)
     }
 
     /// `FLOAT_EXT`: 31 bytes of `printf("%.20e")`, padded with zeros.
-    fn text_float(&mut self) -> Result<Float, DecodeError> {
+    fn text_float(&mut self) -> Result<Float, Kind> {
         let text = self.take(31)?;
         let text = text.split(|&b| b == 0).next().unwrap_or_default();
         let value = std::str::from_utf8(text)
             .ok()
             .and_then(|t| t.trim().parse().ok());
-        value
-            .and_then(Float::new)
-            .ok_or_else(|| self.fail(Kind::BadFloat))
+        value.and_then(Float::new).ok_or(Kind::BadFloat)
     }
 
-    fn fun_body(&mut self, atoms: &'a [Atom]) -> Result<RawFun<'a>, DecodeError> {
+    /// The body of a fun up to its free variables, the node of its creator read by `node`.
+    pub(crate) fn fun_body<N>(
+        &mut self,
+        atoms: &'a [Atom],
+        node: impl FnOnce(&mut Self) -> Result<N, Kind>,
+    ) -> Result<RawFun<'a, N>, Kind> {
         let available = self.rest.len();
         let size = self.u32()? as usize;
-        let left_after = available
-            .checked_sub(size)
-            .ok_or_else(|| self.fail(Kind::Truncated))?;
+        let left_after = available.checked_sub(size).ok_or(Kind::Truncated)?;
         let (arity, uniq, index) = (self.u8()?, self.array()?, self.u32()?);
         let free_count = self.count(1)?;
         let module = self.atom(atoms)?;
         let (old_index, old_uniq) = (self.integer()?, self.integer()?);
         let creator = match self.u8()? {
-            tag @ (tag::NEW_PID | tag::PID) => self.pid_body(tag, atoms)?,
-            other => return Err(self.fail(Kind::NotAPid(other))),
+            tag @ (tag::NEW_PID | tag::PID) => self.pid_body(tag, node)?,
+            other => return Err(Kind::NotAPid(other)),
         };
         Ok(RawFun {
             arity,
@@ -439,11 +625,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Checks that a fun ended where it said it would.
-    pub(crate) fn end_of_fun(&self, left_after: usize) -> Result<(), DecodeError> {
+    pub(crate) fn end_of_fun(&self, left_after: usize) -> Result<(), Kind> {
         if self.rest.len() == left_after {
             Ok(())
         } else {
-            Err(self.fail(Kind::BadFun))
+            Err(Kind::BadFun)
         }
     }
 }

@@ -16,4 +16,5 @@ pub use encoded::EncodedTerm;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use external::{from_external, from_external_prefix, inflate, to_external};
 pub use head::AtomText;
+pub(crate) use head::ShortText;
 pub use view::{Elements, ListElements, Pairs, Shape, View};

@@ -1,0 +1,3 @@
+//! Purlin measured beside other systems, each row as `docs/decisions/` and the table define it.
+
+pub mod codec;
