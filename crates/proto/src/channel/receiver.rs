@@ -8,14 +8,17 @@
 //! Invariants `I3` to `I5` of [`channel`](super).
 
 use bytes::Bytes;
-use purlin_term::{Atom, DecodeError, Decoder, EncodedTerm, Limits, NameBudget, View, inflate};
+use purlin_term::{
+    Atom, DecodeError, DecodeErrorKind as Kind, Decoder, EncodedTerm, Limits, NameBudget, View,
+    inflate,
+};
 
 use super::atom_cache::ReceiveCache;
 use super::error::ChannelError as Error;
 use super::header::{self, Form, Input};
 use super::limits::{COPIED_PAYLOAD_MAX, ChannelLimits};
-use super::reassembly::{FragmentId, Reassembly};
-use crate::control::{self, ControlError, Op};
+use super::reassembly::{FragmentId, Reassembly, Sequence};
+use crate::control::Control;
 use crate::flags::Flags;
 use crate::signal::Signal;
 
@@ -94,40 +97,42 @@ impl Receiver {
     }
 
     fn pass_through(&mut self, frame: &Bytes) -> Result<Signal, Error> {
-        let control = self.terms.control(&frame[2..], &[])?;
-        let at = 2 + control.bytes().len();
+        let tuple = self.terms.tuple(&frame[2..], &[])?;
+        let at = 2 + tuple.bytes().len();
+        let control = Control::of(tuple)?;
         let payload = match frame[at..] {
             [] => None,
             [header::VERSION, header::COMPRESSED, ..] => {
-                Some(self.terms.inflated(control, &frame[at + 2..])?)
+                Some(self.terms.inflated(&control, &frame[at + 2..])?)
             }
-            [header::VERSION, ..] => Some(self.terms.payload(control, frame, at + 1, &[])?),
+            [header::VERSION, ..] => Some(self.terms.payload(&control, frame, at + 1, &[])?),
             [other, ..] => {
-                let kind = purlin_term::DecodeErrorKind::Version(other);
-                return Err(payload_error(control, DecodeError { kind, at: 0 }));
+                let (op, kind) = (control.op_with_payload()?, Kind::Version(other));
+                let error = DecodeError { kind, at: 0 };
+                return Err(Error::Payload { op, error });
             }
         };
-        Ok(control::signal(control, payload)?)
+        Ok(control.signal(payload)?)
     }
 
     fn message(&mut self, frame: &Bytes) -> Result<Signal, Error> {
         let mut input = Input::new(frame);
         input.take(2)?;
         header::read(&mut input, self.form, &mut self.cache, &mut self.atoms)?;
-        let control = self.terms.control(input.rest(), &self.atoms)?;
-        let at = input.at() + control.bytes().len();
-        self.terms.signal(control, frame, at, &self.atoms)
+        let tuple = self.terms.tuple(input.rest(), &self.atoms)?;
+        let at = input.at() + tuple.bytes().len();
+        self.terms.signal(tuple, frame, at, &self.atoms)
     }
 
     fn first_fragment(&mut self, frame: &Bytes) -> Result<Option<Signal>, Error> {
         let mut input = Input::new(frame);
         let id = fragment_id(&mut input)?;
         header::read(&mut input, self.form, &mut self.cache, &mut self.atoms)?;
-        let control = self.terms.control(input.rest(), &self.atoms)?;
-        control::op(control)?;
-        let part = &input.rest()[control.bytes().len()..];
+        let tuple = self.terms.tuple(input.rest(), &self.atoms)?;
+        Control::of(tuple)?;
+        let part = &input.rest()[tuple.bytes().len()..];
         // Copied: it would keep the whole first frame alive until the last one is there.
-        let control = Bytes::copy_from_slice(control.bytes());
+        let control = Bytes::copy_from_slice(tuple.bytes());
         match self.reassembly.first(id, control, &self.atoms, part)? {
             Some(whole) => self.whole(whole).map(Some),
             None => Ok(None),
@@ -143,10 +148,10 @@ impl Receiver {
         }
     }
 
-    fn whole(&mut self, mut whole: super::reassembly::Sequence) -> Result<Signal, Error> {
+    fn whole(&mut self, mut whole: Sequence) -> Result<Signal, Error> {
         let payload = whole.take_payload();
-        let control = self.terms.control(&whole.control, &whole.atoms)?;
-        self.terms.signal(control, &payload, 0, &whole.atoms)
+        let tuple = self.terms.tuple(&whole.control, &whole.atoms)?;
+        self.terms.signal(tuple, &payload, 0, &whole.atoms)
     }
 }
 
@@ -160,36 +165,37 @@ fn fragment_id(input: &mut Input<'_>) -> Result<FragmentId, Error> {
 
 impl Terms {
     /// The control tuple that `bytes` start with.
-    fn control<'a>(&mut self, bytes: &'a [u8], atoms: &'a [Atom]) -> Result<View<'a>, Error> {
+    fn tuple<'a>(&mut self, bytes: &'a [u8], atoms: &'a [Atom]) -> Result<View<'a>, Error> {
         let mut decoder = Decoder::new(atoms, &self.limits, &mut self.names);
         decoder.view(bytes).map_err(Error::ControlTerm)
     }
 
-    /// The signal of `control`, its payload being what `buffer` holds from `at` on.
+    /// The signal of a control tuple, its payload being what `buffer` holds from `at` on.
     fn signal(
         &mut self,
-        control: View<'_>,
+        tuple: View<'_>,
         buffer: &Bytes,
         at: usize,
         atoms: &[Atom],
     ) -> Result<Signal, Error> {
+        let control = Control::of(tuple)?;
         let payload = if at == buffer.len() {
             None
         } else {
-            Some(self.payload(control, buffer, at, atoms)?)
+            Some(self.payload(&control, buffer, at, atoms)?)
         };
-        Ok(control::signal(control, payload)?)
+        Ok(control.signal(payload)?)
     }
 
     /// The payload that `buffer` holds from `at` on.
     fn payload(
         &mut self,
-        control: View<'_>,
+        control: &Control<'_>,
         buffer: &Bytes,
         at: usize,
         atoms: &[Atom],
     ) -> Result<EncodedTerm, Error> {
-        let op = op_with_payload(control)?;
+        let op = control.op_with_payload()?;
         let bytes = if buffer.len() - at <= COPIED_PAYLOAD_MAX {
             Bytes::copy_from_slice(&buffer[at..])
         } else {
@@ -199,33 +205,17 @@ impl Terms {
             .map_err(|error| Error::Payload { op, error })
     }
 
-    /// The payload that follows the tag of a compressed term. Only `pass-through` has those: its
-    /// terms are whole external terms.
-    fn inflated(&mut self, control: View<'_>, compressed: &[u8]) -> Result<EncodedTerm, Error> {
-        let op = op_with_payload(control)?;
+    /// The payload that follows the tag of a compressed term. Only pass-through frames have those:
+    /// their terms are whole external terms.
+    fn inflated(&mut self, control: &Control<'_>, compressed: &[u8]) -> Result<EncodedTerm, Error> {
+        let op = control.op_with_payload()?;
         let fail = |error| Error::Payload { op, error };
         let (bytes, used) = inflate(compressed, self.limits.inflated_max).map_err(fail)?;
         if used < compressed.len() {
-            let kind = purlin_term::DecodeErrorKind::Trailing(compressed.len() - used);
+            let kind = Kind::Trailing(compressed.len() - used);
             return Err(fail(DecodeError { kind, at: used }));
         }
         let bytes = Bytes::from(bytes.into_boxed_slice());
         EncodedTerm::validated(bytes, &[], &self.limits, &mut self.names).map_err(fail)
-    }
-}
-
-/// Nothing is copied or inflated for a control message that has no payload.
-fn op_with_payload(control: View<'_>) -> Result<Op, Error> {
-    let op = control::op(control)?;
-    if !op.has_payload() {
-        return Err(ControlError::UnexpectedPayload(op).into());
-    }
-    Ok(op)
-}
-
-fn payload_error(control: View<'_>, error: DecodeError) -> Error {
-    match op_with_payload(control) {
-        Ok(op) => Error::Payload { op, error },
-        Err(error) => error,
     }
 }

@@ -8,28 +8,44 @@ use super::error::ControlError as Error;
 use super::op::{Op, altact, spawn_reply};
 use crate::signal::{Monitored, Recipient, Signal, SpawnRequest, TraceToken};
 
-/// The kind of the control message `control`.
-///
-/// # Errors
-/// [`ControlError`](Error) when it is none.
-pub(crate) fn op(control: View<'_>) -> Result<Op, Error> {
-    Fields::of(control).map(|fields| fields.op)
-}
+/// A control tuple whose kind is known.
+pub(crate) struct Control<'a>(Fields<'a>);
 
-/// The signal that `control` with its `payload` means.
-///
-/// # Errors
-/// [`ControlError`](Error) when it means none.
-pub(crate) fn signal(control: View<'_>, payload: Option<EncodedTerm>) -> Result<Signal, Error> {
-    let mut fields = Fields::of(control)?;
-    match (fields.op.has_payload(), &payload) {
-        (true, None) => return Err(Error::MissingPayload(fields.op)),
-        (false, Some(_)) => return Err(Error::UnexpectedPayload(fields.op)),
-        _ => {}
+impl<'a> Control<'a> {
+    /// Reads the kind of `tuple`.
+    ///
+    /// # Errors
+    /// [`ControlError`](Error) when it is no control message.
+    pub(crate) fn of(tuple: View<'a>) -> Result<Self, Error> {
+        Fields::of(tuple).map(Self)
     }
-    let signal = fields.signal(payload)?;
-    fields.end()?;
-    Ok(signal)
+
+    /// The kind, if a payload must follow.
+    ///
+    /// # Errors
+    /// [`ControlError`](Error) when none may.
+    pub(crate) fn op_with_payload(&self) -> Result<Op, Error> {
+        let op = self.0.op;
+        op.has_payload()
+            .then_some(op)
+            .ok_or(Error::UnexpectedPayload(op))
+    }
+
+    /// The signal that the tuple means, with the payload that follows it.
+    ///
+    /// # Errors
+    /// [`ControlError`](Error) when it means none.
+    pub(crate) fn signal(self, payload: Option<EncodedTerm>) -> Result<Signal, Error> {
+        let mut fields = self.0;
+        match (fields.op.has_payload(), &payload) {
+            (true, None) => return Err(Error::MissingPayload(fields.op)),
+            (false, Some(_)) => return Err(Error::UnexpectedPayload(fields.op)),
+            _ => {}
+        }
+        let signal = fields.signal(payload)?;
+        fields.end()?;
+        Ok(signal)
+    }
 }
 
 /// The elements of the tuple that are not read yet.

@@ -54,6 +54,9 @@ impl OutMessage {
     }
 }
 
+/// Atoms of a control tuple: two nodes, a name and the empty slot. A hint for the list's memory.
+const CONTROL_ATOMS: usize = 4;
+
 /// Encodes `signal` for a peer with whom `flags` were negotiated.
 ///
 /// # Errors
@@ -64,8 +67,9 @@ pub fn encode_signal(signal: &Signal, flags: Flags) -> Result<OutMessage, Error>
     let cached = flags.contains(Flags::DIST_HDR_ATOM_CACHE);
     let (mut control, payload) = match (cached, payload) {
         (true, Some(payload)) => {
-            let encoder = Encoder::continuing(payload.atoms().to_vec());
-            (encoder, payload.bytes().clone())
+            let mut atoms = Vec::with_capacity(payload.atoms().len() + CONTROL_ATOMS);
+            atoms.extend_from_slice(payload.atoms());
+            (Encoder::continuing(atoms), payload.bytes().clone())
         }
         (true, None) => (Encoder::with_atom_refs(), Bytes::new()),
         (false, Some(payload)) => (Encoder::plain(), written_out(payload)?),

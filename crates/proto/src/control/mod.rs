@@ -22,7 +22,7 @@ mod encode;
 mod error;
 pub mod op;
 
-pub(crate) use decode::{op, signal};
+pub(crate) use decode::Control;
 pub use encode::{OutMessage, encode_signal};
 pub use error::{ControlError, EncodeSignalError};
 pub use op::Op;
