@@ -61,6 +61,21 @@ impl InlineLen {
 
 const _: () = assert!(size_of::<Binary>() == 24);
 
+/// For each length, which bytes of two words belong to the text.
+const MASKS: [(u128, u64); INLINE_MAX + 1] = {
+    let mut masks = [(u128::MAX, 0); INLINE_MAX + 1];
+    let mut len = 0;
+    while len <= INLINE_MAX {
+        if len < 16 {
+            masks[len].0 = (1 << (8 * len)) - 1;
+        } else {
+            masks[len].1 = (1 << (8 * (len - 16))) - 1;
+        }
+        len += 1;
+    }
+    masks
+};
+
 impl Binary {
     /// Copies `bytes`.
     #[inline]
@@ -88,13 +103,8 @@ impl Binary {
         let (low, high) = window.split_at(16);
         let low = u128::from_le_bytes(low.try_into().expect("16 bytes"));
         let high = u64::from_le_bytes(high.try_into().expect("8 bytes"));
-        let low = if len < 16 {
-            low & ((1 << (8 * len)) - 1)
-        } else {
-            low
-        };
-        let high = high & ((1 << (8 * len.saturating_sub(16))) - 1);
-        Some(Self::inline(tag, (low, high)))
+        let (low_mask, high_mask) = &MASKS[len];
+        Some(Self::inline(tag, (low & low_mask, high & high_mask)))
     }
 
     /// Takes `bytes`: shared when large, copied out when small, so that it pins no large buffer.

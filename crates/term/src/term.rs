@@ -16,6 +16,7 @@
 //! - `I4` an improper list has at least one element, and its tail is not a list;
 //! - `I5` a bit string has 1 to 7 bits in its last byte, and the unused bits are zero.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use num_bigint::BigInt;
@@ -347,9 +348,13 @@ impl Map {
     /// # Errors
     /// [`DuplicateKey`] when two keys are equal.
     pub fn new(mut pairs: Vec<(Term, Term)>) -> Result<Self, DuplicateKey> {
-        let sorted = |pairs: &[(Term, Term)]| pairs.windows(2).all(|w| w[0].0 < w[1].0);
+        let sorted = |pairs: &[(Term, Term)]| {
+            pairs
+                .windows(2)
+                .all(|w| key_order(&w[0].0, &w[1].0).is_lt())
+        };
         if !sorted(&pairs) {
-            pairs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            pairs.sort_unstable_by(|a, b| key_order(&a.0, &b.0));
             if !sorted(&pairs) {
                 return Err(DuplicateKey);
             }
@@ -366,6 +371,17 @@ impl Map {
     /// The pairs, sorted by key.
     pub fn pairs(&self) -> &[(Term, Term)] {
         &self.0
+    }
+}
+
+/// The order of terms, with what keys mostly are compared in place.
+#[inline]
+fn key_order(a: &Term, b: &Term) -> Ordering {
+    match (a, b) {
+        (Term::Atom(a), Term::Atom(b)) => a.cmp(b),
+        (Term::Binary(a), Term::Binary(b)) => a.cmp(b),
+        (Term::Int(a), Term::Int(b)) => a.cmp(b),
+        _ => a.cmp(b),
     }
 }
 

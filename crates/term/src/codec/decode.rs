@@ -305,28 +305,41 @@ impl<'a, 'b> Decoder<'a, 'b> {
         Ok(node)
     }
 
+    /// Decodes one term and hands it to `put`. There is one `put` for each kind of leaf: a term
+    /// that came from many places to one would be taken apart and put together on the way.
     #[inline(always)]
-    fn term(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
+    fn term_into<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        depth: usize,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
         Ok(match cursor.frequent()? {
-            Frequent::Int(value) => Term::Int(value),
-            Frequent::Float(value) => Term::Float(value),
-            Frequent::Nil => Term::nil(),
+            Frequent::Int(value) => put(Term::Int(value)),
+            Frequent::Float(value) => put(Term::Float(value)),
+            Frequent::Nil => put(Term::nil()),
             Frequent::Atom(tag) => match cursor.short_atom(tag) {
-                Some(text) => Term::Atom(Atom::from_short(text)),
-                None => self.atom(cursor, tag)?,
+                Some(text) => put(Term::Atom(Atom::from_short(text))),
+                None => put(self.atom(cursor, tag)?),
             },
             Frequent::Binary(len) => match cursor.short_binary(len) {
-                Some(binary) => Term::Binary(binary),
-                None => self.binary(cursor, len)?,
+                Some(binary) => put(Term::Binary(binary)),
+                None => put(self.binary(cursor, len)?),
             },
-            Frequent::Tuple(count) => self.tuple(cursor, count, depth)?,
-            Frequent::List(count) => self.list(cursor, count, depth)?,
-            Frequent::Map(count) => self.map(cursor, count, depth)?,
-            Frequent::Other(tag) => self.other(cursor, tag, depth)?,
+            Frequent::Tuple(count) => put(self.tuple(cursor, count, depth)?),
+            Frequent::List(count) => put(self.list(cursor, count, depth)?),
+            Frequent::Map(count) => put(self.map(cursor, count, depth)?),
+            Frequent::Other(tag) => put(self.other(cursor, tag, depth)?),
         })
     }
 
+    #[inline(never)]
+    fn term(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
+        self.term_into(cursor, depth, |term| term)
+    }
+
     /// Decodes `count` terms onto the end of `terms`.
+    #[inline(never)]
     fn terms(
         &mut self,
         cursor: &mut Cursor<'a>,
@@ -335,7 +348,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         terms: &mut Vec<Term>,
     ) -> Result<(), Kind> {
         for _ in 0..count {
-            terms.push(self.term(cursor, depth)?);
+            self.term_into(cursor, depth, |term| terms.push(term))?;
         }
         Ok(())
     }
@@ -389,7 +402,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
                 }
                 ListTail::Improper => {
                     let depth = self.enter(0, depth)?;
-                    let tail = self.tail(cursor, depth)?;
+                    let tail = self.term(cursor, depth)?;
                     return Ok(Term::list_with_tail(items, tail));
                 }
             }
@@ -397,16 +410,12 @@ impl<'a, 'b> Decoder<'a, 'b> {
     }
 
     #[inline(never)]
-    fn tail(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
-        self.term(cursor, depth)
-    }
-
-    #[inline(never)]
     fn map(&mut self, cursor: &mut Cursor<'a>, count: usize, depth: usize) -> Result<Term, Kind> {
         let depth = self.enter(2 * count, depth)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            pairs.push((self.term(cursor, depth)?, self.term(cursor, depth)?));
+            let key = self.term(cursor, depth)?;
+            self.term_into(cursor, depth, |value| pairs.push((key, value)))?;
         }
         Map::new(pairs)
             .map(Term::Map)
