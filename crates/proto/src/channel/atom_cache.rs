@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn an_atom_of_this_header_is_not_pushed_out_by_it() {
+        let (mut cache, mut peer) = (SendCache::new(), ReceiveCache::default());
+        for start in (0..CACHE_SLOTS).step_by(128) {
+            check(&mut cache, &mut peer, &atoms(start..start + 128));
+        }
+        // The slots of the first ten are the next to be given out.
+        let mut header = atoms(0..10);
+        header.extend(atoms(5000..5100));
+        assert_eq!(check(&mut cache, &mut peer, &header), 100);
+    }
+
+    #[test]
     fn few_atoms_need_little_memory() {
         let (mut cache, mut peer) = (SendCache::new(), ReceiveCache::default());
         check(&mut cache, &mut peer, &atoms(0..20));

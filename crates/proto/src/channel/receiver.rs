@@ -18,7 +18,7 @@ use super::error::ChannelError as Error;
 use super::header::{self, Form, Input};
 use super::limits::{COPIED_PAYLOAD_MAX, ChannelLimits};
 use super::reassembly::{FragmentId, Reassembly, Sequence};
-use crate::control::Control;
+use crate::control::{Control, Op, RecentNodes, send_tuple};
 use crate::flags::Flags;
 use crate::signal::Signal;
 
@@ -41,6 +41,7 @@ pub struct Receiver {
 struct Terms {
     limits: Limits,
     names: NameBudget,
+    nodes: RecentNodes,
 }
 
 impl Receiver {
@@ -54,6 +55,7 @@ impl Receiver {
             terms: Terms {
                 limits: limits.term,
                 names: NameBudget::new(limits.term.new_node_names_max),
+                nodes: RecentNodes::default(),
             },
             poisoned: false,
         }
@@ -105,7 +107,10 @@ impl Receiver {
             [header::VERSION, header::COMPRESSED, ..] => {
                 Some(self.terms.inflated(&control, &frame[at + 2..])?)
             }
-            [header::VERSION, ..] => Some(self.terms.payload(&control, frame, at + 1, &[])?),
+            [header::VERSION, ..] => {
+                let op = control.op_with_payload()?;
+                Some(self.terms.payload(op, frame, at + 1, &[])?)
+            }
             [other, ..] => {
                 let (op, kind) = (control.op_with_payload()?, Kind::Version(other));
                 let error = DecodeError { kind, at: 0 };
@@ -119,6 +124,9 @@ impl Receiver {
         let mut input = Input::new(frame);
         input.take(2)?;
         header::read(&mut input, self.form, &mut self.cache, &mut self.atoms)?;
+        if let Some(signal) = self.terms.send(frame, input, &self.atoms)? {
+            return Ok(signal);
+        }
         let tuple = self.terms.tuple(input.rest(), &self.atoms)?;
         let at = input.at() + tuple.bytes().len();
         self.terms.signal(tuple, frame, at, &self.atoms)
@@ -182,20 +190,40 @@ impl Terms {
         let payload = if at == buffer.len() {
             None
         } else {
-            Some(self.payload(&control, buffer, at, atoms)?)
+            Some(self.payload(control.op_with_payload()?, buffer, at, atoms)?)
         };
         Ok(control.signal(payload)?)
+    }
+
+    /// The message in `frame` behind its header, if it is of a frequent form.
+    fn send(
+        &mut self,
+        frame: &Bytes,
+        input: Input<'_>,
+        atoms: &[Atom],
+    ) -> Result<Option<Signal>, Error> {
+        let tuple = send_tuple(input.rest(), atoms, &mut self.nodes, &mut self.names);
+        let Some(tuple) = tuple.filter(|tuple| tuple.len < input.rest().len()) else {
+            return Ok(None);
+        };
+        let message = self.payload(tuple.op, frame, input.at() + tuple.len, atoms)?;
+        Ok(Some(Signal::Send {
+            from: Some(tuple.from),
+            to: tuple.to,
+            message,
+            priority: false,
+            token: None,
+        }))
     }
 
     /// The payload that `buffer` holds from `at` on.
     fn payload(
         &mut self,
-        control: &Control<'_>,
+        op: Op,
         buffer: &Bytes,
         at: usize,
         atoms: &[Atom],
     ) -> Result<EncodedTerm, Error> {
-        let op = control.op_with_payload()?;
         let bytes = if buffer.len() - at <= COPIED_PAYLOAD_MAX {
             Bytes::copy_from_slice(&buffer[at..])
         } else {

@@ -21,8 +21,10 @@ mod decode;
 mod encode;
 mod error;
 pub mod op;
+mod peel;
 
 pub(crate) use decode::Control;
 pub use encode::{OutMessage, encode_signal};
 pub use error::{ControlError, EncodeSignalError};
 pub use op::Op;
+pub(crate) use peel::{RecentNodes, send_tuple};
