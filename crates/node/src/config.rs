@@ -8,6 +8,8 @@ use purlin_proto::flags::Flags;
 use purlin_proto::handshake::NodeName;
 use purlin_proto::limits::{NET_TICK_INTENSITY, NET_TICKTIME};
 
+use crate::epmd;
+
 /// The port of the port mapper unless `ERL_EPMD_PORT` says otherwise.
 pub const EPMD_PORT: u16 = 4369;
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub epmd_port: u16,
     /// Serve as the port mapper of this host when none answers.
     pub serves_epmd: bool,
+    /// Where such a port mapper listens besides loopback and the address of `listen`.
+    pub epmd_addresses: Vec<IpAddr>,
     /// How long a silent peer is borne, about.
     pub net_ticktime: Duration,
     /// Looks at the traffic per `net_ticktime`.
@@ -44,10 +48,18 @@ impl Config {
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
             epmd_port: EPMD_PORT,
             serves_epmd: true,
+            epmd_addresses: Vec::new(),
             net_ticktime: NET_TICKTIME,
             net_tickintensity: NET_TICK_INTENSITY,
             // The handshake's own deadline, OTP's `net_setuptime`, and as much for what is before.
             connect_timeout: 2 * purlin_proto::limits::HANDSHAKE_TIMEOUT,
         }
+    }
+
+    /// Where a port mapper of this node's own listens: where the node is reached, too.
+    pub(crate) fn mapper_addresses(&self) -> Vec<SocketAddr> {
+        let listen = self.listen.map(|address| address.ip());
+        let interfaces: Vec<IpAddr> = listen.iter().chain(&self.epmd_addresses).copied().collect();
+        epmd::addresses(&interfaces, self.epmd_port)
     }
 }

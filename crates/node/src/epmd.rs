@@ -5,9 +5,10 @@
 //! again with whoever serves then, and serves itself if nobody does; its creation stays what the
 //! first registration gave. Protocol and rules are `purlin_proto::epmd`'s; here are the sockets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -166,9 +167,9 @@ impl Keeper {
             done => return done,
         }
         // Another node may be the first to serve: then it is there to register with.
-        let address = SocketAddr::new(self.mapper_interface(), self.config.epmd_port);
-        if let Ok(served) = serve(self.host.clone(), address).await {
-            tracing::info!(%address, "serving as the port mapper (epmd) of this host");
+        let addresses = self.config.mapper_addresses();
+        if let Ok(served) = serve_on(self.host.clone(), &addresses).await {
+            tracing::info!(?addresses, "serving as the port mapper (epmd) of this host");
             self.served = Some(served);
         }
         self.register_with_mapper().await
@@ -189,13 +190,6 @@ impl Keeper {
             Err(EpmdError::Unreachable(cause)) => Err(no_epmd(cause)),
             Err(EpmdError::Answer(error)) => Err(no_epmd(io::Error::other(error))),
         }
-    }
-
-    /// A mapper of our own is reachable from where the node is.
-    fn mapper_interface(&self) -> IpAddr {
-        self.config
-            .listen
-            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
     }
 
     async fn keep(mut self, mut stream: Stream) {
@@ -220,11 +214,11 @@ impl Keeper {
 /// A port mapper at work; it ends when this is dropped.
 pub struct ServingMapper {
     address: SocketAddr,
-    task: Box<dyn TaskHandle>,
+    tasks: Vec<Box<dyn TaskHandle>>,
 }
 
 impl ServingMapper {
-    /// Where it listens.
+    /// Where it listens; the first address, if there are many.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -232,8 +226,23 @@ impl ServingMapper {
 
 impl Drop for ServingMapper {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(|task| task.abort());
     }
+}
+
+/// Where a mapper for `port` listens that is to be reached through `interfaces`: there and, since
+/// nodes register through it, on loopback.
+pub fn addresses(interfaces: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let any = interfaces.iter().find(|address| address.is_unspecified());
+    let all = match any {
+        // It takes loopback along, on which nobody else can listen then.
+        Some(any) => BTreeSet::from([*any]),
+        None => interfaces.iter().copied().chain([loopback]).collect(),
+    };
+    all.into_iter()
+        .map(|address| SocketAddr::new(address, port))
+        .collect()
 }
 
 /// Serves as a port mapper on `address`.
@@ -241,8 +250,21 @@ impl Drop for ServingMapper {
 /// # Errors
 /// When the address cannot be listened on, most likely because a mapper runs there.
 pub async fn serve(host: Arc<dyn Host>, address: SocketAddr) -> io::Result<ServingMapper> {
-    let listener = host.listen(address).await?;
-    let address = listener.local_address()?;
+    serve_on(host, &[address]).await
+}
+
+/// Serves as one port mapper on several addresses.
+///
+/// # Errors
+/// When one of them cannot be listened on, most likely because a mapper runs there; then none is
+/// served. Also when there is no address.
+pub async fn serve_on(host: Arc<dyn Host>, addresses: &[SocketAddr]) -> io::Result<ServingMapper> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        listeners.push(host.listen(*address).await?);
+    }
+    let first = listeners.first().ok_or(io::ErrorKind::InvalidInput)?;
+    let address = first.local_address()?;
     let mut first_creation = [0; 4];
     host.random(&mut first_creation);
     let config = epmd::Config::new(address.port(), u32::from_ne_bytes(first_creation));
@@ -250,9 +272,14 @@ pub async fn serve(host: Arc<dyn Host>, address: SocketAddr) -> io::Result<Servi
         start: Instant::now(),
         server: Mutex::new(Server::new(config)),
         routes: Mutex::default(),
+        connections: AtomicU64::new(0),
     });
-    let task = host.spawn(Box::pin(accept_all(host.clone(), listener, shared)));
-    Ok(ServingMapper { address, task })
+    let accept = |listener| {
+        let accepting = accept_all(host.clone(), listener, shared.clone());
+        host.spawn(Box::pin(accepting))
+    };
+    let tasks = listeners.into_iter().map(accept).collect();
+    Ok(ServingMapper { address, tasks })
 }
 
 /// The server machine and the way to each of its connections.
@@ -260,6 +287,8 @@ struct Shared {
     start: Instant,
     server: Mutex<Server>,
     routes: Mutex<BTreeMap<ConnectionId, mpsc::UnboundedSender<Output>>>,
+    /// How many there have been.
+    connections: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -289,7 +318,6 @@ impl Shared {
 async fn accept_all(host: Arc<dyn Host>, mut listener: Box<dyn Listener>, shared: Arc<Shared>) {
     // Ended with this task, so that dropping the mapper closes its connections.
     let mut clients: Vec<Connected> = Vec::new();
-    let mut next = 0;
     loop {
         let far = Instant::now() + Duration::from_secs(3600);
         let deadline = shared.deadline().unwrap_or(far);
@@ -300,7 +328,7 @@ async fn accept_all(host: Arc<dyn Host>, mut listener: Box<dyn Listener>, shared
                     sleep(Duration::from_millis(100)).await;
                     continue;
                 };
-                next += 1;
+                let next = shared.connections.fetch_add(1, Ordering::Relaxed);
                 clients.retain(|client| !client.route.is_closed());
                 clients.push(open(&*host, shared.clone(), ConnectionId(next), stream));
             }
@@ -355,4 +383,25 @@ async fn serve_client(
     let _ = stream.writer.shutdown().await;
     lock(&shared.routes).remove(&id);
     shared.tell(|server, _| server.handle_closed(id));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapper_listens_on_loopback_wherever_else_it_does() {
+        let shown = |interfaces: &[&str]| {
+            let interfaces: Vec<IpAddr> = interfaces.iter().map(|ip| ip.parse().unwrap()).collect();
+            let addresses = addresses(&interfaces, 4369);
+            addresses
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&[]), ["127.0.0.1:4369"]);
+        assert_eq!(shown(&["127.0.0.1"]), ["127.0.0.1:4369"]);
+        assert_eq!(shown(&["10.0.0.5"]), ["10.0.0.5:4369", "127.0.0.1:4369"]);
+        assert_eq!(shown(&["10.0.0.5", "0.0.0.0"]), ["0.0.0.0:4369"]);
+    }
 }

@@ -5,7 +5,7 @@
 //! queued is written, and the name is free again when everything is closed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +84,7 @@ struct Adjust {
     flags: Flags,
     listen: Option<SocketAddr>,
     epmd_port: Option<u16>,
+    epmd_addresses: Vec<IpAddr>,
     net_ticktime: Option<Duration>,
     is_client: bool,
 }
@@ -104,6 +105,7 @@ impl Node {
             flags: Flags::CACHE_AND_FRAGMENTS,
             listen: None,
             epmd_port: None,
+            epmd_addresses: Vec::new(),
             net_ticktime: None,
             is_client: false,
         };
@@ -237,6 +239,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Where a port mapper that this node starts listens, besides loopback and where the node does.
+    #[must_use]
+    pub fn epmd_addresses(mut self, addresses: &[IpAddr]) -> Self {
+        self.adjust.epmd_addresses = addresses.to_vec();
+        self
+    }
+
     /// How long a silent peer is borne, about; 60 seconds unless told otherwise.
     #[must_use]
     pub fn net_ticktime(mut self, time: Duration) -> Self {
@@ -267,6 +276,7 @@ impl NodeBuilder {
             config.listen = None;
         }
         config.epmd_port = adjust.epmd_port.unwrap_or(config.epmd_port);
+        config.epmd_addresses = adjust.epmd_addresses;
         config.net_ticktime = adjust.net_ticktime.unwrap_or(config.net_ticktime);
         Ok(config)
     }

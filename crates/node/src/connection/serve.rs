@@ -80,7 +80,8 @@ pub(super) async fn install(
         older.close(&"the node connected anew");
         older.ended.wait().await;
     }
-    tracing::info!(%peer, flags = %connection.flags(), "connected");
+    tracing::info!(%peer, hidden = !connection.is_visible(), "connected");
+    tracing::debug!(%peer, flags = %connection.flags(), "what both sides can do");
     let mut deframer = Deframer::default();
     deframer.handle_bytes(&established.leftover);
     let receiver = Receiver::new(connection.flags(), &ChannelLimits::default());
