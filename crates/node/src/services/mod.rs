@@ -1,0 +1,3 @@
+//! The registered services of a node that other nodes talk to.
+
+pub mod global;
