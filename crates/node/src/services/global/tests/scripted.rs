@@ -372,3 +372,109 @@ fn sent_resolution(us: &mut Global) -> Output {
         .find(is_resolve)
         .expect("a clash to resolve")
 }
+
+#[test]
+fn names_that_come_before_our_lock_is_set_are_kept_until_then() {
+    let mut us = global(US);
+    let tag = connect(&mut us, ms(0), "z@script", 77);
+    let names = list![tuple!["his", pid("z@script", 99), "method"]];
+    let exchange = cast(tuple!["exchange", node("z@script"), names, list![], &tag]);
+    us.handle_message(ms(0), Some(him("z@script")), &exchange);
+    assert_eq!(outputs(&mut us), []);
+    let lock_set = cast(tuple!["lock_set", locker("z@script"), true, list![], &tag]);
+    us.handle_message(ms(0), Some(him("z@script")), &lock_set);
+    let ours = sent(&outputs(&mut us), node("z@script"));
+    let verbs: Vec<&str> = ours.iter().map(verb).collect();
+    assert_eq!(verbs, ["lock_set", "exchange", "resolved"]);
+}
+
+/// The tag inside a cast.
+fn verb(message: &Term) -> &str {
+    let body = &message.as_tuple().unwrap()[1];
+    body.as_tuple().unwrap()[0].as_atom().unwrap().as_str()
+}
+
+/// `b@script` with its first lock call to `z@script` out.
+fn locking() -> (Global, Duration, Term) {
+    let mut us = global("b@script");
+    us.handle_node_up(ms(0), node("z@script"), 1);
+    let tag = my_tag(&sent(&outputs(&mut us), node("z@script"))[0]);
+    us.handle_message(ms(0), None, &init_connect("z@script", 5));
+    let at = us.next_timeout().unwrap();
+    us.handle_timeout(at);
+    outputs(&mut us);
+    assert_eq!(us.lock_count(), 1);
+    (us, at, tag)
+}
+
+#[test]
+fn a_session_cancelled_while_we_lock_asks_for_nothing_and_releases() {
+    let (mut us, at, tag) = locking();
+    let cancel = tuple!["cancel_connect", node("z@script"), &tag];
+    us.handle_message(at, Some(him("z@script")), &cancel);
+    outputs(&mut us);
+    us.handle_locker_message(at, &tuple![0, true]);
+    let lock = tuple!["global", list![locker("b@script"), locker("z@script")]];
+    let from = tuple![locker("b@script"), 1];
+    let del_lock = tuple!["$gen_call", from, tuple!["del_lock", &lock]];
+    assert_eq!(sent(&outputs(&mut us), node("z@script")), [del_lock]);
+    assert_eq!(us.lock_count(), 0);
+}
+
+#[test]
+fn a_node_lost_while_we_lock_it_holds_nobody_up() {
+    let (mut us, at, _) = locking();
+    us.handle_node_down(at, node("z@script"));
+    assert_eq!(us.lock_count(), 0);
+    assert!(us.is_at_rest());
+}
+
+#[test]
+fn a_node_that_never_answers_a_lock_call_is_given_up_and_told_to_release() {
+    let (mut us, _, _) = locking();
+    let at = us.next_timeout().unwrap();
+    us.handle_timeout(at);
+    let [message] = &sent(&outputs(&mut us), node("z@script"))[..] else {
+        panic!("one message");
+    };
+    let request = &message.as_tuple().unwrap()[2];
+    assert!(request.as_tuple().unwrap()[0].is_atom("del_lock"));
+    assert_eq!(us.lock_count(), 0);
+}
+
+#[test]
+fn names_of_new_nodes_do_not_stay_under_the_lock_of_another_session() {
+    let mut us = global(US);
+    passive_join(&mut us, "z@script", list![], "his");
+    let joined = pid("z@script", 9);
+    let ops = list![tuple!["insert", tuple!["theirs", joined, "method"]]];
+    for (lock, expected) in [
+        (lock_id("y@script"), None),
+        (lock_id("z@script"), Some(joined)),
+    ] {
+        let extra = list![tuple!["vsn", 8], tuple!["lock", lock]];
+        let message = tuple!["new_nodes", node("z@script"), &ops, list![], list![], extra];
+        us.handle_message(ms(1), Some(him("z@script")), &cast(message));
+        assert_eq!(us.whereis(&super::atom("theirs")), expected);
+    }
+}
+
+#[test]
+fn a_node_that_stays_known_and_unsynced_is_connected_anew_and_nobody_is_told() {
+    let mut us = global(US);
+    passive_join(
+        &mut us,
+        "z@script",
+        list![tuple![node("y@script"), 8]],
+        "his",
+    );
+    us.handle_node_up(ms(20), node("y@script"), 2);
+    outputs(&mut us);
+    us.handle_timeout(Duration::from_secs(16));
+    let done = outputs(&mut us);
+    let remove = tuple!["remove_connection", node(US)];
+    assert_eq!(sent(&done, node("y@script")), [remove]);
+    assert_eq!(sent(&done, node("z@script")), []);
+    us.handle_node_down(Duration::from_secs(17), node("y@script"));
+    assert_eq!(outputs(&mut us), [Output::Connect(node("y@script"))]);
+}
