@@ -18,8 +18,8 @@
 //!
 //! Deviations from OTP: the waits that OTP makes for ever end (see [`limits`]); a lost locker
 //! session is begun again; the locker of a lower-named node begins sooner; a node
-//! that stays known but not synced, or synced but not known, is connected anew (OTP leaves it so:
-//! the node that was to tell of it died); unknown calls are answered.
+//! that stays known but not synced, or synced but not known, or whose names had to be refused, is
+//! connected anew (OTP leaves it so: the node that was to tell of it died); unknown calls are answered.
 //!
 //! What it does not promise: a name registered while a partition heals is unique only once the
 //! exchange is over, and a name may be gone on some nodes before it is on others.
@@ -78,6 +78,7 @@ pub struct Global {
     synced: BTreeSet<NodeName>,
     doubts: BTreeMap<NodeName, Duration>,
     resets: BTreeMap<NodeName, u32>,
+    refused_names: BTreeSet<NodeName>,
     reconnect: BTreeSet<NodeName>,
     sessions: BTreeMap<NodeName, Session>,
     pre_connect: BTreeMap<NodeName, InitConnect>,
@@ -201,6 +202,7 @@ impl Global {
             synced: BTreeSet::new(),
             doubts: BTreeMap::new(),
             resets: BTreeMap::new(),
+            refused_names: BTreeSet::new(),
             reconnect: BTreeSet::new(),
             sessions: BTreeMap::new(),
             pre_connect: BTreeMap::new(),
@@ -377,11 +379,11 @@ impl Global {
                 self.handle_resolved(now, node, his, tag);
             }
             ("new_nodes", [node, ops, externals, nodes, extra]) => {
-                self.sender_of(sender, node)?;
+                let node = self.sender_of(sender, node)?;
                 let ops = self.read_list(ops, Op::from_term)?;
                 let externals = self.read_externals(externals)?;
                 let nodes = self.read_nodes(nodes)?;
-                self.new_nodes(now, &ops, &externals, &nodes, session::lock_of(extra));
+                self.new_nodes(now, node, &ops, &externals, &nodes, session::lock_of(extra));
             }
             ("in_sync", [node, _]) => {
                 let node = self.sender_of(sender, node)?;

@@ -125,7 +125,7 @@ impl Global {
     }
 
     /// A node that is known and not synced, or the other way round: the node that was to tell one
-    /// of us of the other is gone. The connection is closed, which nobody reports, and made again.
+    /// of us of the other is gone. Or a node whose names we had to refuse. The connection is closed, which nobody reports, and made again.
     fn settle_doubt(&mut self, now: Duration, node: NodeName) {
         self.doubts.remove(&node);
         let is_waiting = self.sessions.contains_key(&node) || !self.connected.contains(&node);
@@ -143,6 +143,18 @@ impl Global {
 
     fn is_settled(&self, node: NodeName) -> bool {
         self.known.contains_key(&node) == self.synced.contains(&node)
+            && !self.refused_names.contains(&node)
+    }
+
+    /// Names passed on by or with these nodes could not be taken: our table differs from theirs
+    /// until the next exchange with each.
+    pub(super) fn doubt_names(&mut self, now: Duration, nodes: impl IntoIterator<Item = NodeName>) {
+        for node in nodes {
+            if self.known.contains_key(&node) {
+                self.refused_names.insert(node);
+                self.doubt_or_settle(now, node);
+            }
+        }
     }
 
     /// Called when a node became known or synced.

@@ -56,6 +56,7 @@ impl Global {
         }
         self.known.remove(&node);
         self.synced.remove(&node);
+        self.refused_names.remove(&node);
     }
 
     /// Names and locks of a node that leaves the partition while its connection still stands: kept,

@@ -181,8 +181,14 @@ impl Global {
         }
     }
 
-    /// Runs the operations of an exchange that was made under `lock`.
-    pub(super) fn do_ops(&mut self, ops: &[Op], externals: &[External], lock: Option<&Term>) {
+    /// Runs the operations of an exchange that was made under `lock`. False if names were refused
+    /// because that lock is not held here.
+    pub(super) fn do_ops(
+        &mut self,
+        ops: &[Op],
+        externals: &[External],
+        lock: Option<&Term>,
+    ) -> bool {
         let may_stay = self.locks.lets_session_register(lock);
         let externals: BTreeMap<&Term, &External> =
             externals.iter().map(|entry| (&entry.name, entry)).collect();
@@ -202,6 +208,7 @@ impl Global {
                 self.unregister(name);
             }
         }
+        may_stay || !ops.iter().any(|op| matches!(op, Op::Insert(_)))
     }
 
     /// Called after `pid` came into a table.

@@ -478,3 +478,20 @@ fn a_node_that_stays_known_and_unsynced_is_connected_anew_and_nobody_is_told() {
     us.handle_node_down(Duration::from_secs(17), node("y@script"));
     assert_eq!(outputs(&mut us), [Output::Connect(node("y@script"))]);
 }
+
+#[test]
+fn a_node_whose_names_were_refused_is_connected_anew() {
+    let mut us = global(US);
+    passive_join(&mut us, "z@script", list![], "his");
+    let ops = list![tuple![
+        "insert",
+        tuple!["theirs", pid("z@script", 9), "method"]
+    ]];
+    let extra = list![tuple!["vsn", 8], tuple!["lock", lock_id("y@script")]];
+    let message = tuple!["new_nodes", node("z@script"), ops, list![], list![], extra];
+    us.handle_message(ms(1), Some(him("z@script")), &cast(message));
+    outputs(&mut us);
+    us.handle_timeout(Duration::from_secs(16));
+    let remove = tuple!["remove_connection", node(US)];
+    assert_eq!(sent(&outputs(&mut us), node("z@script")), [remove]);
+}
