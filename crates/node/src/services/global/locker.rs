@@ -165,7 +165,7 @@ impl Global {
     }
 
     /// Nodes that joined otherwise need no lock of ours.
-    pub(super) fn locker_known_grew(&mut self, _now: Duration) {
+    pub(super) fn locker_known_grew(&mut self) {
         let known = &self.known;
         self.locker
             .others
@@ -355,9 +355,8 @@ impl Global {
                 }
             }
             State::Releasing { calls, .. } => {
-                if calls.pending.remove(&id).is_some() {
-                    self.release_next(now);
-                }
+                calls.pending.remove(&id);
+                self.release_next(now);
             }
             _ => {}
         }

@@ -90,13 +90,7 @@ impl Global {
     /// What goes with a node, in the order in which OTP's server sees it go: the processes, then
     /// the node.
     fn forget_node(&mut self, now: Duration, node: NodeName, loss: Loss) {
-        let dead: Vec<Pid> = self
-            .monitors
-            .keys()
-            .filter(|pid| pid.node == node)
-            .copied()
-            .collect();
-        for pid in dead {
+        for pid in self.monitored_at(node) {
             self.handle_down(now, pid);
         }
         for syncer in &mut self.syncers {
@@ -131,7 +125,7 @@ impl Global {
     }
 
     /// A node that is known and not synced, or the other way round: the node that was to tell one
-    /// of us of the other is gone. The connection is closed, which nobody reports, and made again.
+    /// of us of the other is gone. Or a node whose names we had to refuse. The connection is closed, which nobody reports, and made again.
     fn settle_doubt(&mut self, now: Duration, node: NodeName) {
         self.doubts.remove(&node);
         let is_waiting = self.sessions.contains_key(&node) || !self.connected.contains(&node);
@@ -149,6 +143,18 @@ impl Global {
 
     fn is_settled(&self, node: NodeName) -> bool {
         self.known.contains_key(&node) == self.synced.contains(&node)
+            && !self.refused_names.contains(&node)
+    }
+
+    /// Names passed on by or with these nodes could not be taken: our table differs from theirs
+    /// until the next exchange with each.
+    pub(super) fn doubt_names(&mut self, now: Duration, nodes: impl IntoIterator<Item = NodeName>) {
+        for node in nodes {
+            if self.known.contains_key(&node) {
+                self.refused_names.insert(node);
+                self.doubt_or_settle(now, node);
+            }
+        }
     }
 
     /// Called when a node became known or synced.
@@ -185,7 +191,7 @@ impl Global {
             self.doubt_or_settle(now, node);
             added.push(node);
         }
-        self.locker_known_grew(now);
+        self.locker_known_grew();
         added
     }
 
@@ -233,6 +239,11 @@ impl Global {
         if self.connected.contains(&node) {
             self.outbox.push_back(Output::Send { node, message });
         }
+    }
+
+    pub(super) fn monitored_at(&self, node: NodeName) -> Vec<Pid> {
+        let pids = self.monitors.keys().filter(|pid| pid.node == node);
+        pids.copied().collect()
     }
 
     fn arm_monitors_of(&mut self, node: NodeName) {

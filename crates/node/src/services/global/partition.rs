@@ -40,6 +40,7 @@ impl Global {
         self.end_session(now, node);
         match loss {
             Loss::Removed => {
+                self.drop_processes(now, node);
                 if self.connected.contains(&node) {
                     self.removing.insert(node, now + REMOVE_WAIT);
                 }
@@ -55,6 +56,18 @@ impl Global {
         }
         self.known.remove(&node);
         self.synced.remove(&node);
+        self.refused_names.remove(&node);
+    }
+
+    /// Names and locks of a node that leaves the partition while its connection still stands: kept,
+    /// they would spread to nodes that cannot see those processes die.
+    fn drop_processes(&mut self, now: Duration, node: NodeName) {
+        for pid in self.monitored_at(node) {
+            if self.monitors.get(&pid) == Some(&true) {
+                self.outbox.push_back(Output::Demonitor(pid));
+            }
+            self.handle_down(now, pid);
+        }
     }
 
     fn report_loss(&mut self, node: NodeName) {

@@ -325,6 +325,7 @@ impl Global {
             &his.externals,
             requester.map(|(_, requester)| requester),
         );
+        self.refused_names.remove(&node);
         self.mark_synced(now, node);
         for &other in &his_nodes {
             self.pending.remove(&other);
@@ -378,6 +379,7 @@ impl Global {
     pub(super) fn new_nodes(
         &mut self,
         now: Duration,
+        node: NodeName,
         ops: &[Op],
         externals: &[External],
         nodes: &[(NodeName, i64)],
@@ -385,7 +387,9 @@ impl Global {
     ) {
         let added = self.add_to_known(now, nodes);
         self.sync_others(now, &added);
-        self.do_ops(ops, externals, lock);
+        if !self.do_ops(ops, externals, lock) {
+            self.doubt_names(now, added.into_iter().chain([node]));
+        }
     }
 
     pub(super) fn in_sync(&mut self, now: Duration, node: NodeName) {

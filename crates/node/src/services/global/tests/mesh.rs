@@ -210,15 +210,8 @@ fn disturbed(seed: u64) -> Network {
 
 #[test]
 fn a_mesh_that_was_disturbed_becomes_whole() {
-    for seed in seeds(20000) {
-        let n = disturbed(seed);
-        for w in &n.warnings {
-            println!("W {w}");
-        }
-        let f = judge(&n);
-        if !f.is_empty() {
-            println!("FAULT seed {seed} {f:?}");
-        }
+    for seed in seeds(1000) {
+        assert_whole(&disturbed(seed), seed);
     }
 }
 
