@@ -57,6 +57,7 @@ pub(crate) struct Connection {
     peer_flags: Flags,
     flags: Flags,
     outbound: Outbound,
+    closer: Box<dyn Fn() + Send + Sync>,
     /// The connection is to end.
     closing: Latch,
     /// The reader has stopped and the node was told.
@@ -68,8 +69,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(peer: NodeName, peer_flags: Flags, flags: Flags) -> Self {
+    fn new(
+        peer: NodeName,
+        peer_flags: Flags,
+        flags: Flags,
+        closer: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
         Self {
+            closer,
             peer,
             peer_flags,
             flags,
@@ -125,12 +132,14 @@ impl Connection {
     pub(crate) fn close(&self, reason: &dyn std::fmt::Display) {
         if self.closing.set() {
             tracing::warn!(peer = %self.peer, "closing the connection: {reason}");
+            (self.closer)();
         }
     }
 
     /// Ends the connection without a word in the log.
     pub(crate) fn end(&self) {
         self.closing.set();
+        (self.closer)();
     }
 
     /// Asks for [`Connection::drained`] once what is queued was written.

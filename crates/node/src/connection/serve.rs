@@ -27,7 +27,8 @@ const BATCH_PAYLOADS: usize = 64;
 pub(super) struct Serving {
     node: Node,
     connection: Arc<Connection>,
-    stream: Stream,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
     deframer: Deframer,
     receiver: Receiver,
     traffic: Arc<Traffic>,
@@ -55,6 +56,7 @@ pub(super) async fn install(
         peer,
         established.peer_flags,
         established.flags,
+        stream.closer,
     ));
     loop {
         let older = {
@@ -89,7 +91,8 @@ pub(super) async fn install(
     Ok(Serving {
         node,
         connection,
-        stream,
+        reader: stream.reader,
+        writer: stream.writer,
         deframer,
         receiver,
         traffic,
@@ -102,14 +105,12 @@ impl Serving {
         let Self {
             node,
             connection,
-            stream,
+            mut reader,
+            writer,
             mut deframer,
             mut receiver,
             traffic,
         } = self;
-        let Stream {
-            mut reader, writer, ..
-        } = stream;
         let host = node.0.host.clone();
         let write = write_all(node.clone(), connection.clone(), traffic.clone(), writer);
         let writing = host.spawn(Box::pin(write));

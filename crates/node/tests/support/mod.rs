@@ -249,6 +249,16 @@ impl Erl {
         assert_eq!(self.log(), "", "{} logged", self.alive);
     }
 
+    /// Fails the test if OTP logged anything but reports that have `expected` in them.
+    #[track_caller]
+    pub fn assert_nothing_logged_but(&self, expected: &str) {
+        let log = self.log();
+        let reports = log.split("REPORT====").skip(1);
+        for report in reports {
+            assert!(report.contains(expected), "{} logged: {report}", self.alive);
+        }
+    }
+
     /// Ends the node without a word, as a crash of its machine would.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
