@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::log::{Format, Log};
 
 /// How to ask a node: what all client commands have in common.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asking {
     pub(crate) cookie: CookieOptions,
     pub(crate) timeout: Duration,
@@ -147,6 +147,14 @@ impl Parser {
 
     pub(crate) fn unknown(&self, flag: &str) -> Failure {
         self.usage(format!("`purlin {}` takes no {flag}", self.command))
+    }
+
+    /// The one operand, if there is any.
+    pub(crate) fn operand(&mut self) -> Result<Option<String>, Failure> {
+        match self.operands.is_empty() {
+            true => Ok(None),
+            false => self.operands(["NODE"]).map(|[operand]| Some(operand)),
+        }
     }
 
     /// The operands, which must be as many as `names`.

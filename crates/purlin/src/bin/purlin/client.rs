@@ -3,15 +3,18 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use purlin_node::{ConnectError, HandshakeError, Node};
+use purlin_node::{CallError, ConnectError, HandshakeError, Node};
 use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName};
-use purlin_term::NodeName;
+use purlin_term::{Atom, NodeName, Term};
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::Asking;
 use crate::cookie::IfMissing;
 use crate::environment;
 use crate::failure::Failure;
+
+/// Longer than any deadline of a client, which counts alone.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How long what is queued may take to be written at the end.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -25,9 +28,9 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client that can dial `peer`. Nothing is dialled yet.
-    pub(crate) async fn start(asking: &Asking, peer: &str) -> Result<Self, Failure> {
+    pub(crate) async fn start(asking: &Asking, peer: NodeName) -> Result<Self, Failure> {
         let cookie = asking.cookie.find(IfMissing::Fail)?.cookie;
-        let name = own_name(peer)?;
+        let name = own_name(peer.as_str())?;
         let builder = Node::builder(&name)
             .cookie(&cookie)
             .epmd_port(environment::epmd_port()?)
@@ -45,9 +48,37 @@ impl Client {
         connected.map_err(|error| not_connected(peer, &error))
     }
 
-    /// What is left of the time, with which node calls are to be made.
-    pub(crate) fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    /// Is it there?
+    pub(crate) async fn ping(&self, peer: NodeName) -> Result<(), Failure> {
+        self.connect(peer).await?;
+        let pong = self.within(peer, "", self.node.ping(peer, NEVER)).await?;
+        pong.map_err(|error| Failure::failed(format!("{peer}: {error}")))
+    }
+
+    /// Calls a function of `peer`.
+    pub(crate) async fn call(
+        &self,
+        peer: NodeName,
+        module: Atom,
+        function: Atom,
+        args: Vec<Term>,
+    ) -> Result<Term, Failure> {
+        self.connect(peer).await?;
+        let name = format!("{module}:{function}/{}", args.len());
+        let answer = self.node.call(peer, &module, &function, args, NEVER);
+        let unknown = ", and whether the call took place is unknown";
+        let answer = self.within(peer, unknown, answer).await?;
+        answer.map_err(|error| match error {
+            CallError::NotConnected(error) => not_connected(peer, &error),
+            CallError::Raised { class, reason, .. } => {
+                let advice = match reason.is_atom("undef") {
+                    true => "; the node has no such function, or does not export it",
+                    false => "",
+                };
+                Failure::failed(format!("{name} on {peer} raised {class}: {reason}{advice}"))
+            }
+            error => Failure::failed(format!("{name} on {peer}: {error}")),
+        })
     }
 
     /// Waits for an answer of `peer` until the time is over.
@@ -66,7 +97,7 @@ impl Client {
     }
 
     /// Disconnects properly.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(&self) {
         self.node.stop(STOP_PATIENCE).await;
     }
 }

@@ -3,36 +3,26 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use purlin_term::{Atom, NodeName, Term};
+use purlin_term::Term;
 
-use crate::args::{Asking, Parser, Takes};
+use crate::args::{Parser, Takes};
+use crate::ask::{Call, Ping};
 use crate::failure::Failure;
-use crate::help;
 use crate::log::Log;
-use crate::start;
+use crate::{dev, environment, help, mapper, nodes, send, start, version};
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Command {
     Help(&'static str),
     Start(Log, start::Options),
+    Dev(Log, dev::Options),
     Ping(Log, Ping),
     Call(Log, Call),
-}
-
-#[derive(Debug)]
-pub(crate) struct Ping {
-    pub(crate) asking: Asking,
-    pub(crate) peer: NodeName,
-}
-
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) asking: Asking,
-    pub(crate) peer: NodeName,
-    pub(crate) module: Atom,
-    pub(crate) function: Atom,
-    pub(crate) args: Vec<Term>,
+    Send(Log, send::Options),
+    Nodes(Log, nodes::Options),
+    Epmd(Log, mapper::Options),
+    Version(version::Options),
 }
 
 /// How the arguments of a command are read.
@@ -41,8 +31,13 @@ type Reader = fn(Parser) -> Result<Command, Failure>;
 /// Each command with its help.
 const COMMANDS: &[(&str, Reader, &str)] = &[
     ("start", start, help::START),
+    ("dev", dev, help::DEV),
     ("ping", ping, help::PING),
     ("call", call, help::CALL),
+    ("send", send, help::SEND),
+    ("nodes", nodes, help::NODES),
+    ("epmd", epmd, help::EPMD),
+    ("version", version, help::VERSION),
 ];
 
 /// Reads the command line, the program's own name left out.
@@ -114,6 +109,98 @@ fn call(mut parser: Parser) -> Result<Command, Failure> {
         asking: parser.asking(),
     };
     Ok(Command::Call(log, call))
+}
+
+fn send(mut parser: Parser) -> Result<Command, Failure> {
+    let log = client(&mut parser)?;
+    let [peer, name, message] = parser.operands(["NODE", "NAME", "TERM"])?;
+    let wrong = |error| parser.usage(format!("TERM: {error}"));
+    let options = send::Options {
+        peer: parser.node(&peer)?,
+        name: parser.atom(&name)?,
+        message: Term::parse(&message).map_err(wrong)?,
+        asking: parser.asking(),
+    };
+    Ok(Command::Send(log, options))
+}
+
+fn nodes(mut parser: Parser) -> Result<Command, Failure> {
+    let log = client(&mut parser)?;
+    let peer = parser.operand()?;
+    let options = nodes::Options {
+        peer: peer.map(|peer| parser.node(&peer)).transpose()?,
+        asking: parser.asking(),
+    };
+    Ok(Command::Nodes(log, options))
+}
+
+fn epmd(mut parser: Parser) -> Result<Command, Failure> {
+    let (mut addresses, mut port) = (None, None);
+    while let Some(flag) = parser.next(Takes::Log)? {
+        let text = match flag.as_str() {
+            "--address" | "--port" => parser.value(&flag)?,
+            _ => return Err(parser.unknown(&flag)),
+        };
+        if flag == "--address" {
+            let wrong = || {
+                parser.usage(format!(
+                    "--address is an IP address, or some separated by commas, not `{text}`"
+                ))
+            };
+            addresses = Some(environment::addresses(&text).ok_or_else(wrong)?);
+        } else {
+            let wrong =
+                |_| parser.usage(format!("--port is a number from 0 to 65535, not `{text}`"));
+            port = Some(text.parse().map_err(wrong)?);
+        }
+    }
+    let [] = parser.operands([])?;
+    let options = mapper::Options {
+        addresses: addresses.map_or_else(environment::epmd_addresses, Ok)?,
+        port: port.map_or_else(environment::epmd_port, Ok)?,
+    };
+    Ok(Command::Epmd(parser.log("info"), options))
+}
+
+fn version(mut parser: Parser) -> Result<Command, Failure> {
+    let (mut verbose, mut json) = (false, false);
+    while let Some(flag) = parser.next(Takes::Log)? {
+        match flag.as_str() {
+            "--verbose" | "-v" => verbose = true,
+            "--json" => json = true,
+            _ => return Err(parser.unknown(&flag)),
+        }
+    }
+    let [] = parser.operands([])?;
+    Ok(Command::Version(version::Options { verbose, json }))
+}
+
+fn dev(mut parser: Parser) -> Result<Command, Failure> {
+    let mut nodes = dev::NODES;
+    while let Some(flag) = parser.next(Takes::Cookie)? {
+        match flag.as_str() {
+            "--nodes" => {
+                let text = parser.value(&flag)?;
+                let count = text
+                    .parse()
+                    .ok()
+                    .filter(|n| (1..=dev::NODES_MAX).contains(n));
+                nodes = count.ok_or_else(|| {
+                    let max = dev::NODES_MAX;
+                    parser.usage(format!("--nodes is a number from 1 to {max}, not `{text}`"))
+                })?;
+            }
+            "--http" => return Err(parser.usage(start::NO_HTTP)),
+            _ => return Err(parser.unknown(&flag)),
+        }
+    }
+    let [] = parser.operands([])?;
+    let options = dev::Options {
+        nodes,
+        cookie: parser.cookie.clone(),
+        log: parser.log("info"),
+    };
+    Ok(Command::Dev(parser.log("info"), options))
 }
 
 fn start(mut parser: Parser) -> Result<Command, Failure> {

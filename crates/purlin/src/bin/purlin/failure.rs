@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::output;
+
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -22,12 +24,18 @@ impl Failure {
 
     /// Prints the line and answers the exit status.
     pub(crate) fn report(&self) -> ExitCode {
-        let (message, status) = match self {
-            Self::Usage(message) => (message, 2),
-            Self::Failed(message) => (message, 1),
-        };
-        eprintln!("purlin: {}", one_line(message));
-        ExitCode::from(status)
+        output::error_line(&format!("purlin: {self}"));
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Usage(message) | Self::Failed(message)) = self;
+        f.write_str(&one_line(message))
     }
 }
 

@@ -95,3 +95,65 @@ ARGS is an Erlang list, such as `[1, <<\"a\">>, {ok, #{k => 1}}]` or `[]`.
 
 "
 );
+
+pub(crate) const SEND: &str = client_help!(
+    "\
+purlin send NODE NAME 'TERM' [FLAGS]: send a message to a registered process.
+
+Done when the message is in the mailbox of the process. TERM is an Erlang term, such as
+`{add, [1, <<\"a\">>]}`.
+
+"
+);
+
+pub(crate) const NODES: &str = client_help!(
+    "\
+purlin nodes [NODE] [FLAGS]: who is connected to whom.
+
+Asks NODE and every node that it is connected to; without NODE, all nodes that are registered
+with the port mapper of this machine.
+
+"
+);
+
+pub(crate) const DEV: &str = concat!(
+    "\
+purlin dev [FLAGS]: a local cluster, each node an OS process with the example applications.
+
+Nodes are called a@127.0.0.1, b@127.0.0.1 and so on, and are connected to each other. Prints
+their `ready` lines and how to join from erl and iex. Ends them all on SIGTERM and SIGINT (Ctrl-C).
+
+    --nodes N          how many, 1 to 26; 3 unless told otherwise
+    --http IP:PORT     the dashboard: not available yet
+",
+    cookie_flags!(),
+    "                       if ~/.erlang.cookie does not exist, it is made with mode 0400
+",
+    log_flags!(),
+    "
+Environment: PURLIN_COOKIE, PURLIN_LOG, ERL_EPMD_PORT, ERL_EPMD_ADDRESS, NO_COLOR.
+"
+);
+
+pub(crate) const EPMD: &str = concat!(
+    "\
+purlin epmd [FLAGS]: the port mapper on its own, in the foreground until SIGTERM or SIGINT.
+
+Nodes of Purlin start one where none runs, so this is for machines whose nodes come and go.
+
+    --address IP,...   where to listen besides loopback: 0.0.0.0 for everywhere; without it
+                       ERL_EPMD_ADDRESS, else loopback alone
+    --port PORT        its port; without it ERL_EPMD_PORT, else 4369
+",
+    log_flags!(),
+    "
+Environment: PURLIN_LOG, ERL_EPMD_PORT, ERL_EPMD_ADDRESS.
+"
+);
+
+pub(crate) const VERSION: &str = "\
+purlin version [FLAGS]: the version of this binary.
+
+    --verbose          also commit, build time, target and OTP releases tested
+    --json             print JSON, all of it
+";

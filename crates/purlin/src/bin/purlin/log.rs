@@ -36,7 +36,9 @@ impl Log {
         let is_coloured = std::io::stderr().is_terminal() && !is_colour_refused();
         let layer = fmt::layer()
             .with_writer(std::io::stderr)
-            .with_ansi(is_coloured);
+            .with_ansi(is_coloured)
+            // They would go to standard error, which is what failed.
+            .log_internal_errors(false);
         let layer = match self.format {
             Format::Human => layer.boxed(),
             Format::Json => layer.json().boxed(),

@@ -11,14 +11,19 @@ mod client;
 mod commands;
 mod cookie;
 mod demo;
+mod dev;
 mod environment;
 mod failure;
 mod help;
 mod json;
 mod log;
+mod mapper;
+mod nodes;
 mod output;
+mod send;
 mod signals;
 mod start;
+mod version;
 
 use std::process::ExitCode;
 
@@ -35,9 +40,18 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Help(text) => output::line(text.trim_end()),
+        Command::Version(options) => version::run(&options),
         Command::Start(log, options) => {
             log.start()?;
             block_on(start::run(options))?;
+        }
+        Command::Dev(log, options) => {
+            log.start()?;
+            block_on(dev::run(options))?;
+        }
+        Command::Epmd(log, options) => {
+            log.start()?;
+            block_on(mapper::run(options))?;
         }
         Command::Ping(log, options) => {
             log.start()?;
@@ -46,6 +60,14 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Call(log, options) => {
             log.start()?;
             return block_on(ask::call(options));
+        }
+        Command::Send(log, options) => {
+            log.start()?;
+            return block_on(send::run(options));
+        }
+        Command::Nodes(log, options) => {
+            log.start()?;
+            return block_on(nodes::run(options));
         }
     }
     Ok(ExitCode::SUCCESS)

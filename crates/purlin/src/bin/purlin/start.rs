@@ -15,6 +15,9 @@ use crate::failure::Failure;
 use crate::signals::StopSignal;
 use crate::{demo, environment, output};
 
+/// Said of `--http`.
+pub(crate) const NO_HTTP: &str = "there is no dashboard yet: leave --http out";
+
 /// How long the first attempt to join may delay the `ready` line.
 const FIRST_JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -80,7 +83,7 @@ impl Given {
         })?;
         let name = ProtocolName::new(&name).map_err(|error| parser.usage(error))?;
         if self.http.is_some() {
-            return Err(parser.usage("there is no dashboard yet: leave --http out"));
+            return Err(parser.usage(NO_HTTP));
         }
         let join = self.join.iter().map(|node| parser.node(node));
         let apps = self.app.iter().map(|app| match app.as_str() {
@@ -114,9 +117,8 @@ fn read_config(path: &Path) -> Result<Given, Failure> {
         .map_err(|error| Failure::failed(format!("cannot read {shown}: {error}")))?;
     let wrong = |message: &dyn std::fmt::Display| Failure::usage(format!("{shown}: {message}"));
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        let before = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count();
         wrong(&format!("line {line}: {}", error.message()))
     })?;
     let mut given = Given::default();
@@ -191,7 +193,8 @@ async fn start(options: &Options) -> Result<Node, Failure> {
     let cookie = options.cookie.find(IfMissing::Make)?.cookie;
     let mut builder = Node::builder(options.name.as_str())
         .cookie(&cookie)
-        .epmd_port(environment::epmd_port()?);
+        .epmd_port(environment::epmd_port()?)
+        .epmd_addresses(&environment::epmd_addresses()?);
     if options.hidden {
         builder = builder.hidden();
     }
