@@ -118,7 +118,11 @@ fn read_config(path: &Path) -> Result<Given, Failure> {
     let wrong = |message: &dyn std::fmt::Display| Failure::usage(format!("{shown}: {message}"));
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().map_or(0, |span| span.start);
-        let line = 1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count();
+        let line = 1 + text
+            .bytes()
+            .take(before)
+            .filter(|byte| *byte == b'\n')
+            .count();
         wrong(&format!("line {line}: {}", error.message()))
     })?;
     let mut given = Given::default();
