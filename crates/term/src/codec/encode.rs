@@ -491,7 +491,7 @@ impl Encoder {
             return self.long_binary(binary);
         };
         let end = self.bytes.len() + 5 + len;
-        let mut piece = [0; 28];
+        let mut piece = [0; 20];
         piece[..5].copy_from_slice(&[tag::BINARY, 0, 0, 0, len as u8]);
         piece[5..].copy_from_slice(bytes);
         self.bytes.extend_from_slice(&piece);
