@@ -425,7 +425,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let depth = self.enter(2 * count, depth)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            let key = self.term(cursor, depth)?;
+            let key = self.term_into(cursor, depth, |key| key)?;
             self.term_into(cursor, depth, |value| pairs.push((key, value)))?;
         }
         Map::new(pairs)

@@ -92,6 +92,17 @@ fn bucket(text: &[u8]) -> usize {
 
 const _: () = assert!(ATOM_REFS_MAX <= u8::MAX as usize);
 
+/// How much larger than the least a buffer for `term` should be: exact for a binary, the size of
+/// small elements for a container. Spares a large buffer its first growths.
+fn size_hint(term: &Term) -> usize {
+    match term {
+        Term::Binary(bytes) => bytes.len(),
+        Term::Tuple(items) | Term::List(items) => 4 * items.len(),
+        Term::Map(map) => 8 * map.pairs().len(),
+        _ => 0,
+    }
+}
+
 impl Encoder {
     /// An encoder that writes atoms inline.
     pub fn plain() -> Self {
@@ -118,6 +129,14 @@ impl Encoder {
             self.bytes.into(),
             self.refs.map(|list| list.atoms).unwrap_or_default(),
         )
+    }
+
+    /// An encoder that writes atoms inline, with room for most of `term`.
+    pub(crate) fn plain_for(term: &Term) -> Self {
+        Self {
+            bytes: Vec::with_capacity(FIRST_CAPACITY + size_hint(term)),
+            refs: None,
+        }
     }
 
     /// The bytes written, to be kept by one owner.

@@ -21,7 +21,7 @@ use crate::term::Term;
 /// # Panics
 /// When a binary or container has 2^32 bytes or elements; use [`Encoder`] where that can be.
 pub fn to_external(term: &Term) -> Vec<u8> {
-    let mut encoder = Encoder::plain();
+    let mut encoder = Encoder::plain_for(term);
     encoder.version();
     encoder.term(term).expect("lengths below 2^32");
     encoder.into_bytes()
