@@ -1,1 +1,37 @@
-//! See the workspace's ARCHITECTURE.
+//! A Purlin node: a member of Erlang and Elixir clusters without a BEAM.
+//!
+//! Start at [`Node::builder`]. A node registers its name with the port mapper (or is the port
+//! mapper, where none runs), accepts and dials peers, answers what OTP asks of every node, and
+//! runs the functions that were exported with [`Node::export`].
+
+mod builtins;
+mod client;
+mod config;
+mod connection;
+pub mod epmd;
+mod export;
+pub mod host;
+mod node;
+mod process;
+mod remote_call;
+mod services;
+mod start;
+
+pub use client::CallError;
+pub use config::{Config, EPMD_PORT};
+pub use connection::{ConnectError, HandshakeError, SendError};
+pub use export::{Call, FunctionName, Outcome, Raise};
+pub use host::{Host, TokioHost};
+pub use node::Node;
+pub use process::{
+    BYTES_MAX, Caller, Delivery, Destination, Envelope, MESSAGES_MAX, Mailbox, RegisterError,
+    Watched,
+};
+pub use purlin_proto::digest::Cookie;
+pub use purlin_proto::flags::Flags;
+pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
+pub use services::global;
+pub use start::{NodeBuilder, StartError};
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

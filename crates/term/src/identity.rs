@@ -2,11 +2,13 @@
 //!
 //! All three name a node and its *creation*, the number of that node's incarnation, so an
 //! identifier from before a restart never matches one from after it. They are plain `Copy` data.
-//! Their order is Erlang's within a kind: the numbers first, then the node's name (erts
-//! `erts_cmp_compound`). The fields are those of the wire; nothing in them is hidden.
+//! Their order is Erlang's within a kind, measured with OTP 25 and 28: for pids the numbers first,
+//! then node and creation; for ports and references node and creation first. The fields are those
+//! of the wire; nothing in them is hidden.
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::limits::REFERENCE_WORDS_MAX;
 use crate::node_name::NodeName;
@@ -41,7 +43,10 @@ pub struct Port {
 }
 
 /// A reference: a value made once. Also the address of an alias.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// It keeps its words as they came, but two references that differ only in zeros at the end of
+/// their words are equal, as they are `=:=` in OTP.
+#[derive(Clone, Copy)]
 pub struct Reference {
     node: NodeName,
     creation: u32,
@@ -58,8 +63,8 @@ impl Pid {
 }
 
 impl Port {
-    fn key(&self) -> (u64, NodeName, u32) {
-        (self.id, self.node, self.creation)
+    fn key(&self) -> (NodeName, u32, u64) {
+        (self.node, self.creation, self.id)
     }
 }
 
@@ -115,49 +120,32 @@ macro_rules! ordered_by_key {
 ordered_by_key!(Pid);
 ordered_by_key!(Port);
 
-/// Numbers compare from the highest word down, missing words being zero; then node and creation.
+impl PartialEq for Reference {
+    fn eq(&self, other: &Self) -> bool {
+        (self.node, self.creation, self.words) == (other.node, other.creation, other.words)
+    }
+}
+
+impl Eq for Reference {}
+
+impl Hash for Reference {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.node, self.creation, self.words).hash(state);
+    }
+}
+
+/// Node and creation, then the words from the highest down, missing words being zero.
 impl Ord for Reference {
     fn cmp(&self, other: &Self) -> Ordering {
-        let numbers = self.words.iter().rev().cmp(other.words.iter().rev());
-        numbers
-            .then_with(|| self.node.cmp(&other.node))
-            .then_with(|| self.creation.cmp(&other.creation))
-            .then_with(|| self.len.cmp(&other.len))
+        let node = self.node.cmp(&other.node);
+        node.then_with(|| self.creation.cmp(&other.creation))
+            .then_with(|| self.words.iter().rev().cmp(other.words.iter().rev()))
     }
 }
 
 impl PartialOrd for Reference {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-/// `#Pid<a@h.1.0/creation>`: all of it, as text without a node for context has it.
-impl fmt::Display for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "#Pid<{}.{}.{}/{}>",
-            self.node, self.id, self.serial, self.creation
-        )
-    }
-}
-
-/// `#Port<a@h.1/creation>`.
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#Port<{}.{}/{}>", self.node, self.id, self.creation)
-    }
-}
-
-/// `#Ref<a@h.3.2.1/creation>`, the words highest first as OTP prints them.
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#Ref<{}", self.node)?;
-        for word in self.words().iter().rev() {
-            write!(f, ".{word}")?;
-        }
-        write!(f, "/{}>", self.creation)
     }
 }
 
@@ -189,6 +177,26 @@ mod tests {
         assert_eq!(five.to_string(), "#Ref<a@h.5.4.3.2.1/7>");
         assert!(Reference::new(node("a@h"), 7, &[]).is_none());
         assert!(Reference::new(node("a@h"), 7, &[0; 6]).is_none());
+    }
+
+    #[test]
+    fn references_sort_by_node_and_creation_and_missing_words_are_zero() {
+        let reference =
+            |name, creation, words: &[u32]| Reference::new(node(name), creation, words).unwrap();
+        let sorted = [
+            reference("a@h", 1, &[2, 3]),
+            reference("a@h", 1, &[1, 4]),
+            reference("a@h", 1, &[0, 0, 1]),
+            reference("a@h", 2, &[1, 1]),
+            reference("b@h", 1, &[0]),
+        ];
+        assert!(sorted.is_sorted_by(|a, b| a < b));
+        let (short, long) = (
+            reference("a@h", 1, &[2, 3]),
+            reference("a@h", 1, &[2, 3, 0]),
+        );
+        assert_eq!(short, long);
+        assert_ne!(short.words(), long.words());
     }
 
     #[test]

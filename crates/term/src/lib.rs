@@ -24,3 +24,4 @@ pub use limits::Limits;
 pub use node_name::{NameBudget, NodeName, NodeNameRefused};
 pub use num_bigint::BigInt;
 pub use term::{BitString, DuplicateKey, Export, Float, Fun, ImproperList, Map, Term};
+pub use text::{NodeContext, ParseError, Printer};

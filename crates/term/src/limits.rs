@@ -23,6 +23,10 @@ pub const DEPTH_MAX: usize = 1024;
 /// Node names that one OS process keeps (see `node_name`).
 pub const NODE_NAMES_MAX: usize = 65_536;
 
+/// Digits of an integer in text. Reading digits takes time that grows with their square: this
+/// many take about 10 ms (measured once, one core, release build). OTP's own limit is 1,262,611.
+pub const TEXT_DIGITS_MAX: usize = 65_536;
+
 /// What a decoder accepts. The default suits data from a peer that knows the cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -93,7 +93,9 @@ pub struct BitString {
 }
 
 /// A fun of another node, kept as it came: what a `NEW_FUN_EXT` carries.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// As in OTP, two funs that differ only in their creators are equal.
+#[derive(Debug, Clone)]
 pub struct Fun {
     /// Number of arguments.
     pub arity: u8,
@@ -302,6 +304,41 @@ impl Eq for Float {}
 impl std::hash::Hash for Float {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.0.to_bits().hash(state);
+    }
+}
+
+impl Fun {
+    fn key(&self) -> (&Atom, u32, &[u8; 16], u8, &Term, &Term, &[Term]) {
+        let Self {
+            module,
+            index,
+            uniq,
+            arity,
+            ..
+        } = self;
+        (
+            module,
+            *index,
+            uniq,
+            *arity,
+            &self.old_index,
+            &self.old_uniq,
+            &self.free,
+        )
+    }
+}
+
+impl PartialEq for Fun {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Fun {}
+
+impl std::hash::Hash for Fun {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 

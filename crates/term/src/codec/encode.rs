@@ -114,10 +114,23 @@ impl Encoder {
 
     /// An encoder that writes atoms as references into a list, which `finish` answers.
     pub fn with_atom_refs() -> Self {
+        Self::continuing(Vec::new())
+    }
+
+    /// An encoder that writes atoms as references, the first of which are `atoms` by number: what
+    /// it writes can stand in one message with what was encoded before.
+    ///
+    /// # Panics
+    /// When `atoms` are more than 255.
+    pub fn continuing(atoms: Vec<Atom>) -> Self {
+        assert!(
+            atoms.len() <= ATOM_REFS_MAX,
+            "a message lists at most 255 atoms"
+        );
         Self {
             bytes: Vec::with_capacity(FIRST_CAPACITY),
             refs: Some(AtomList {
-                atoms: Vec::new(),
+                atoms,
                 hints: [0; HINTS],
             }),
         }

@@ -7,6 +7,7 @@ mod error;
 mod external;
 mod head;
 mod tag;
+mod transcode;
 mod view;
 
 pub use decode::Decoder;

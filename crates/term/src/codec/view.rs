@@ -96,7 +96,7 @@ enum Tail<'a> {
 pub struct Pairs<'a>(Elements<'a>);
 
 /// Views are made from walked bytes only, and the walk reads heads by the same function.
-const WALKED: &str = "a view holds bytes that the walk accepted";
+pub(super) const WALKED: &str = "a view holds bytes that the walk accepted";
 
 impl<'a> Decoder<'a, '_> {
     /// Walks the term that `bytes` start with and answers a view of it.
@@ -120,6 +120,11 @@ impl<'a> View<'a> {
     /// The bytes of the term.
     pub fn bytes(self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The atoms that the bytes may refer to.
+    pub fn atoms(self) -> &'a [Atom] {
+        self.atoms
     }
 
     /// What the term is. Integers larger than 64 bits and identifiers are decoded.

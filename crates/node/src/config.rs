@@ -1,0 +1,65 @@
+//! What a node is told when it starts.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use purlin_proto::digest::Cookie;
+use purlin_proto::flags::Flags;
+use purlin_proto::handshake::NodeName;
+use purlin_proto::limits::{NET_TICK_INTENSITY, NET_TICKTIME};
+
+use crate::epmd;
+
+/// The port of the port mapper unless `ERL_EPMD_PORT` says otherwise.
+pub const EPMD_PORT: u16 = 4369;
+
+/// How a node is set up. See [`NodeBuilder`](crate::NodeBuilder) for the way to make one.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name, `alive@host`.
+    pub name: NodeName,
+    /// The secret shared with every peer.
+    pub cookie: Cookie,
+    /// What the node tells peers it can do; without `PUBLISHED` it is hidden.
+    pub flags: Flags,
+    /// Where to listen; port 0 means any free port. `None`: nobody can dial this node.
+    pub listen: Option<SocketAddr>,
+    /// The port of the port mapper, here and on every peer's host.
+    pub epmd_port: u16,
+    /// Serve as the port mapper of this host when none answers.
+    pub serves_epmd: bool,
+    /// Where such a port mapper listens besides loopback and the address of `listen`.
+    pub epmd_addresses: Vec<IpAddr>,
+    /// How long a silent peer is borne, about.
+    pub net_ticktime: Duration,
+    /// Looks at the traffic per `net_ticktime`.
+    pub net_tickintensity: u32,
+    /// How long connecting may take, host names and handshake included.
+    pub connect_timeout: Duration,
+}
+
+impl Config {
+    /// A visible node that listens on loopback.
+    pub fn new(name: NodeName, cookie: Cookie) -> Self {
+        Self {
+            name,
+            cookie,
+            flags: Flags::CACHE_AND_FRAGMENTS,
+            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
+            epmd_port: EPMD_PORT,
+            serves_epmd: true,
+            epmd_addresses: Vec::new(),
+            net_ticktime: NET_TICKTIME,
+            net_tickintensity: NET_TICK_INTENSITY,
+            // The handshake's own deadline, OTP's `net_setuptime`, and as much for what is before.
+            connect_timeout: 2 * purlin_proto::limits::HANDSHAKE_TIMEOUT,
+        }
+    }
+
+    /// Where a port mapper of this node's own listens: where the node is reached, too.
+    pub(crate) fn mapper_addresses(&self) -> Vec<SocketAddr> {
+        let listen = self.listen.map(|address| address.ip());
+        let interfaces: Vec<IpAddr> = listen.iter().chain(&self.epmd_addresses).copied().collect();
+        epmd::addresses(&interfaces, self.epmd_port)
+    }
+}

@@ -1,0 +1,202 @@
+//! Dialling a peer: its host, its port from EPMD, the handshake.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use purlin_proto::handshake::{
+    Dial, Handshake, HandshakeError, LocalName, NodeName as ProtocolName, NodeNameError, Verdict,
+};
+use purlin_term::{NodeName, NodeNameRefused};
+use tokio::time::{sleep, timeout};
+
+use super::peers::Found;
+use super::{Connection, serve};
+use crate::epmd;
+use crate::host::Stream;
+use crate::node::Node;
+
+/// Why there is no connection to a node. In every case nothing was changed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name is not one of a node.
+    #[error(transparent)]
+    Name(#[from] NodeNameError),
+    /// The table of node names has no room.
+    #[error(transparent)]
+    NameTable(#[from] NodeNameRefused),
+    /// The host is not known.
+    #[error("the host of {node} is unknown: {cause}")]
+    HostUnknown {
+        /// The node.
+        node: String,
+        /// What the resolver said.
+        cause: String,
+    },
+    /// No port mapper answers on the host.
+    #[error("no port mapper (epmd) answers on {address}: {cause}; is a node running there?")]
+    NoEpmd {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The port mapper does not know the name.
+    #[error("no node named {node} is registered with the port mapper on {address}")]
+    NotRegistered {
+        /// The node.
+        node: String,
+        /// Where it was asked.
+        address: SocketAddr,
+    },
+    /// Nobody listens on the port that the node registered.
+    #[error("{node} does not accept connections on {address}: {cause}")]
+    Refused {
+        /// The node.
+        node: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// It took too long.
+    #[error("{node} did not answer within {} ms", after.as_millis())]
+    TimedOut {
+        /// The node.
+        node: String,
+        /// The time it was given.
+        after: Duration,
+    },
+    /// Too many nodes are connected already.
+    #[error("too many nodes are connected")]
+    TooManyPeers,
+    /// This node is stopping.
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+impl Node {
+    /// Connects to `peer`, or answers when it is connected.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: why there is no connection.
+    pub async fn connect_to(&self, peer: NodeName) -> Result<(), ConnectError> {
+        self.connect(peer).await.map(drop)
+    }
+
+    /// The connection to `peer`, made when there is none.
+    pub(crate) async fn connect(&self, peer: NodeName) -> Result<Arc<Connection>, ConnectError> {
+        if self.is_stopping() {
+            return Err(ConnectError::Stopping);
+        }
+        let found = self.state().peers.find_or_start(peer);
+        let end = match found {
+            Found::Connected(connection) => return Ok(connection),
+            Found::Waiting(end) => end,
+            Found::Started(number, end) => {
+                let dialling = self.clone();
+                let task = self.host().spawn(Box::pin(async move {
+                    dial_and_serve(dialling, peer, number).await;
+                }));
+                self.state().peers.set_task(peer, number, task);
+                end
+            }
+        };
+        end.await.unwrap_or(Err(ConnectError::Stopping))
+    }
+}
+
+async fn dial_and_serve(node: Node, peer: NodeName, number: u64) {
+    let dialled = timeout(node.connect_timeout(), dial(&node, peer)).await;
+    let timed_out = || ConnectError::TimedOut {
+        node: peer.to_string(),
+        after: node.connect_timeout(),
+    };
+    let error = match dialled.unwrap_or_else(|_| Err(timed_out())) {
+        Ok((stream, established)) => {
+            match serve::install(&node, stream, established, Some(number)).await {
+                Ok(serving) => return serving.run().await,
+                Err(error) => error,
+            }
+        }
+        // The peer's own dial goes on: it answers those who wait, or fails with this.
+        Err(error @ ConnectError::Handshake(HandshakeError::Nok { .. })) => {
+            sleep(node.connect_timeout()).await;
+            error
+        }
+        Err(error) => error,
+    };
+    tracing::debug!(%peer, "no connection: {error}");
+    node.state().peers.fail(peer, number, &error);
+}
+
+async fn dial(
+    node: &Node,
+    peer: NodeName,
+) -> Result<(Stream, Box<purlin_proto::handshake::Established>), ConnectError> {
+    let name = ProtocolName::new(peer.as_str())?;
+    node.name_family().check(&name)?;
+    let mut stream = open(node, &name).await?;
+    let local = LocalName::Known {
+        name: node.protocol_name(),
+        creation: node.creation(),
+    };
+    let challenge = node.random_u64() as u32;
+    let dial = Dial {
+        local,
+        peer: name,
+        cookie: node.cookie(),
+        challenge,
+    };
+    let handshake = Handshake::dial(node.now(), node.handshake_config(), dial);
+    let nobody_claims = |_: &_| Verdict::Refuse;
+    let established = super::handshake::run(node, &mut stream, handshake, nobody_claims).await?;
+    Ok((stream, established))
+}
+
+/// Opens a connection to the port that the peer registered, trying each address of its host.
+async fn open(node: &Node, peer: &ProtocolName) -> Result<Stream, ConnectError> {
+    let unknown = |cause: String| ConnectError::HostUnknown {
+        node: peer.to_string(),
+        cause,
+    };
+    let addresses = node
+        .host()
+        .resolve(peer.host())
+        .await
+        .map_err(|e| unknown(e.to_string()))?;
+    let mut last = unknown("it has no address".into());
+    for address in addresses {
+        match open_at(node, peer, address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn open_at(node: &Node, peer: &ProtocolName, host: IpAddr) -> Result<Stream, ConnectError> {
+    let mapper = SocketAddr::new(host, node.epmd_port());
+    let port = epmd::lookup(node.host(), mapper, peer.alive())
+        .await
+        .map_err(|cause| ConnectError::NoEpmd {
+            address: mapper,
+            cause: cause.to_string(),
+        })?;
+    let not_registered = || ConnectError::NotRegistered {
+        node: peer.to_string(),
+        address: mapper,
+    };
+    let address = SocketAddr::new(host, port.ok_or_else(not_registered)?);
+    let refused = |cause: io::Error| ConnectError::Refused {
+        node: peer.to_string(),
+        address,
+        cause: cause.to_string(),
+    };
+    node.host().connect(address).await.map_err(refused)
+}

@@ -1,0 +1,150 @@
+//! Connections to peers.
+//!
+//! ```text
+//! dial, accept --handshake--> Connection --> reader   bytes -> frames -> signals -> Node
+//!                                            writer   flows -> frames -> bytes
+//!                                            ticker   silence -> ticks, or the end
+//! ```
+//!
+//! A [`Connection`] is one epoch with a peer. Three tasks serve it; when any of them finds an end
+//! (the peer closed, sent something malformed, fell silent, or this node wants it so) the others
+//! are stopped, and only after the reader has stopped is the node told.
+
+mod accept;
+mod dial;
+mod handshake;
+mod latch;
+mod outbound;
+mod peers;
+mod serve;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use purlin_proto::channel::{FlowId, Sender};
+use purlin_proto::control::{EncodeSignalError, encode_signal};
+use purlin_proto::flags::Flags;
+use purlin_proto::signal::Signal;
+use purlin_term::{NodeName, Pid};
+
+pub(crate) use accept::accept_all;
+pub use dial::ConnectError;
+pub(crate) use latch::Latch;
+use outbound::Outbound;
+pub(crate) use peers::Peers;
+pub use purlin_proto::handshake::HandshakeError;
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no connection to the node, and none could be made. Nothing was sent.
+    #[error(transparent)]
+    NotConnected(#[from] ConnectError),
+    /// The connection ended before the message was queued. Nothing of it was sent.
+    #[error("the connection to {0} ended")]
+    Disconnected(NodeName),
+    /// The message has no encoding. Nothing was sent.
+    #[error(transparent)]
+    Encode(#[from] purlin_term::EncodeError),
+    /// The peer does not take this kind of signal. Nothing was sent.
+    #[error(transparent)]
+    Signal(#[from] EncodeSignalError),
+}
+
+/// One epoch of a connection to a peer.
+pub(crate) struct Connection {
+    peer: NodeName,
+    peer_flags: Flags,
+    flags: Flags,
+    outbound: Outbound,
+    /// The connection is to end.
+    closing: Latch,
+    /// The reader has stopped and the node was told.
+    pub(crate) ended: Latch,
+    /// The writer is to say when nothing is queued any more.
+    finishing: AtomicBool,
+    /// Nothing was queued any more.
+    pub(crate) drained: Latch,
+}
+
+impl Connection {
+    fn new(peer: NodeName, peer_flags: Flags, flags: Flags) -> Self {
+        Self {
+            peer,
+            peer_flags,
+            flags,
+            outbound: Outbound::new(Sender::new(flags)),
+            closing: Latch::default(),
+            ended: Latch::default(),
+            finishing: AtomicBool::new(false),
+            drained: Latch::default(),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> NodeName {
+        self.peer
+    }
+
+    /// True if the peer counts among `nodes()`.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.peer_flags.is_visible()
+    }
+
+    /// What both sides can do.
+    pub(crate) fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    /// Queues a signal at once, for what must not wait.
+    pub(crate) fn push(&self, flow: Pid, signal: &Signal) -> Result<(), SendError> {
+        if self.closing.is_set() {
+            return Err(SendError::Disconnected(self.peer));
+        }
+        let message = encode_signal(signal, self.flags)?;
+        if self.outbound.force(flow_of(flow), message).is_err() {
+            self.close(&"it does not read what it is sent");
+            return Err(SendError::Disconnected(self.peer));
+        }
+        Ok(())
+    }
+
+    /// Queues a signal, waiting while the queue is full. Cancel-safe.
+    pub(crate) async fn send(&self, flow: Pid, signal: &Signal) -> Result<(), SendError> {
+        if self.closing.is_set() {
+            return Err(SendError::Disconnected(self.peer));
+        }
+        let message = encode_signal(signal, self.flags)?;
+        tokio::select! {
+            biased;
+            () = self.closing.wait() => Err(SendError::Disconnected(self.peer)),
+            () = self.outbound.queue(flow_of(flow), message) => Ok(()),
+        }
+    }
+
+    /// Ends the connection; the first reason is logged.
+    pub(crate) fn close(&self, reason: &dyn std::fmt::Display) {
+        if self.closing.set() {
+            tracing::warn!(peer = %self.peer, "closing the connection: {reason}");
+        }
+    }
+
+    /// Ends the connection without a word in the log.
+    pub(crate) fn end(&self) {
+        self.closing.set();
+    }
+
+    /// Asks for [`Connection::drained`] once what is queued was written.
+    pub(crate) fn finish(&self) {
+        self.finishing.store(true, Ordering::Release);
+        self.outbound.wake_writer();
+    }
+
+    fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::Acquire)
+    }
+}
+
+/// A flow is one process of this node: its number.
+fn flow_of(pid: Pid) -> FlowId {
+    FlowId(u64::from(pid.serial) << 32 | u64::from(pid.id))
+}

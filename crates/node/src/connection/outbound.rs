@@ -1,0 +1,98 @@
+//! What waits to be written to a peer.
+//!
+//! Signals are encoded by whoever sends them and queued by flow in the channel's sender; one writer
+//! task per connection takes frames from it. The queue is bounded in bytes: a process that sends
+//! waits while more than [`BUDGET`] is queued. What must not wait (answers to monitors, links and
+//! spawn requests, which the reader or a dying process sends) enters up to [`FORCED_MAX`]; a peer
+//! that lets it grow so far does not read, and the connection is closed.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use purlin_proto::channel::{FlowId, Sender};
+use purlin_proto::control::OutMessage;
+use tokio::sync::Notify;
+
+/// Bytes queued from which on senders wait: OTP's `dist_buf_busy_limit`.
+pub(crate) const BUDGET: usize = 1 << 20;
+
+/// Bytes queued at which the connection is given up. A guess, unmeasured: room for one result of
+/// the largest size beside what waits.
+pub(crate) const FORCED_MAX: usize = 256 << 20;
+
+/// The queue of a connection, shared by those who send and the writer.
+pub(crate) struct Outbound {
+    sender: Mutex<Sender>,
+    /// There is something to write.
+    work: Notify,
+    /// There is room again.
+    room: Notify,
+}
+
+/// The queue is over [`FORCED_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl Outbound {
+    pub(crate) fn new(sender: Sender) -> Self {
+        Self {
+            sender: Mutex::new(sender),
+            work: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    pub(crate) fn sender(&self) -> MutexGuard<'_, Sender> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a message whatever waits already.
+    pub(crate) fn force(&self, flow: FlowId, message: OutMessage) -> Result<(), Overflow> {
+        let mut sender = self.sender();
+        let queued = sender.queued_bytes();
+        sender.push(flow, message);
+        drop(sender);
+        self.work.notify_one();
+        if queued > FORCED_MAX {
+            Err(Overflow)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Queues a message when there is room. Cancel-safe: it is queued whole or not at all.
+    pub(crate) async fn queue(&self, flow: FlowId, message: OutMessage) {
+        let mut message = Some(message);
+        loop {
+            let room = self.room.notified();
+            let mut room = std::pin::pin!(room);
+            room.as_mut().enable();
+            {
+                let mut sender = self.sender();
+                if sender.queued_bytes() < BUDGET {
+                    sender.push(flow, message.take().expect("queued once"));
+                    drop(sender);
+                    self.work.notify_one();
+                    return;
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// The writer made room.
+    pub(crate) fn written(&self) {
+        if self.sender().queued_bytes() < BUDGET {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Wakes the writer without a message.
+    pub(crate) fn wake_writer(&self) {
+        self.work.notify_one();
+    }
+
+    /// Returns when there may be something to write.
+    pub(crate) async fn wait_for_work(&self) {
+        self.work.notified().await;
+    }
+}

@@ -1,0 +1,326 @@
+//! A connection at work: reader, writer and ticker.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use purlin_proto::channel::Receiver;
+use purlin_proto::channel::limits::ChannelLimits;
+use purlin_proto::frame::{Deframer, Frame};
+use purlin_proto::handshake::Established;
+use purlin_proto::tick::{self, Ticker};
+use purlin_term::{Atom, NodeName};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::{ConnectError, Connection};
+use crate::host::Stream;
+use crate::node::Node;
+use crate::process::Delivery;
+
+/// Bytes and large payloads taken from the queue for one write: enough to fill the kernel's buffers.
+const BATCH_BYTES: usize = 256 << 10;
+const BATCH_PAYLOADS: usize = 64;
+
+/// A connection whose handshake is done, ready to be served.
+pub(super) struct Serving {
+    node: Node,
+    connection: Arc<Connection>,
+    stream: Stream,
+    deframer: Deframer,
+    receiver: Receiver,
+    traffic: Arc<Traffic>,
+}
+
+/// What the ticker asks about since its last look.
+#[derive(Default)]
+struct Traffic {
+    has_read: AtomicBool,
+    has_written: AtomicBool,
+    is_writing: AtomicBool,
+    wants_tick: AtomicBool,
+}
+
+/// Makes the connection current: an older one to the same name ends first.
+pub(super) async fn install(
+    node: &Node,
+    stream: Stream,
+    established: Box<Established>,
+    attempt: Option<u64>,
+) -> Result<Serving, ConnectError> {
+    let name = Atom::new(established.peer.as_str()).expect("the handshake checked its length");
+    let peer = NodeName::new(&name)?;
+    let connection = Arc::new(Connection::new(
+        peer,
+        established.peer_flags,
+        established.flags,
+    ));
+    loop {
+        let older = {
+            let mut state = node.state();
+            match state.peers.get(peer) {
+                Some(older) => older,
+                None if node.is_stopping() => return Err(ConnectError::Stopping),
+                None if state.peers.is_full() => return Err(ConnectError::TooManyPeers),
+                None => {
+                    state.peers.insert(&connection, attempt);
+                    let visible = connection.is_visible();
+                    Node::announce(
+                        &mut state,
+                        &Delivery::NodeUp {
+                            node: peer,
+                            visible,
+                        },
+                    );
+                    break;
+                }
+            }
+        };
+        older.close(&"the node connected anew");
+        older.ended.wait().await;
+    }
+    tracing::info!(%peer, hidden = !connection.is_visible(), "connected");
+    tracing::debug!(%peer, flags = %connection.flags(), "what both sides can do");
+    let mut deframer = Deframer::default();
+    deframer.handle_bytes(&established.leftover);
+    let receiver = Receiver::new(connection.flags(), &ChannelLimits::default());
+    let (node, traffic) = (node.clone(), Arc::default());
+    Ok(Serving {
+        node,
+        connection,
+        stream,
+        deframer,
+        receiver,
+        traffic,
+    })
+}
+
+impl Serving {
+    /// Serves the connection until it ends.
+    pub(super) async fn run(self) {
+        let Self {
+            node,
+            connection,
+            stream,
+            mut deframer,
+            mut receiver,
+            traffic,
+        } = self;
+        let Stream {
+            mut reader, writer, ..
+        } = stream;
+        let host = node.0.host.clone();
+        let write = write_all(node.clone(), connection.clone(), traffic.clone(), writer);
+        let writing = host.spawn(Box::pin(write));
+        let ticking = host.spawn(Box::pin(tick(
+            node.clone(),
+            connection.clone(),
+            traffic.clone(),
+        )));
+        let end = tokio::select! {
+            biased;
+            () = connection.closing.wait() => None,
+            end = read_all(&node, &connection, &traffic, &mut reader, &mut deframer, &mut receiver) => Some(end),
+        };
+        match end {
+            Some(End::Closed) if connection.closing.set() => {
+                tracing::info!(peer = %connection.peer(), "the peer closed the connection");
+            }
+            Some(End::Broken(reason)) => connection.close(&reason),
+            _ => {}
+        }
+        ticking.abort();
+        writing.abort();
+        node.disconnected(&connection);
+        connection.drained.set();
+        connection.ended.set();
+    }
+}
+
+/// Why reading stopped.
+enum End {
+    Closed,
+    Broken(String),
+}
+
+async fn read_all(
+    node: &Node,
+    connection: &Arc<Connection>,
+    traffic: &Traffic,
+    reader: &mut (impl AsyncRead + Unpin),
+    deframer: &mut Deframer,
+    receiver: &mut Receiver,
+) -> End {
+    loop {
+        if let Err(reason) = handle_frames(node, connection, deframer, receiver) {
+            return End::Broken(reason);
+        }
+        match reader.read_buf(deframer.room()).await {
+            Ok(0) => return End::Closed,
+            Ok(read) => {
+                traffic.has_read.store(true, Ordering::Relaxed);
+                node.0.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+            }
+            Err(error) => return End::Broken(error.to_string()),
+        }
+    }
+}
+
+fn handle_frames(
+    node: &Node,
+    connection: &Arc<Connection>,
+    deframer: &mut Deframer,
+    receiver: &mut Receiver,
+) -> Result<(), String> {
+    while let Some(frame) = deframer.next_frame().map_err(|error| error.to_string())? {
+        let Frame::Body(body) = frame else { continue };
+        let signal = receiver
+            .handle_frame(body)
+            .map_err(|error| error.to_string())?;
+        if let Some(signal) = signal {
+            node.handle_signal(connection, signal);
+        }
+    }
+    Ok(())
+}
+
+/// Writes what is queued until the connection ends. An idle socket is written at once; what queues
+/// up behind a write in flight goes out with the next, in one vectored write.
+async fn write_all(
+    node: Node,
+    connection: Arc<Connection>,
+    traffic: Arc<Traffic>,
+    mut writer: Box<dyn AsyncWrite + Send + Unpin>,
+) {
+    let mut batch = Batch::default();
+    loop {
+        batch.fill(&connection);
+        traffic
+            .is_writing
+            .store(!batch.is_empty(), Ordering::Relaxed);
+        if batch.is_empty() {
+            if traffic.wants_tick.swap(false, Ordering::Relaxed) {
+                batch.tick();
+            } else {
+                if connection.is_finishing() {
+                    connection.drained.set();
+                }
+                connection.outbound.wait_for_work().await;
+                continue;
+            }
+        } else {
+            traffic.has_written.store(true, Ordering::Relaxed);
+        }
+        match batch.write(&mut writer).await {
+            Ok(written) => {
+                node.0.bytes_written.fetch_add(written, Ordering::Relaxed);
+                connection.outbound.written();
+            }
+            Err(error) => return connection.close(&error),
+        }
+    }
+}
+
+/// What goes into one write: heads and small payloads in one buffer, large payloads as they lie.
+#[derive(Default)]
+struct Batch {
+    small: Vec<u8>,
+    /// Bytes of `small` that go before each large payload.
+    large: Vec<(usize, Bytes)>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn fill(&mut self, connection: &Connection) {
+        let mut sender = connection.outbound.sender();
+        while self.bytes < BATCH_BYTES && self.large.len() < BATCH_PAYLOADS {
+            let before = self.small.len();
+            let Some(payload) = sender.poll_frame(&mut self.small) else {
+                break;
+            };
+            self.bytes += self.small.len() - before + payload.len();
+            if !payload.is_empty() {
+                self.large.push((self.small.len(), payload));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.small.extend_from_slice(&[0; 4]);
+        self.bytes += 4;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Writes everything and is empty again. Answers the bytes written.
+    async fn write(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<u64> {
+        let mut pieces: Vec<&[u8]> = Vec::with_capacity(2 * self.large.len() + 1);
+        let mut from = 0;
+        for (to, payload) in &self.large {
+            pieces.extend([&self.small[from..*to], payload]);
+            from = *to;
+        }
+        pieces.push(&self.small[from..]);
+        write_pieces(writer, &mut pieces).await?;
+        let bytes = self.bytes as u64;
+        self.small.clear();
+        self.large.clear();
+        self.bytes = 0;
+        Ok(bytes)
+    }
+}
+
+async fn write_pieces(
+    writer: &mut (impl AsyncWrite + Unpin),
+    pieces: &mut [&[u8]],
+) -> std::io::Result<()> {
+    let mut first = 0;
+    loop {
+        while pieces.get(first).is_some_and(|piece| piece.is_empty()) {
+            first += 1;
+        }
+        if first == pieces.len() {
+            return Ok(());
+        }
+        let slices: Vec<IoSlice<'_>> = pieces[first..].iter().map(|p| IoSlice::new(p)).collect();
+        let mut written = writer.write_vectored(&slices).await?;
+        if written == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        while written > 0 {
+            let step = written.min(pieces[first].len());
+            pieces[first] = &pieces[first][step..];
+            written -= step;
+            first += usize::from(pieces[first].is_empty());
+        }
+    }
+}
+
+/// Looks at the traffic as `net_ticktime` says.
+async fn tick(node: Node, connection: Arc<Connection>, traffic: Arc<Traffic>) {
+    let start = Instant::now();
+    let mut ticker = Ticker::new(std::time::Duration::ZERO, node.tick_config(&connection));
+    loop {
+        sleep_until(start + ticker.poll_timeout()).await;
+        if traffic.has_read.swap(false, Ordering::Relaxed) {
+            ticker.handle_read();
+        }
+        if traffic.has_written.swap(false, Ordering::Relaxed) {
+            ticker.handle_written();
+        }
+        let is_queue_empty = !traffic.is_writing.load(Ordering::Relaxed);
+        match ticker.handle_timeout(start.elapsed(), is_queue_empty) {
+            Some(tick::Output::SendTick) => {
+                traffic.wants_tick.store(true, Ordering::Relaxed);
+                connection.outbound.wake_writer();
+            }
+            Some(tick::Output::PeerSilent) => {
+                connection.close(&"the peer is not responding (net_tick_timeout)");
+            }
+            None => {}
+        }
+    }
+}

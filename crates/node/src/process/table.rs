@@ -1,0 +1,546 @@
+//! Who lives on this node: processes, their names, links and monitors.
+//!
+//! A plain value under the node's lock: it is told what happened and answers, as [`Effect`]s, which
+//! signals follow for others. Local and remote processes are treated alike: an effect names a pid,
+//! and the node decides whether that is a mailbox here or a connection.
+//!
+//! The rules are OTP's (reference manual, "Processes"; distribution document, section 6): a link
+//! acts once, `kill` sent by `exit/2` cannot be trapped and is seen as `killed`, `normal` from a
+//! link does nothing to a process that does not trap, signals to the dead are answered with
+//! `noproc` where an answer is due and dropped where not.
+//!
+//! Invariants:
+//! - `I1` a name refers to a live process;
+//! - `I2` every monitor fires once: it is removed before its `Down` leaves;
+//! - `I3` process numbers count up and are never reused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
+
+use super::mailbox::{Delivery, MailboxSender, Watched};
+use crate::host::TaskHandle;
+
+/// A signal that follows from what happened here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// `watched`, which `from` speaks for, ended or is not there.
+    Down {
+        from: Pid,
+        watched: Watched,
+        watcher: Pid,
+        reference: Reference,
+        reason: Term,
+    },
+    /// The link between `from` and `to` broke.
+    Exit { from: Pid, to: Pid, reason: Term },
+}
+
+/// What kind of exit signal arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitKind {
+    /// A linked process ended: acts only while the link is active.
+    Link,
+    /// Somebody called `exit/2`.
+    Explicit,
+}
+
+struct Process {
+    mailbox: MailboxSender,
+    task: Option<Box<dyn TaskHandle>>,
+    group_leader: Pid,
+    trap_exit: bool,
+    name: Option<Atom>,
+    links: BTreeSet<Pid>,
+    monitored_by: BTreeMap<Reference, (Pid, Watched)>,
+    /// What this process waits for from other nodes: monitors and spawn requests.
+    expects: BTreeMap<Reference, Watched>,
+}
+
+/// A name that cannot be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another process has the name; nothing was changed.
+    #[error("the name is taken by another process")]
+    Taken,
+    /// The process has a name, or has ended; nothing was changed.
+    #[error("the process has a name already, or has ended")]
+    NotAvailable,
+}
+
+/// The processes of a node.
+pub(crate) struct Processes {
+    node: NodeName,
+    creation: u32,
+    next: u64,
+    live: BTreeMap<(u32, u32), Process>,
+    names: BTreeMap<Atom, Pid>,
+}
+
+/// Bits of a process number that go into a pid's id; those above go into its serial.
+///
+/// OTP's own pids have 28, and tools print them so.
+const ID_BITS: u32 = 28;
+
+impl Processes {
+    pub(crate) fn new(node: NodeName, creation: u32) -> Self {
+        Self {
+            node,
+            creation,
+            next: 1,
+            live: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Makes room for a new process; its task follows with [`Processes::set_task`].
+    pub(crate) fn insert(&mut self, group_leader: Option<Pid>) -> (Pid, super::mailbox::Queue) {
+        let number = self.next;
+        self.next += 1;
+        let pid = Pid {
+            node: self.node,
+            creation: self.creation,
+            id: (number & ((1 << ID_BITS) - 1)) as u32,
+            serial: (number >> ID_BITS) as u32,
+        };
+        let (mailbox, queue) = MailboxSender::new();
+        let process = Process {
+            mailbox,
+            task: None,
+            group_leader: group_leader.unwrap_or(pid),
+            trap_exit: false,
+            name: None,
+            links: BTreeSet::new(),
+            monitored_by: BTreeMap::new(),
+            expects: BTreeMap::new(),
+        };
+        self.live.insert((pid.serial, pid.id), process);
+        (pid, queue)
+    }
+
+    /// Gives the process its task; a process that was ended meanwhile has it aborted.
+    pub(crate) fn set_task(&mut self, pid: Pid, task: Box<dyn TaskHandle>) {
+        match self.get_mut(pid) {
+            Some(process) => process.task = Some(task),
+            None => task.abort(),
+        }
+    }
+
+    pub(crate) fn register(&mut self, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+        if self.names.contains_key(&name) {
+            return Err(RegisterError::Taken);
+        }
+        let process = self.get_mut(pid).filter(|process| process.name.is_none());
+        process.ok_or(RegisterError::NotAvailable)?.name = Some(name.clone());
+        self.names.insert(name, pid);
+        Ok(())
+    }
+
+    pub(crate) fn set_trap_exit(&mut self, pid: Pid, trap: bool) {
+        if let Some(process) = self.get_mut(pid) {
+            process.trap_exit = trap;
+        }
+    }
+
+    pub(crate) fn set_group_leader(&mut self, pid: Pid, leader: Pid) {
+        if let Some(process) = self.get_mut(pid) {
+            process.group_leader = leader;
+        }
+    }
+
+    /// Puts `delivery` into the mailbox of `to`; to the dead it is dropped.
+    pub(crate) fn deliver(&mut self, to: Pid, delivery: Delivery) {
+        let Some(process) = self.get_mut(to) else {
+            return;
+        };
+        match &delivery {
+            Delivery::Down { reference, .. } | Delivery::SpawnFailed { reference, .. } => {
+                // A monitor that was taken back, or fired before, does not fire (I2).
+                if process.expects.remove(reference).is_none() {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        process.mailbox.send(delivery);
+    }
+
+    /// A monitor of a process of this node. Answers at once when there is no such process.
+    pub(crate) fn monitor(
+        &mut self,
+        watcher: Pid,
+        watched: Watched,
+        reference: Reference,
+    ) -> Option<Effect> {
+        let pid = match &watched {
+            Watched::Pid(pid) => *pid,
+            Watched::Name(name, _) => match self.names.get(name) {
+                Some(pid) => *pid,
+                None => return Some(self.noproc(watcher, watched, reference)),
+            },
+        };
+        match self.get_mut(pid) {
+            Some(process) => {
+                process.monitored_by.insert(reference, (watcher, watched));
+                None
+            }
+            None => Some(self.noproc(watcher, watched, reference)),
+        }
+    }
+
+    fn noproc(&self, watcher: Pid, watched: Watched, reference: Reference) -> Effect {
+        let from = match &watched {
+            Watched::Pid(pid) => *pid,
+            Watched::Name(..) => self.nobody(),
+        };
+        let reason = atom!("noproc").into();
+        Effect::Down {
+            from,
+            watched,
+            watcher,
+            reference,
+            reason,
+        }
+    }
+
+    /// A pid of this node that no process has, to speak for names that nobody holds.
+    fn nobody(&self) -> Pid {
+        Pid {
+            node: self.node,
+            creation: self.creation,
+            id: 0,
+            serial: 0,
+        }
+    }
+
+    pub(crate) fn demonitor(&mut self, watched: &Watched, reference: &Reference) {
+        let pid = match watched {
+            Watched::Pid(pid) => Some(*pid),
+            Watched::Name(name, _) => self.names.get(name).copied(),
+        };
+        if let Some(process) = pid.and_then(|pid| self.get_mut(pid)) {
+            process.monitored_by.remove(reference);
+        }
+    }
+
+    /// Notes that `pid` waits for something from another node.
+    pub(crate) fn expect(&mut self, pid: Pid, reference: Reference, from: Watched) {
+        if let Some(process) = self.get_mut(pid) {
+            process.expects.insert(reference, from);
+        }
+    }
+
+    /// Takes such a note back.
+    pub(crate) fn forget(&mut self, pid: Pid, reference: &Reference) -> Option<Watched> {
+        self.get_mut(pid)?.expects.remove(reference)
+    }
+
+    /// `from` links itself to `to`, a process of this node.
+    pub(crate) fn link(&mut self, from: Pid, to: Pid) -> Option<Effect> {
+        match self.get_mut(to) {
+            Some(process) => {
+                process.links.insert(from);
+                None
+            }
+            None => Some(Effect::Exit {
+                from: to,
+                to: from,
+                reason: atom!("noproc").into(),
+            }),
+        }
+    }
+
+    pub(crate) fn unlink(&mut self, from: Pid, to: Pid) {
+        if let Some(process) = self.get_mut(to) {
+            process.links.remove(&from);
+        }
+    }
+
+    /// An exit signal for `to`, a process of this node.
+    pub(crate) fn exit(&mut self, from: Pid, to: Pid, reason: Term, kind: ExitKind) -> Vec<Effect> {
+        let Some(process) = self.get_mut(to) else {
+            return Vec::new();
+        };
+        if kind == ExitKind::Link && !process.links.remove(&from) {
+            return Vec::new();
+        }
+        if kind == ExitKind::Explicit && reason.is_atom("kill") {
+            return self.end(to, atom!("killed").into());
+        }
+        if process.trap_exit {
+            process.mailbox.send(Delivery::Exit { from, reason });
+            return Vec::new();
+        }
+        if reason.is_atom("normal") && from != to {
+            return Vec::new();
+        }
+        self.end(to, reason)
+    }
+
+    /// The process ends: its name is free, and whoever is linked to it or watches it is told.
+    pub(crate) fn end(&mut self, pid: Pid, reason: Term) -> Vec<Effect> {
+        if !self.is_ours(pid) {
+            return Vec::new();
+        }
+        let Some(process) = self.live.remove(&(pid.serial, pid.id)) else {
+            return Vec::new();
+        };
+        if let Some(name) = &process.name {
+            self.names.remove(name);
+        }
+        if let Some(task) = process.task {
+            task.abort();
+        }
+        let exits = process.links.into_iter().map(|to| Effect::Exit {
+            from: pid,
+            to,
+            reason: reason.clone(),
+        });
+        let downs = process
+            .monitored_by
+            .into_iter()
+            .map(|(reference, (watcher, watched))| Effect::Down {
+                from: pid,
+                watched,
+                watcher,
+                reference,
+                reason: reason.clone(),
+            });
+        exits.chain(downs).collect()
+    }
+
+    /// The connection to `node` is gone: links break and expected answers fail with `noconnection`.
+    pub(crate) fn node_down(&mut self, node: NodeName) -> Vec<Effect> {
+        let reason = Term::from(atom!("noconnection"));
+        let mut effects = Vec::new();
+        for (&(serial, id), process) in &mut self.live {
+            let pid = Pid {
+                node: self.node,
+                creation: self.creation,
+                id,
+                serial,
+            };
+            let broken = process.links.iter().filter(|linked| linked.node == node);
+            effects.extend(broken.map(|from| Effect::Exit {
+                from: *from,
+                to: pid,
+                reason: reason.clone(),
+            }));
+            let lost = process
+                .expects
+                .iter()
+                .filter(|(_, watched)| watched.node() == node);
+            effects.extend(lost.map(|(reference, watched)| Effect::Down {
+                from: pid,
+                watched: watched.clone(),
+                watcher: pid,
+                reference: *reference,
+                reason: reason.clone(),
+            }));
+            process
+                .monitored_by
+                .retain(|_, (watcher, _)| watcher.node != node);
+        }
+        effects
+    }
+
+    pub(crate) fn whereis(&self, name: &Atom) -> Option<Pid> {
+        self.names.get(name).copied()
+    }
+
+    pub(crate) fn registered(&self) -> Vec<Atom> {
+        self.names.keys().cloned().collect()
+    }
+
+    pub(crate) fn pids(&self) -> Vec<Pid> {
+        let pid = |&(serial, id): &(u32, u32)| Pid {
+            node: self.node,
+            creation: self.creation,
+            id,
+            serial,
+        };
+        self.live.keys().map(pid).collect()
+    }
+
+    pub(crate) fn is_alive(&self, pid: Pid) -> bool {
+        self.is_ours(pid) && self.live.contains_key(&(pid.serial, pid.id))
+    }
+
+    /// The value of a key of `process_info`; `None` for the dead and for unknown keys.
+    pub(crate) fn info(&self, pid: Pid, key: &Atom) -> Option<Term> {
+        let process = self
+            .live
+            .get(&(pid.serial, pid.id))
+            .filter(|_| self.is_ours(pid))?;
+        let pids = |pids: &mut dyn Iterator<Item = Pid>| Term::list(pids.map(Term::from));
+        Some(match key.as_str() {
+            "registered_name" => process.name.clone().map_or_else(Term::nil, Term::from),
+            "message_queue_len" => Term::Int(process.mailbox.len() as i64),
+            "links" => pids(&mut process.links.iter().copied()),
+            "monitored_by" => pids(&mut process.monitored_by.values().map(|(pid, _)| *pid)),
+            "group_leader" => process.group_leader.into(),
+            "trap_exit" => process.trap_exit.into(),
+            "status" => atom!("waiting").into(),
+            _ => return None,
+        })
+    }
+
+    fn is_ours(&self, pid: Pid) -> bool {
+        pid.node == self.node && pid.creation == self.creation
+    }
+
+    fn get_mut(&mut self, pid: Pid) -> Option<&mut Process> {
+        if !self.is_ours(pid) {
+            return None;
+        }
+        self.live.get_mut(&(pid.serial, pid.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> NodeName {
+        NodeName::new(&Atom::new(name).unwrap()).unwrap()
+    }
+
+    fn table() -> Processes {
+        Processes::new(node("here@table"), 7)
+    }
+
+    fn remote(id: u32) -> Pid {
+        Pid {
+            node: node("there@table"),
+            creation: 1,
+            id,
+            serial: 0,
+        }
+    }
+
+    fn reference(n: u32) -> Reference {
+        Reference::new(node("there@table"), 1, &[n]).unwrap()
+    }
+
+    #[test]
+    fn a_death_is_told_once_to_each_link_and_monitor() {
+        let mut table = table();
+        let (pid, _queue) = table.insert(None);
+        assert_eq!(table.link(remote(1), pid), None);
+        assert_eq!(
+            table.monitor(remote(2), Watched::Pid(pid), reference(1)),
+            None
+        );
+        let reason = Term::from(atom!("bye"));
+        let effects = table.end(pid, reason.clone());
+        let (watched, watcher, reference) = (Watched::Pid(pid), remote(2), reference(1));
+        let exit = Effect::Exit {
+            from: pid,
+            to: remote(1),
+            reason: reason.clone(),
+        };
+        let down = Effect::Down {
+            from: pid,
+            watched,
+            watcher,
+            reference,
+            reason,
+        };
+        assert_eq!(effects, [exit, down]);
+        assert_eq!(table.end(pid, Term::nil()), []);
+    }
+
+    #[test]
+    fn pids_of_another_incarnation_are_dead() {
+        let mut table = table();
+        let (pid, _queue) = table.insert(None);
+        let old = Pid { creation: 6, ..pid };
+        assert!(matches!(
+            table.link(remote(1), old),
+            Some(Effect::Exit { .. })
+        ));
+        assert!(!table.is_alive(old));
+        assert_eq!(
+            table.exit(remote(1), old, atom!("kill").into(), ExitKind::Explicit),
+            []
+        );
+        assert!(table.is_alive(pid));
+    }
+
+    #[test]
+    fn an_exit_without_a_link_is_ignored_and_kill_is_seen_as_killed() {
+        let mut table = table();
+        let (pid, _queue) = table.insert(None);
+        table.set_trap_exit(pid, true);
+        let kill = || Term::from(atom!("kill"));
+        assert_eq!(table.exit(remote(1), pid, kill(), ExitKind::Link), []);
+        assert!(table.is_alive(pid));
+        table.link(remote(1), pid);
+        let effects = table.exit(remote(9), pid, kill(), ExitKind::Explicit);
+        let reason = atom!("killed").into();
+        assert_eq!(
+            effects,
+            [Effect::Exit {
+                from: pid,
+                to: remote(1),
+                reason
+            }]
+        );
+    }
+
+    #[test]
+    fn a_lost_node_breaks_links_and_answers_what_was_expected_of_it() {
+        let mut table = table();
+        let (pid, mut queue) = table.insert(None);
+        table.set_trap_exit(pid, true);
+        table.link(remote(1), pid);
+        table.expect(pid, reference(5), Watched::Pid(remote(3)));
+        let effects = table.node_down(node("there@table"));
+        assert_eq!(effects.len(), 2);
+        for effect in effects {
+            match effect {
+                Effect::Exit { from, to, reason } => {
+                    assert_eq!(table.exit(from, to, reason, ExitKind::Link), []);
+                }
+                Effect::Down {
+                    watched,
+                    watcher,
+                    reference,
+                    reason,
+                    ..
+                } => {
+                    let down = || Delivery::Down {
+                        watched: watched.clone(),
+                        reference,
+                        reason: reason.clone(),
+                    };
+                    table.deliver(watcher, down());
+                    table.deliver(watcher, down());
+                }
+            }
+        }
+        let first = queue.try_recv();
+        assert!(
+            matches!(first, Some(Delivery::Exit { reason, .. }) if reason.is_atom("noconnection"))
+        );
+        assert!(matches!(queue.try_recv(), Some(Delivery::Down { .. })));
+        assert!(queue.try_recv().is_none(), "I2: the second is dropped");
+    }
+
+    #[test]
+    fn a_name_is_free_again_when_its_process_ends() {
+        let mut table = table();
+        let (first, _a) = table.insert(None);
+        let (second, _b) = table.insert(None);
+        let name = atom!("echo");
+        assert_eq!(table.register(name.clone(), first), Ok(()));
+        assert_eq!(
+            table.register(name.clone(), second),
+            Err(RegisterError::Taken)
+        );
+        table.end(first, atom!("normal").into());
+        assert_eq!(table.register(name.clone(), second), Ok(()));
+        assert_eq!(table.whereis(&name), Some(second));
+    }
+}

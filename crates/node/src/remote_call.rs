@@ -1,0 +1,307 @@
+//! Calls from other nodes: `erpc`, `rpc` and remote spawn, as server.
+//!
+//! OTP calls a function of another node by a spawn request for `erpc:execute_call/4` with a
+//! monitor; the new process ends with the result as its exit reason, which the monitor brings back
+//! (distribution document, section 10). A spawn request for any other function runs that function
+//! as a process. What is neither exported nor built in ends with `undef`, after a reply that says
+//! the process was started, as OTP does.
+
+use purlin_term::{Atom, Pid, Term, atom};
+
+use crate::builtins;
+use crate::export::{Call, FunctionName, Raise};
+use crate::node::Node;
+
+/// A function, its arguments, and for whom it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Application {
+    pub(crate) name: FunctionName,
+    pub(crate) args: Vec<Term>,
+    pub(crate) caller: Pid,
+    pub(crate) group_leader: Pid,
+}
+
+/// A call that raised, with what its stack trace names.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    raise: Raise,
+    name: FunctionName,
+    args: Vec<Term>,
+}
+
+/// A request of a peer to spawn a process.
+#[derive(Debug, Clone)]
+pub(crate) struct SpawnRequest {
+    pub(crate) from: Pid,
+    pub(crate) group_leader: Pid,
+    pub(crate) name: FunctionName,
+    pub(crate) args: Vec<Term>,
+}
+
+/// The options of a spawn request that mean something here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SpawnOptions {
+    pub(crate) link: bool,
+    pub(crate) monitor: bool,
+}
+
+impl SpawnOptions {
+    /// Reads the list of options; `None` if one is not an option of OTP.
+    pub(crate) fn parse(options: &Term) -> Option<Self> {
+        let mut parsed = Self::default();
+        for option in options.as_list()? {
+            let name = option
+                .as_tuple()
+                .and_then(|items| items.first())
+                .unwrap_or(option);
+            match name.as_atom()?.as_str() {
+                "link" => parsed.link = true,
+                "monitor" => parsed.monitor = true,
+                // Tuning of an emulator's scheduler and memory: without meaning here.
+                "priority" | "fullsweep_after" | "min_heap_size" | "min_bin_vheap_size"
+                | "max_heap_size" | "message_queue_data" | "async_dist" | "scheduler" => {}
+                _ => return None,
+            }
+        }
+        Some(parsed)
+    }
+}
+
+/// Runs what a spawn request asks for; answers the exit reason of the process.
+pub(crate) async fn run(node: &Node, request: SpawnRequest) -> Term {
+    let SpawnRequest {
+        from: caller,
+        group_leader,
+        name,
+        args,
+        ..
+    } = request;
+    let inner = |module: &Term, function: &Term, args: &Term| {
+        let args = args.as_list()?.to_vec();
+        let (module, function) = (module.as_atom()?.clone(), function.as_atom()?.clone());
+        let name = FunctionName {
+            module,
+            function,
+            arity: args.len(),
+        };
+        Some(Application {
+            name,
+            args,
+            caller,
+            group_leader,
+        })
+    };
+    if name.module == *"erpc" {
+        match (name.function.as_str(), &args[..]) {
+            ("execute_call", [reference, module, function, args]) => {
+                if let Some(application) = inner(module, function, args) {
+                    let outcome = apply(node, application).await;
+                    return call_result(reference.clone(), outcome);
+                }
+            }
+            ("execute_cast", [module, function, args]) => {
+                if let Some(application) = inner(module, function, args) {
+                    let outcome = apply(node, application).await;
+                    return outcome.map_or_else(|failure| failure.into_exit_reason(), |_| normal());
+                }
+            }
+            _ => {}
+        }
+    }
+    let outcome = apply(
+        node,
+        Application {
+            name,
+            args,
+            caller,
+            group_leader,
+        },
+    )
+    .await;
+    outcome.map_or_else(|failure| failure.into_exit_reason(), |_| normal())
+}
+
+fn normal() -> Term {
+    atom!("normal").into()
+}
+
+/// `{ResRef, return, Value}` and its siblings.
+fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Term {
+    let tagged = |class: Atom, value| Term::tuple([reference.clone(), class.into(), value]);
+    match outcome {
+        Ok(value) => tagged(atom!("return"), value),
+        Err(failure) => match failure.raise {
+            Raise::Throw(value) => tagged(atom!("throw"), value),
+            Raise::Exit(reason) => tagged(atom!("exit"), reason),
+            Raise::Error(ref reason) => Term::tuple([
+                reference.clone(),
+                atom!("error").into(),
+                reason.clone(),
+                failure.stack(),
+            ]),
+        },
+    }
+}
+
+/// Calls a function: an exported one first, then the built-ins.
+pub(crate) async fn apply(node: &Node, application: Application) -> Result<Term, Failure> {
+    let application = unfold_apply(application);
+    let Application {
+        name,
+        args,
+        caller,
+        group_leader,
+    } = application;
+    let outcome = match node.exported(&name) {
+        Some(handler) => {
+            let call = Call {
+                node: node.clone(),
+                caller,
+                group_leader,
+            };
+            let called = crate::process::CatchUnwind(Box::pin(handler(call, args.clone())));
+            called
+                .await
+                .unwrap_or_else(|panic| Err(Raise::Error(panic)))
+        }
+        None => match builtins::call(node, &name, &args).await {
+            Some(outcome) => outcome,
+            None => Err(Raise::undef()),
+        },
+    };
+    outcome.map_err(|raise| Failure { raise, name, args })
+}
+
+/// `erlang:apply(fun M:F/A, Args)` and `erlang:apply(M, F, Args)` name the function they call.
+///
+/// A fun with an environment is code, which does not travel: it stays `erlang:apply/2`, undefined.
+fn unfold_apply(application: Application) -> Application {
+    if application.name.module != *"erlang" || application.name.function != *"apply" {
+        return application;
+    }
+    let (module, function, args) = match &application.args[..] {
+        [Term::Export(export), Term::List(args)] if args.len() == usize::from(export.arity) => (
+            export.module.clone(),
+            export.function.clone(),
+            args.to_vec(),
+        ),
+        [Term::Atom(module), Term::Atom(function), Term::List(args)] => {
+            (module.clone(), function.clone(), args.to_vec())
+        }
+        _ => return application,
+    };
+    let name = FunctionName {
+        module,
+        function,
+        arity: args.len(),
+    };
+    Application {
+        name,
+        args,
+        ..application
+    }
+}
+
+impl Failure {
+    /// `[{M, F, Args, []}]`: with the arguments where they are what was wrong, else their number.
+    fn stack(&self) -> Term {
+        let shows_args =
+            matches!(&self.raise, Raise::Error(r) if r.is_atom("undef") || r.is_atom("badarg"));
+        let args = match shows_args {
+            true => Term::list(self.args.iter().cloned()),
+            false => Term::Int(self.name.arity as i64),
+        };
+        let (module, function) = (self.name.module.clone(), self.name.function.clone());
+        Term::list([Term::tuple([
+            module.into(),
+            function.into(),
+            args,
+            Term::nil(),
+        ])])
+    }
+
+    /// The reason a process ends with that does not catch this.
+    fn into_exit_reason(self) -> Term {
+        let stack = self.stack();
+        match self.raise {
+            Raise::Exit(reason) => reason,
+            Raise::Error(reason) => Term::tuple([reason, stack]),
+            Raise::Throw(value) => {
+                Term::tuple([Term::tuple([atom!("nocatch").into(), value]), stack])
+            }
+        }
+    }
+
+    /// What `rpc:call` answers: a thrown value as it is, else `{badrpc, {'EXIT', Reason}}`.
+    pub(crate) fn to_badrpc(self) -> Term {
+        if let Raise::Throw(value) = self.raise {
+            return value;
+        }
+        let exit = Term::tuple([atom!("EXIT").into(), self.into_exit_reason()]);
+        Term::tuple([atom!("badrpc").into(), exit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn term(text: &str) -> Term {
+        text.parse().unwrap()
+    }
+
+    fn failure(raise: Raise) -> Failure {
+        let name = FunctionName {
+            module: atom!("foo"),
+            function: atom!("bar"),
+            arity: 1,
+        };
+        Failure {
+            raise,
+            name,
+            args: vec![1.into()],
+        }
+    }
+
+    #[test]
+    fn results_of_erpc_have_the_forms_of_otp() {
+        let result = |outcome| call_result(atom!("ref").into(), outcome);
+        assert_eq!(result(Ok(5.into())), term("{ref,return,5}"));
+        let raised = |raise| result(Err(failure(raise)));
+        assert_eq!(raised(Raise::Throw(1.into())), term("{ref,throw,1}"));
+        assert_eq!(raised(Raise::Exit(1.into())), term("{ref,exit,1}"));
+        assert_eq!(
+            raised(Raise::undef()),
+            term("{ref,error,undef,[{foo,bar,[1],[]}]}")
+        );
+        let custom = raised(Raise::Error(term("{my,reason}")));
+        assert_eq!(custom, term("{ref,error,{my,reason},[{foo,bar,1,[]}]}"));
+    }
+
+    #[test]
+    fn old_calls_get_badrpc_but_a_thrown_value_as_it_is() {
+        assert_eq!(failure(Raise::Throw(1.into())).to_badrpc(), term("1"));
+        assert_eq!(
+            failure(Raise::Exit(1.into())).to_badrpc(),
+            term("{badrpc,{'EXIT',1}}")
+        );
+        let undef = term("{badrpc,{'EXIT',{undef,[{foo,bar,[1],[]}]}}}");
+        assert_eq!(failure(Raise::undef()).to_badrpc(), undef);
+    }
+
+    #[test]
+    fn unknown_spawn_options_are_refused() {
+        let parse = |text| SpawnOptions::parse(&term(text));
+        let both = SpawnOptions {
+            link: true,
+            monitor: true,
+        };
+        assert_eq!(
+            parse("[link,{monitor,[{tag,x}]},{priority,high}]"),
+            Some(both)
+        );
+        assert_eq!(parse("[]"), Some(SpawnOptions::default()));
+        assert_eq!(parse("[nonsense]"), None);
+        assert_eq!(parse("link"), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! Preventing overlapping partitions: what the loss of a connection means for the others.
+//!
+//! A node that loses another tells all it knows (`lost_connection`). Whoever hears it first tells
+//! it on, lets go of the lost node too, and asks that node to close the connection
+//! (`remove_connection`). So a cluster splits into partitions that are each fully connected, at
+//! the price of more cuts than needed. OTP has it since 25, kernel's
+//! `prevent_overlapping_partitions`.
+//!
+//! Nothing is sent after [`Global::prepare_shutdown`] or for a connection closed on request.
+
+use std::time::Duration;
+
+use purlin_term::{NodeName, Term, atom};
+
+use super::limits::{LOST_CONNECTION_TTL, LOST_CONNECTIONS_MAX, PARTITION_VERSION, REMOVE_WAIT};
+use super::{Global, Level, Output, wire};
+
+/// How a node is lost to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The connection went; unless its removal was under way, the others are told.
+    Disconnected,
+    /// It is let go of so that partitions do not overlap; its connection still stands.
+    Removed,
+    /// It is let go of and nobody is told.
+    Ignored,
+}
+
+/// The newest report of one node about another.
+#[derive(Debug)]
+pub(super) struct LostConnection {
+    incarnation: Term,
+    operation: Term,
+    until: Duration,
+}
+
+impl Global {
+    /// Forgets a node and what is under way with it.
+    pub(super) fn lose_node(&mut self, now: Duration, node: NodeName, loss: Loss) {
+        self.end_session(now, node);
+        match loss {
+            Loss::Removed => {
+                self.drop_processes(now, node);
+                if self.connected.contains(&node) {
+                    self.removing.insert(node, now + REMOVE_WAIT);
+                }
+            }
+            Loss::Ignored => {
+                self.removing.remove(&node);
+            }
+            Loss::Disconnected => {
+                if self.removing.remove(&node).is_none() {
+                    self.report_loss(node);
+                }
+            }
+        }
+        self.known.remove(&node);
+        self.synced.remove(&node);
+        self.refused_names.remove(&node);
+    }
+
+    /// Names and locks of a node that leaves the partition while its connection still stands: kept,
+    /// they would spread to nodes that cannot see those processes die.
+    fn drop_processes(&mut self, now: Duration, node: NodeName) {
+        for pid in self.monitored_at(node) {
+            if self.monitors.get(&pid) == Some(&true) {
+                self.outbox.push_back(Output::Demonitor(pid));
+            }
+            self.handle_down(now, pid);
+        }
+    }
+
+    fn report_loss(&mut self, node: NodeName) {
+        if !self.prevents_overlap() {
+            return;
+        }
+        let operation = self.next_operation;
+        self.next_operation += 1;
+        let report = wire::tagged(
+            atom!("lost_connection"),
+            [
+                self.me().into(),
+                self.incarnation().into(),
+                operation.into(),
+                node.into(),
+            ],
+        );
+        self.multicast(&report, node);
+    }
+
+    /// The creation, with random bits above it. OTP's lies in the same range.
+    fn incarnation(&self) -> i64 {
+        let random = (self.config.random & !u64::from(u32::MAX)) >> 4 & !u64::from(u32::MAX);
+        (1 << 59) + random as i64 + i64::from(self.config.locker.creation)
+    }
+
+    fn prevents_overlap(&self) -> bool {
+        self.config.connect_all && self.config.prevent_overlapping_partitions
+    }
+
+    pub(super) fn lost_connection(
+        &mut self,
+        now: Duration,
+        reporter: NodeName,
+        incarnation: &Term,
+        operation: &Term,
+        lost: NodeName,
+    ) {
+        if !self.prevents_overlap() || reporter == self.me() {
+            return;
+        }
+        let key = (reporter, lost);
+        let is_old = self
+            .lost_connections
+            .get(&key)
+            .is_some_and(|last| last.incarnation == *incarnation && *operation <= last.operation);
+        if is_old {
+            return;
+        }
+        let report = wire::tagged(
+            atom!("lost_connection"),
+            [
+                reporter.into(),
+                incarnation.clone(),
+                operation.clone(),
+                lost.into(),
+            ],
+        );
+        self.multicast(&report, reporter);
+        self.remember(now, key, incarnation, operation);
+        // All others remove us; only the reporter is left for us to let go of.
+        let node = if lost == self.me() { reporter } else { lost };
+        if self.is_member(node) {
+            self.expel(now, node);
+        }
+    }
+
+    fn remember(
+        &mut self,
+        now: Duration,
+        key: (NodeName, NodeName),
+        incarnation: &Term,
+        operation: &Term,
+    ) {
+        let is_full = self.lost_connections.len() >= LOST_CONNECTIONS_MAX;
+        if is_full && !self.lost_connections.contains_key(&key) {
+            let oldest = self
+                .lost_connections
+                .iter()
+                .min_by_key(|(_, lost)| lost.until);
+            if let Some(key) = oldest.map(|(&key, _)| key) {
+                self.lost_connections.remove(&key);
+            }
+        }
+        let report = LostConnection {
+            incarnation: incarnation.clone(),
+            operation: operation.clone(),
+            until: now + LOST_CONNECTION_TTL,
+        };
+        self.lost_connections.insert(key, report);
+    }
+
+    pub(super) fn expel(&mut self, now: Duration, node: NodeName) {
+        let version = self.known.get(&node).or_else(|| self.pending.get(&node));
+        let what = if version.is_some_and(|&version| version >= PARTITION_VERSION) {
+            self.send_now(node, wire::remove_connection(self.me()));
+            "asked for a disconnect from"
+        } else {
+            self.outbox.push_back(Output::Disconnect(node));
+            "disconnected"
+        };
+        self.log_prevention(what, node);
+        self.lose_node(now, node, Loss::Removed);
+    }
+
+    pub(super) fn remove_connection(&mut self, now: Duration, node: NodeName) {
+        if self.is_member(node) {
+            self.outbox.push_back(Output::Disconnect(node));
+            self.lose_node(now, node, Loss::Removed);
+            self.log_prevention("disconnected", node);
+        } else if let Some(until) = self.removing.get_mut(&node) {
+            // Both asked at once. OTP would leave the connection.
+            *until = now;
+        }
+    }
+
+    fn log_prevention(&mut self, what: &str, node: NodeName) {
+        let me = self.me();
+        let text = format!("'global' at {me} {what} {node} to prevent overlapping partitions");
+        self.log(Level::Warning, text);
+    }
+
+    /// True if `node` is of our partition, or about to join it.
+    fn is_member(&self, node: NodeName) -> bool {
+        self.known.contains_key(&node) || self.pending.contains_key(&node)
+    }
+
+    /// Sends to all members but one that understand it.
+    fn multicast(&mut self, message: &Term, except: NodeName) {
+        let members: Vec<NodeName> = self
+            .known
+            .iter()
+            .chain(&self.pending)
+            .filter(|&(&node, &version)| node != except && version >= PARTITION_VERSION)
+            .map(|(&node, _)| node)
+            .collect();
+        for node in members {
+            self.send_now(node, message.clone());
+        }
+    }
+
+    pub(super) fn partition_timeout(&mut self, now: Duration) {
+        self.lost_connections.retain(|_, lost| lost.until > now);
+        // Asked to close the connection, they did not.
+        for (&node, until) in &mut self.removing {
+            if *until <= now {
+                *until = Duration::MAX;
+                self.outbox.push_back(Output::Disconnect(node));
+            }
+        }
+    }
+
+    pub(super) fn partition_deadline(&self) -> Option<Duration> {
+        let closing = self
+            .removing
+            .values()
+            .copied()
+            .filter(|&at| at < Duration::MAX);
+        let forgetting = self.lost_connections.values().map(|lost| lost.until);
+        closing.chain(forgetting).min()
+    }
+}

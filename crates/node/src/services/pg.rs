@@ -1,0 +1,75 @@
+//! `pg`: answers the discovery of process groups with an empty list of our own.
+//!
+//! A node that has no members of the default scope still answers, so that OTP's scope servers know
+//! it and send their updates (distribution document, section 11). Only `{discover, Peer}` is ever
+//! sent: any other message would crash the scope server of OTP 25. Keeping the peers' groups comes
+//! with the services.
+
+use purlin_term::{Pid, Term, atom};
+
+use super::Service;
+use crate::process::{Delivery, Envelope, Mailbox, Watched};
+
+pub(super) const SERVICE: Service = Service {
+    name: atom!("pg"),
+    run: |m| Box::pin(run(m)),
+};
+
+/// Scope servers that are remembered: one a node, and a cluster is far smaller.
+const PEERS_MAX: usize = 4096;
+
+async fn run(mut mailbox: Mailbox) -> Term {
+    let mut peers: Vec<Pid> = Vec::new();
+    mailbox.node().monitor_nodes(mailbox.pid());
+    loop {
+        match mailbox.receive().await {
+            Delivery::NodeUp {
+                node,
+                visible: true,
+            } => {
+                let _ = mailbox
+                    .send((atom!("pg"), node), &discover(mailbox.pid()))
+                    .await;
+            }
+            Delivery::Message(message) => {
+                let Some(Envelope::Info(message)) = Envelope::decode(&message) else {
+                    continue;
+                };
+                let Some(peer) = discovered(&message) else {
+                    continue;
+                };
+                let known = peers.contains(&peer);
+                if !known && peers.len() < PEERS_MAX {
+                    peers.push(peer);
+                    mailbox.node().monitor(mailbox.pid(), Watched::Pid(peer));
+                    super::send(&mailbox, peer, discover(mailbox.pid())).await;
+                }
+                super::send(&mailbox, peer, empty_sync(mailbox.pid())).await;
+            }
+            Delivery::Down {
+                watched: Watched::Pid(peer),
+                ..
+            } => peers.retain(|p| *p != peer),
+            _ => {}
+        }
+    }
+}
+
+/// The scope server that says `{discover, Peer}` or `{discover, Peer, Version}`.
+fn discovered(message: &Term) -> Option<Pid> {
+    match message.as_tuple()? {
+        [tag, Term::Pid(peer)] | [tag, Term::Pid(peer), _] if tag.is_atom("discover") => {
+            Some(*peer)
+        }
+        _ => None,
+    }
+}
+
+fn discover(me: Pid) -> Term {
+    Term::tuple([atom!("discover").into(), me.into()])
+}
+
+fn empty_sync(me: Pid) -> Term {
+    let sync = Term::tuple([atom!("sync").into(), me.into(), Term::nil()]);
+    Term::tuple([atom!("$gen_cast").into(), sync])
+}

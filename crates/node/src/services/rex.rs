@@ -1,0 +1,120 @@
+//! `rex`: the older way to call functions, and the features of the newer one.
+//!
+//! OTP 23 and later call through a spawn request (`remote_call`) and ask `rex` only for its
+//! features. `ei`, `erl_call` and Jinterface send `{Pid, {call, M, F, Args, GroupLeader}}` and wait
+//! for `{rex, Value}` (distribution document, section 10). Each call runs in a process of its own,
+//! so one that takes long delays no other: OTP's own `rex` serialises block calls only.
+
+use purlin_term::{Atom, Pid, Term, atom};
+
+use super::Service;
+use crate::export::FunctionName;
+use crate::process::{Caller, Destination, Envelope, Mailbox};
+use crate::remote_call::{self, Application};
+
+pub(super) const SERVICE: Service = Service {
+    name: atom!("rex"),
+    run: |m| Box::pin(run(m)),
+};
+
+/// Who waits for the value of a call, and in which form.
+enum Asker {
+    /// `{rex, Value}` to a process.
+    Plain(Pid),
+    /// The reply of a `gen_server` call.
+    Call(Caller),
+    /// Nobody.
+    Nobody,
+}
+
+async fn run(mut mailbox: Mailbox) -> Term {
+    loop {
+        match super::next_envelope(&mut mailbox).await {
+            Some(Envelope::Call(caller, request)) => {
+                let leader = caller.pid;
+                start(&mailbox, Asker::Call(caller), leader, &request);
+            }
+            Some(Envelope::Cast(request)) => {
+                start(&mailbox, Asker::Nobody, mailbox.pid(), &request);
+            }
+            Some(Envelope::Info(message)) => plain(&mailbox, &message).await,
+            _ => {}
+        }
+    }
+}
+
+async fn plain(mailbox: &Mailbox, message: &Term) {
+    let Some([Term::Pid(from), request]) = message.as_tuple() else {
+        return;
+    };
+    let from = *from;
+    if request.is_atom("features_request") {
+        let features = Term::list([atom!("erpc").into()]);
+        let me = mailbox.node().name().into();
+        let reply = Term::tuple([atom!("features_reply").into(), me, features]);
+        super::send(mailbox, from, reply).await;
+        return;
+    }
+    match request.as_tuple() {
+        Some([tag, Term::Atom(name), message]) if tag.is_atom("sbcast") => {
+            broadcast_here(mailbox, from, name, message).await;
+        }
+        _ => start(mailbox, Asker::Plain(from), from, request),
+    }
+}
+
+/// `rpc:sbcast`: delivers to a name of this node, and says whether there is such a name.
+async fn broadcast_here(mailbox: &Mailbox, from: Pid, name: &Atom, message: &Term) {
+    let node = mailbox.node();
+    let found = match node.whereis(name) {
+        Some(_) => {
+            let to = Destination::Name(name.clone(), node.name());
+            let _ = mailbox.send(to, message).await;
+            node.name().into()
+        }
+        None => Term::tuple([atom!("nonexisting_name").into(), name.clone().into()]),
+    };
+    let reply = Term::tuple([atom!("rex").into(), node.name().into(), found]);
+    super::send(mailbox, from, reply).await;
+}
+
+/// Runs `{call | block_call | cast, M, F, Args, GroupLeader}` in a process of its own.
+fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term) {
+    let Some([tag, Term::Atom(module), Term::Atom(function), args, leader]) = request.as_tuple()
+    else {
+        return;
+    };
+    if !["call", "block_call", "cast"]
+        .iter()
+        .any(|known| tag.is_atom(known))
+    {
+        return;
+    }
+    let Some(args) = args.as_list() else { return };
+    let name = FunctionName {
+        module: module.clone(),
+        function: function.clone(),
+        arity: args.len(),
+    };
+    let application = Application {
+        name,
+        args: args.to_vec(),
+        caller,
+        group_leader: leader.as_pid().unwrap_or(caller),
+    };
+    let node = mailbox.node().clone();
+    node.clone()
+        .spawn_with_leader(application.group_leader, move |mailbox| async move {
+            let outcome = remote_call::apply(&node, application).await;
+            let value = outcome.unwrap_or_else(|failure| failure.to_badrpc());
+            match asker {
+                Asker::Plain(pid) => {
+                    let reply = Term::tuple([atom!("rex").into(), value]);
+                    super::send(&mailbox, pid, reply).await;
+                }
+                Asker::Call(caller) => super::reply(&mailbox, &caller, value).await,
+                Asker::Nobody => {}
+            }
+            atom!("normal").into()
+        });
+}

@@ -1,0 +1,343 @@
+//! Starting and stopping a node.
+//!
+//! In this order: listen, find or become the port mapper, register the name there and learn the
+//! creation, start the services, accept. Stopping goes the other way: no new connections, what is
+//! queued is written, and the name is free again when everything is closed.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use purlin_proto::digest::{Cookie, CookieError};
+use purlin_proto::flags::Flags;
+use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName, NodeNameError};
+use purlin_term::{Atom, NodeName, NodeNameRefused};
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::connection::{Connection, accept_all};
+use crate::epmd::{self, Registration};
+use crate::host::{Host, TaskHandle, TokioHost};
+use crate::node::Node;
+
+/// Why a node did not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The name is not one of a node.
+    #[error(transparent)]
+    Name(#[from] NodeNameError),
+    /// The cookie cannot be used.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
+    /// There is no cookie.
+    #[error("a node needs a cookie: give the same one to every node of the cluster")]
+    NoCookie,
+    /// The table of node names has no room.
+    #[error(transparent)]
+    NameTable(#[from] NodeNameRefused),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// There is no port mapper, and none could be started.
+    #[error(
+        "no port mapper (epmd) answers on port {port} of this host, and none can be started: {cause}"
+    )]
+    NoEpmd {
+        /// Its port.
+        port: u16,
+        /// What went wrong.
+        cause: io::Error,
+    },
+    /// Another node has the name.
+    #[error("the name {name} is taken: a node of that name is registered on this host")]
+    NameTaken {
+        /// The name.
+        name: ProtocolName,
+    },
+}
+
+/// What listens for this node, kept until it stops.
+pub(crate) struct Listening {
+    address: SocketAddr,
+    accepting: Box<dyn TaskHandle>,
+    /// The name is registered as long as this lives.
+    _registration: Registration,
+}
+
+/// Builds a node: [`Node::builder`].
+#[derive(Debug, Clone)]
+pub struct NodeBuilder {
+    name: String,
+    cookie: Option<String>,
+    adjust: Adjust,
+}
+
+#[derive(Debug, Clone)]
+struct Adjust {
+    flags: Flags,
+    listen: Option<SocketAddr>,
+    epmd_port: Option<u16>,
+    epmd_addresses: Vec<IpAddr>,
+    net_ticktime: Option<Duration>,
+    is_client: bool,
+}
+
+impl Node {
+    /// A node of this name, `alive@host`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), purlin_node::StartError> {
+    /// use purlin_node::Node;
+    /// let node = Node::builder("shop@127.0.0.1").cookie("secret").start().await?;
+    /// println!("ready {} on {:?}", node.name(), node.address());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(name: &str) -> NodeBuilder {
+        let adjust = Adjust {
+            flags: Flags::CACHE_AND_FRAGMENTS,
+            listen: None,
+            epmd_port: None,
+            epmd_addresses: Vec::new(),
+            net_ticktime: None,
+            is_client: false,
+        };
+        NodeBuilder {
+            name: name.to_owned(),
+            cookie: None,
+            adjust,
+        }
+    }
+
+    /// Starts a node on `host`.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(config: Config, host: Arc<dyn Host>) -> Result<Self, StartError> {
+        let name = Atom::new(config.name.as_str()).map_err(|_| NodeNameError::TooLong {
+            chars: config.name.as_str().chars().count(),
+        })?;
+        let name = NodeName::new(&name)?;
+        let Some(address) = config.listen else {
+            let creation = creation_without_epmd(&*host);
+            return Ok(Self::new(config, name, creation, host));
+        };
+        let listen_error = |cause| StartError::Listen { address, cause };
+        let listener = host.listen(address).await.map_err(listen_error)?;
+        let address = listener.local_address().map_err(listen_error)?;
+        let registration = epmd::register(&host, &config, address.port()).await?;
+        let node = Self::new(config, name, registration.creation(), host);
+        let accepting = node
+            .host()
+            .spawn(Box::pin(accept_all(node.clone(), listener)));
+        let listening = Listening {
+            address,
+            accepting,
+            _registration: registration,
+        };
+        *node.listening() = Some(listening);
+        Ok(node)
+    }
+
+    /// Where the node listens; `None` when nobody can dial it, or it has stopped.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listening().as_ref().map(|listening| listening.address)
+    }
+
+    /// Stops the node: writes what is queued, closes all connections and frees the name.
+    ///
+    /// What a peer does not take within `patience` is lost. Processes end without a signal, since
+    /// nobody is left to see one.
+    pub async fn stop(&self, patience: Duration) {
+        self.0.stopping.set();
+        let listening = self.listening().take();
+        if let Some(listening) = &listening {
+            listening.accepting.abort();
+        }
+        let connections = self.state().peers.all();
+        connections
+            .iter()
+            .for_each(|connection| connection.finish());
+        let _ = timeout(patience, all_drained(&connections)).await;
+        // All at once: a peer that hears of our end from another before it sees it takes our
+        // leaving for a broken link.
+        connections.iter().for_each(|connection| connection.end());
+        for connection in &connections {
+            connection.ended.wait().await;
+        }
+        for pid in self.processes() {
+            self.end_process(pid, purlin_term::atom!("shutdown").into());
+        }
+        drop(listening);
+    }
+
+    fn listening(&self) -> std::sync::MutexGuard<'_, Option<Listening>> {
+        self.0
+            .listening
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.is_set()
+    }
+}
+
+async fn all_drained(connections: &[Arc<Connection>]) {
+    for connection in connections {
+        connection.drained.wait().await;
+    }
+}
+
+/// A node that is not registered chooses its creation: OTP keeps clear of 0 to 3.
+fn creation_without_epmd(host: &dyn Host) -> u32 {
+    let mut bytes = [0; 4];
+    host.random(&mut bytes);
+    u32::from_ne_bytes(bytes).max(4)
+}
+
+impl NodeBuilder {
+    /// The secret shared with every peer.
+    #[must_use]
+    pub fn cookie(mut self, cookie: &str) -> Self {
+        self.cookie = Some(cookie.to_owned());
+        self
+    }
+
+    /// Keeps the node out of `nodes()` of its peers.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        self.adjust.flags = self.adjust.flags.hidden();
+        self
+    }
+
+    /// Replaces the distribution flags, visibility included: for tests of older peers' ways.
+    #[must_use]
+    pub fn flags(mut self, flags: Flags) -> Self {
+        self.adjust.flags = flags;
+        self
+    }
+
+    /// Where to listen; port 0 means any free port. Loopback unless told otherwise.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.adjust.listen = Some(address);
+        self
+    }
+
+    /// The port of the port mapper; 4369 unless told otherwise.
+    #[must_use]
+    pub fn epmd_port(mut self, port: u16) -> Self {
+        self.adjust.epmd_port = Some(port);
+        self
+    }
+
+    /// Where a port mapper that this node starts listens, besides loopback and where the node does.
+    #[must_use]
+    pub fn epmd_addresses(mut self, addresses: &[IpAddr]) -> Self {
+        self.adjust.epmd_addresses = addresses.to_vec();
+        self
+    }
+
+    /// How long a silent peer is borne, about; 60 seconds unless told otherwise.
+    #[must_use]
+    pub fn net_ticktime(mut self, time: Duration) -> Self {
+        self.adjust.net_ticktime = Some(time);
+        self
+    }
+
+    /// A hidden node that dials and cannot be dialled: for commands and scripts.
+    #[must_use]
+    pub fn client(mut self) -> Self {
+        self.adjust.is_client = true;
+        self.hidden()
+    }
+
+    /// What this builder describes.
+    ///
+    /// # Errors
+    /// [`StartError`] for a name or cookie that cannot be used.
+    pub fn build(self) -> Result<Config, StartError> {
+        let name = ProtocolName::new(&self.name)?;
+        name.check_own(NameFamily::of(&name))?;
+        let cookie = Cookie::new(&self.cookie.ok_or(StartError::NoCookie)?)?;
+        let mut config = Config::new(name, cookie);
+        let adjust = self.adjust;
+        config.flags = adjust.flags;
+        config.listen = adjust.listen.or(config.listen);
+        if adjust.is_client {
+            config.listen = None;
+        }
+        config.epmd_port = adjust.epmd_port.unwrap_or(config.epmd_port);
+        config.epmd_addresses = adjust.epmd_addresses;
+        config.net_ticktime = adjust.net_ticktime.unwrap_or(config.net_ticktime);
+        Ok(config)
+    }
+
+    /// Starts the node on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(self) -> Result<Node, StartError> {
+        self.start_on(Arc::new(TokioHost::current())).await
+    }
+
+    /// Starts the node on `host`.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start_on(self, host: Arc<dyn Host>) -> Result<Node, StartError> {
+        Node::start(self.build()?, host).await
+    }
+}
+
+impl Node {
+    pub(crate) fn now(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    pub(crate) fn protocol_name(&self) -> ProtocolName {
+        self.0.config.name.clone()
+    }
+
+    pub(crate) fn name_family(&self) -> NameFamily {
+        NameFamily::of(&self.0.config.name)
+    }
+
+    pub(crate) fn cookie(&self) -> Cookie {
+        self.0.config.cookie.clone()
+    }
+
+    pub(crate) fn epmd_port(&self) -> u16 {
+        self.0.config.epmd_port
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.0.config.connect_timeout
+    }
+
+    pub(crate) fn handshake_config(&self) -> purlin_proto::handshake::Config {
+        purlin_proto::handshake::Config {
+            flags: self.0.config.flags,
+            ..Default::default()
+        }
+    }
+
+    pub(crate) fn tick_config(&self, connection: &Connection) -> purlin_proto::tick::Config {
+        purlin_proto::tick::Config {
+            net_ticktime: self.0.config.net_ticktime,
+            intensity: self.0.config.net_tickintensity,
+            is_peer_hidden: !connection.is_visible(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `--app demo`: processes and functions for tutorials and tests.
+//!
+//! `echo` answers `{From, Msg}` with `{self(), Msg}`. `counter` is a `gen_server` that starts again
+//! from 0 when it ends. The functions of module `demo` are exported.
+
+use std::time::Duration;
+
+use purlin_node::{Caller, Delivery, Envelope, Mailbox, Node, Outcome, Raise, Watched};
+use purlin_term::{Atom, BigInt, EncodedTerm, Pid, Term, atom};
+use tokio::time::sleep;
+
+/// Starts the processes and exports the functions.
+pub(crate) fn start(node: &Node) {
+    let echo = node.spawn(echo);
+    register(node, atom!("echo"), echo);
+    let counter = start_counter(node);
+    node.spawn(move |mailbox| keep_counter(mailbox, counter));
+    export(node);
+}
+
+fn register(node: &Node, name: Atom, pid: Pid) {
+    if let Err(error) = node.register(name.clone(), pid) {
+        tracing::error!(%name, "cannot register: {error}");
+    }
+}
+
+fn export(node: &Node) {
+    node.export("demo", "add", 2, |_, args| async move {
+        let sum = add(&args[0], &args[1]);
+        sum.ok_or_else(|| Raise::Error(atom!("badarith").into()))
+    });
+    node.export("demo", "whoami", 0, |call, _| async move {
+        Ok(call.node.name().into())
+    });
+    node.export("demo", "sleep", 1, |_, args| async move {
+        sleep(milliseconds(&args[0]).ok_or_else(Raise::badarg)?).await;
+        Ok(atom!("ok").into())
+    });
+    node.export("demo", "crash", 0, |_, _| async move { crash() });
+    node.export("demo", "spawn_counter", 0, |call, _| async move {
+        Ok(call.node.spawn(counter).into())
+    });
+}
+
+fn crash() -> Outcome {
+    panic!("crashed, as was asked for")
+}
+
+fn milliseconds(term: &Term) -> Option<Duration> {
+    u64::try_from(term.as_int()?)
+        .ok()
+        .map(Duration::from_millis)
+}
+
+/// The sum of two numbers; `None` if one is not a number, or the sum is no finite float.
+fn add(a: &Term, b: &Term) -> Option<Term> {
+    if let (Some(a), Some(b)) = (integer(a), integer(b)) {
+        return Some((a + b).into());
+    }
+    let float = |term: &Term| match term {
+        Term::Int(int) => Some(*int as f64),
+        Term::Float(float) => Some(float.get()),
+        _ => None,
+    };
+    Term::float(float(a)? + float(b)?)
+}
+
+fn integer(term: &Term) -> Option<BigInt> {
+    match term {
+        Term::Int(int) => Some((*int).into()),
+        Term::BigInt(int) => Some((**int).clone()),
+        _ => None,
+    }
+}
+
+async fn echo(mut mailbox: Mailbox) -> Term {
+    loop {
+        let Delivery::Message(message) = mailbox.receive().await else {
+            continue;
+        };
+        let Some((from, message)) = echo_of(&message) else {
+            tracing::debug!(?message, "echo takes {{From, Msg}}, where From is a pid");
+            continue;
+        };
+        let answer = Term::tuple([mailbox.pid().into(), message]);
+        if let Err(error) = mailbox.send(from, &answer).await {
+            tracing::debug!(%from, "echo cannot answer: {error}");
+        }
+    }
+}
+
+fn echo_of(message: &EncodedTerm) -> Option<(Pid, Term)> {
+    let [from, message] = message.view().as_tuple_of()?;
+    Some((from.as_pid()?, message.to_term().ok()?))
+}
+
+fn start_counter(node: &Node) -> Pid {
+    let pid = node.spawn(counter);
+    register(node, atom!("counter"), pid);
+    pid
+}
+
+/// Starts the counter again whenever it ends.
+async fn keep_counter(mut mailbox: Mailbox, mut counter: Pid) -> Term {
+    loop {
+        let monitor = mailbox.node().monitor(mailbox.pid(), Watched::Pid(counter));
+        let reason = loop {
+            match mailbox.receive().await {
+                Delivery::Down {
+                    reference, reason, ..
+                } if reference == monitor => break reason,
+                _ => {}
+            }
+        };
+        tracing::warn!(%reason, "the counter ended; starting it again");
+        counter = start_counter(mailbox.node());
+    }
+}
+
+/// A `gen_server`.
+async fn counter(mut mailbox: Mailbox) -> Term {
+    let mut value = Term::from(0);
+    loop {
+        let Delivery::Message(message) = mailbox.receive().await else {
+            continue;
+        };
+        match Envelope::decode(&message) {
+            Some(Envelope::Call(caller, request)) => {
+                let answer = answer(&mut value, &request).await;
+                reply(&mailbox, &caller, answer).await;
+            }
+            Some(Envelope::Cast(message)) if message.is_atom("reset") => value = 0.into(),
+            Some(Envelope::System(caller, request)) => {
+                // What OTP's `sys` answers to what it does not know.
+                reply(&mailbox, &caller, error("unknown_system_msg", request)).await;
+            }
+            _ => tracing::debug!(?message, "the counter does not know this message"),
+        }
+    }
+}
+
+async fn answer(value: &mut Term, request: &Term) -> Term {
+    let unknown = || error("unknown_request", request.clone());
+    if request.is_atom("get") {
+        return value.clone();
+    }
+    if request.is_atom("crash") {
+        panic!("the counter crashed, as was asked for");
+    }
+    match request.as_tuple() {
+        Some([tag, number]) if tag.is_atom("add") => match add(value, number) {
+            Some(sum) => {
+                *value = sum;
+                value.clone()
+            }
+            None => error("badarith", number.clone()),
+        },
+        Some([tag, time]) if tag.is_atom("sleep") => match milliseconds(time) {
+            Some(time) => {
+                sleep(time).await;
+                atom!("ok").into()
+            }
+            None => unknown(),
+        },
+        _ => unknown(),
+    }
+}
+
+/// `{error, {Kind, What}}`.
+fn error(kind: &'static str, what: Term) -> Term {
+    let kind = Atom::new(kind).expect("a short word");
+    Term::tuple([atom!("error").into(), Term::tuple([kind.into(), what])])
+}
+
+async fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
+    let message = Term::tuple([caller.tag.clone(), reply]);
+    if let Err(error) = mailbox.send(caller.reply_to(), &message).await {
+        tracing::debug!(caller = %caller.pid, "cannot answer: {error}");
+    }
+}

@@ -1,2 +1,0 @@
-//! The `purlin` binary.
-fn main() {}
