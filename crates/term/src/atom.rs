@@ -203,19 +203,11 @@ impl Ord for Atom {
             // Zeros stand for the bytes that are missing (I3), so the length decides last.
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
                 let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
-                word(a).cmp(&word(b)).then_with(lengths)
+                short::ordered(a).cmp(&short::ordered(b)).then_with(lengths)
             }
             _ => self.as_bytes().cmp(other.as_bytes()),
         }
     }
-}
-
-/// Inline bytes as a word that compares as they do.
-#[inline]
-fn word(inline: &[u8; INLINE_MAX]) -> u128 {
-    let mut bytes = [0; INLINE_MAX + 1];
-    bytes[..INLINE_MAX].copy_from_slice(inline);
-    u128::from_be_bytes(bytes)
 }
 
 impl PartialOrd for Atom {

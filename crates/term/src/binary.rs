@@ -1,9 +1,13 @@
 //! Binaries: bytes that are shared, never copied twice.
 //!
-//! Up to 23 bytes lie in the [`Binary`] itself (most Elixir strings and keys do), up to
-//! [`OWNED_MAX`] in a box of its own that a clone copies; more are reference-counted, and a large
-//! one cut from a received message keeps pointing into that message's buffer. What is small is
-//! always copied out, so that 20 bytes never pin a read buffer.
+//! Up to 15 bytes lie in the [`Binary`] itself (most keys do), up to [`OWNED_MAX`] in a box of its
+//! own that a clone copies; more are reference-counted, and a large one cut from a received message
+//! keeps pointing into that message's buffer. What is small is always copied out, so that 20 bytes
+//! never pin a read buffer.
+//!
+//! A binary is 16 bytes, as every other content of a [`Term`](crate::Term) is at most, so that a
+//! term is a tag of a whole word and two words: terms are moved about all the time, and a processor
+//! forwards a value from a store to a load only where the two have one size (`docs/decisions/codec-speed.md`).
 //!
 //! Invariant `I1`: unused inline bytes are zero, so that inline binaries compare as words.
 
@@ -16,13 +20,13 @@ use bytes::Bytes;
 
 use crate::short;
 
-const INLINE_MAX: usize = 23;
+const INLINE_MAX: usize = 15;
 
 /// Up to this size a binary has its bytes alone, from there on it shares them.
 ///
-/// Sharing costs a second allocation, or atomic counts on every drop; copying 256 bytes costs less
+/// Sharing costs a second allocation, or atomic counts on every drop; copying 128 bytes costs less
 /// than either (bench `codec`, rows document and 1 KiB).
-const OWNED_MAX: usize = 256;
+const OWNED_MAX: usize = 127;
 
 /// From this size on, a binary cut from a larger buffer shares it instead of copying.
 ///
@@ -38,73 +42,85 @@ pub struct Binary(Repr);
 #[derive(Clone)]
 enum Repr {
     Inline(InlineLen, [u8; INLINE_MAX]),
-    /// Up to [`OWNED_MAX`] bytes; a clone copies them.
-    Owned(Box<[u8]>),
+    // Boxes of three sizes, since a pointer with its length would be a word too much.
+    Upto31(Box<Fixed<31>>),
+    Upto63(Box<Fixed<63>>),
+    Upto127(Box<Fixed<OWNED_MAX>>),
     Shared(Box<Bytes>),
 }
 
-/// A length of 0 to 23: an enum, so that `Binary` and [`Term`](crate::Term) find their tags in it.
+/// Up to `N` bytes, and zeros.
+#[derive(Clone)]
+struct Fixed<const N: usize> {
+    len: u8,
+    bytes: [u8; N],
+}
+
+/// A length of 0 to 15: an enum, so that the other variants of `Repr` find room in its byte.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 #[rustfmt::skip]
-enum InlineLen {
-    L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23,
-}
+enum InlineLen { L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15 }
 
 impl InlineLen {
     #[rustfmt::skip]
     const ALL: [Self; INLINE_MAX + 1] = {
         use InlineLen::*;
-        [L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23]
+        [L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15]
     };
 }
 
-const _: () = assert!(size_of::<Binary>() == 24);
+const _: () = assert!(size_of::<Binary>() == 16);
 
-/// For each length, which bytes of two words belong to the text.
-const MASKS: [(u128, u64); INLINE_MAX + 1] = {
-    let mut masks = [(u128::MAX, 0); INLINE_MAX + 1];
-    let mut len = 0;
-    while len <= INLINE_MAX {
-        if len < 16 {
-            masks[len].0 = (1 << (8 * len)) - 1;
-        } else {
-            masks[len].1 = (1 << (8 * (len - 16))) - 1;
-        }
-        len += 1;
+impl<const N: usize> Fixed<N> {
+    fn boxed(text: &[u8]) -> Box<Self> {
+        const { assert!(N <= u8::MAX as usize) };
+        let mut bytes = [0; N];
+        bytes[..text.len()].copy_from_slice(text);
+        Box::new(Self {
+            len: text.len() as u8,
+            bytes,
+        })
     }
-    masks
-};
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
 
 impl Binary {
     /// Copies `bytes`.
     #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
         match InlineLen::ALL.get(bytes.len()) {
-            Some(len) => Self::inline(*len, short::two_words(bytes)),
-            None if bytes.len() <= OWNED_MAX => Self(Repr::Owned(bytes.into())),
-            None => Self(Repr::Shared(Box::new(Bytes::copy_from_slice(bytes)))),
+            Some(len) => Self::inline(*len, short::word(bytes)),
+            None => Self::copy_longer(bytes),
         }
     }
 
-    #[inline(always)]
-    fn inline(len: InlineLen, (low, high): (u128, u64)) -> Self {
-        let mut inline = [0; INLINE_MAX];
-        inline[..16].copy_from_slice(&low.to_le_bytes());
-        inline[16..].copy_from_slice(&high.to_le_bytes()[..INLINE_MAX - 16]);
-        Self(Repr::Inline(len, inline))
+    #[inline(never)]
+    fn copy_longer(bytes: &[u8]) -> Self {
+        Self(match bytes.len() {
+            ..=31 => Repr::Upto31(Fixed::boxed(bytes)),
+            32..=63 => Repr::Upto63(Fixed::boxed(bytes)),
+            64..=OWNED_MAX => Repr::Upto127(Fixed::boxed(bytes)),
+            _ => Repr::Shared(Box::new(Bytes::copy_from_slice(bytes))),
+        })
     }
 
-    /// The first `len` bytes of `window`, if they fit into the value itself. Read as words, so
+    #[inline(always)]
+    fn inline(len: InlineLen, word: u128) -> Self {
+        let [bytes @ .., _] = word.to_le_bytes();
+        Self(Repr::Inline(len, bytes))
+    }
+
+    /// The first `len` bytes of `window`, if they fit into the value itself. Read as a word, so
     /// that no copy of a length known only at run time is needed.
     #[inline(always)]
     pub(crate) fn from_window(window: &[u8; INLINE_MAX + 1], len: usize) -> Option<Self> {
         let tag = *InlineLen::ALL.get(len)?;
-        let (low, high) = window.split_at(16);
-        let low = u128::from_le_bytes(low.try_into().expect("16 bytes"));
-        let high = u64::from_le_bytes(high.try_into().expect("8 bytes"));
-        let (low_mask, high_mask) = &MASKS[len];
-        Some(Self::inline(tag, (low & low_mask, high & high_mask)))
+        let word = u128::from_le_bytes(*window) & short::LOW_BYTES[len];
+        Some(Self::inline(tag, word))
     }
 
     /// Takes `bytes`: shared when large, copied out when small, so that it pins no large buffer.
@@ -131,7 +147,9 @@ impl Binary {
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline(len, bytes) => &bytes[..*len as usize],
-            Repr::Owned(bytes) => bytes,
+            Repr::Upto31(text) => text.as_slice(),
+            Repr::Upto63(text) => text.as_slice(),
+            Repr::Upto127(text) => text.as_slice(),
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -148,8 +166,8 @@ impl Binary {
     /// The bytes as [`Bytes`]: without a copy when they are shared already.
     pub fn to_bytes(&self) -> Bytes {
         match &self.0 {
-            Repr::Inline(..) | Repr::Owned(_) => Bytes::copy_from_slice(self.as_slice()),
             Repr::Shared(bytes) => Bytes::clone(bytes),
+            _ => Bytes::copy_from_slice(self.as_slice()),
         }
     }
 }
@@ -196,22 +214,11 @@ impl PartialEq for Binary {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
-                *a_len as u8 == *b_len as u8 && words(a) == words(b)
+                *a_len as u8 == *b_len as u8 && short::ordered(a) == short::ordered(b)
             }
             _ => self.as_slice() == other.as_slice(),
         }
     }
-}
-
-/// Inline bytes as words that compare as the bytes do. The last two overlap, which changes
-/// nothing: where the third decides, the second was equal.
-#[inline]
-fn words(inline: &[u8; INLINE_MAX]) -> [u64; 3] {
-    let word = |at: usize| {
-        let bytes = inline[at..at + 8].try_into().expect("eight bytes");
-        u64::from_be_bytes(bytes)
-    };
-    [word(0), word(8), word(INLINE_MAX - 8)]
 }
 
 impl Eq for Binary {}
@@ -223,14 +230,14 @@ impl PartialOrd for Binary {
 }
 
 /// By the first byte that differs, else the shorter first. Between inline ones zeros stand for the
-/// bytes that are missing (`I1`), so the length decides only where all words are equal.
+/// bytes that are missing (`I1`), so the length decides only where the words are equal.
 impl Ord for Binary {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.0, &other.0) {
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
                 let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
-                words(a).cmp(&words(b)).then_with(lengths)
+                short::ordered(a).cmp(&short::ordered(b)).then_with(lengths)
             }
             _ => self.as_slice().cmp(other.as_slice()),
         }
@@ -258,10 +265,13 @@ mod tests {
         for len in [
             0,
             1,
-            22,
-            23,
-            24,
-            25,
+            14,
+            15,
+            16,
+            31,
+            32,
+            63,
+            64,
             OWNED_MAX,
             OWNED_MAX + 1,
             SHARE_MIN - 1,

@@ -17,6 +17,8 @@ use crate::node_name::NodeName;
 ///
 /// Ids and serials are chosen by the node that made the pid; echo them, never invent them for
 /// another node (OTP closes the connection on a pid of its own that it cannot have made).
+// Aligned as a word, so that the tag of a `Term` before it is one.
+#[repr(align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pid {
     /// The node the process lives on.

@@ -1,6 +1,6 @@
 //! Short texts as words.
 //!
-//! Atoms of up to 15 bytes and binaries of up to 23 lie in the value itself. Copying a length
+//! Atoms and binaries of up to 15 bytes lie in the value itself. Copying a length
 //! known only at run time is a call that costs more than all else about them, so they are read as
 //! words of a fixed size that overlap where the text is not as long.
 
@@ -28,17 +28,24 @@ pub(crate) fn word(text: &[u8]) -> u128 {
     }
 }
 
-/// The first 16 bytes of `text`, at most 24, as one word, and those after them as another.
+/// 15 bytes as a word that compares as they do.
 #[inline]
-pub(crate) fn two_words(text: &[u8]) -> (u128, u64) {
-    match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) if text.len() > 16 => {
-            let last = u64::from_le_bytes(*last);
-            (u128::from_le_bytes(*first), last >> (8 * (24 - text.len())))
-        }
-        _ => (word(text), 0),
-    }
+pub(crate) fn ordered(text: &[u8; 15]) -> u128 {
+    let mut bytes = [0; 16];
+    bytes[..15].copy_from_slice(text);
+    u128::from_be_bytes(bytes)
 }
+
+/// The lowest `n` bytes of a word, for `n` up to 15.
+pub(crate) const LOW_BYTES: [u128; 16] = {
+    let mut masks = [0; 16];
+    let mut bytes = 0;
+    while bytes < 16 {
+        masks[bytes] = (1 << (8 * bytes)) - 1;
+        bytes += 1;
+    }
+    masks
+};
 
 #[cfg(test)]
 mod tests {
@@ -46,16 +53,23 @@ mod tests {
 
     #[test]
     fn words_hold_every_byte_of_every_length_and_zeros_above() {
-        let text: Vec<u8> = (1..=24).collect();
-        for len in 0..=24 {
-            let mut padded = [0; 24];
+        let text: Vec<u8> = (1..=16).collect();
+        for len in 0..=16 {
+            let mut padded = [0; 16];
             padded[..len].copy_from_slice(&text[..len]);
-            let (low, high) = two_words(&text[..len]);
-            assert_eq!(low.to_le_bytes(), padded[..16], "{len}");
-            assert_eq!(high.to_le_bytes(), padded[16..], "{len}");
-            if len <= 16 {
-                assert_eq!(word(&text[..len]), low);
-            }
+            assert_eq!(word(&text[..len]).to_le_bytes(), padded, "{len}");
         }
+    }
+
+    #[test]
+    fn ordered_words_compare_as_their_bytes() {
+        let text = |first, last| {
+            let mut text = [7; 15];
+            (text[0], text[14]) = (first, last);
+            text
+        };
+        let all = [text(0, 255), text(1, 0), text(1, 1), text(200, 0)];
+        assert!(all.is_sorted());
+        assert!(all.map(|text| ordered(&text)).is_sorted());
     }
 }

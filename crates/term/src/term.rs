@@ -1,7 +1,7 @@
 //! The owned term: any Erlang value as a Rust value.
 //!
 //! Source: the types of the Erlang reference manual, "Data Types". A [`Term`] is 24 bytes; small
-//! integers, floats, atoms of up to 15 bytes, pids, ports and binaries of up to 23 bytes need no
+//! integers, floats, atoms and binaries of up to 15 bytes, pids and ports need no
 //! allocation. Containers hold exactly their elements; binaries are shared, everything else is
 //! deep: cloning a large term copies its skeleton.
 //!

@@ -131,6 +131,17 @@ impl<'a, 'b> Decoder<'a, 'b> {
             .map_err(|kind| cursor.fail(kind))
     }
 
+    /// Decodes the term that `bytes` are, and nothing else.
+    pub(crate) fn decode_whole(&mut self, bytes: &'a [u8]) -> Result<Term, DecodeError> {
+        self.check_size(bytes)?;
+        let mut cursor = Cursor::new(bytes);
+        match self.term(&mut cursor, self.depth_max) {
+            Ok(term) if cursor.at() == bytes.len() => Ok(term),
+            Ok(_) => Err(cursor.fail(Kind::Trailing(bytes.len() - cursor.at()))),
+            Err(kind) => Err(cursor.fail(kind)),
+        }
+    }
+
     /// As [`Decoder::decode`], but large binaries go on pointing into `bytes`.
     ///
     /// # Errors
@@ -414,7 +425,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let depth = self.enter(2 * count, depth)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            let key = self.term(cursor, depth)?;
+            let key = self.term_into(cursor, depth, |key| key)?;
             self.term_into(cursor, depth, |value| pairs.push((key, value)))?;
         }
         Map::new(pairs)

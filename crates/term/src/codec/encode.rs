@@ -92,6 +92,17 @@ fn bucket(text: &[u8]) -> usize {
 
 const _: () = assert!(ATOM_REFS_MAX <= u8::MAX as usize);
 
+/// How much larger than the least a buffer for `term` should be: exact for a binary, the size of
+/// small elements for a container. Spares a large buffer its first growths.
+fn size_hint(term: &Term) -> usize {
+    match term {
+        Term::Binary(bytes) => bytes.len(),
+        Term::Tuple(items) | Term::List(items) => 4 * items.len(),
+        Term::Map(map) => 8 * map.pairs().len(),
+        _ => 0,
+    }
+}
+
 impl Encoder {
     /// An encoder that writes atoms inline.
     pub fn plain() -> Self {
@@ -131,6 +142,14 @@ impl Encoder {
             self.bytes.into(),
             self.refs.map(|list| list.atoms).unwrap_or_default(),
         )
+    }
+
+    /// An encoder that writes atoms inline, with room for most of `term`.
+    pub(crate) fn plain_for(term: &Term) -> Self {
+        Self {
+            bytes: Vec::with_capacity(FIRST_CAPACITY + size_hint(term)),
+            refs: None,
+        }
     }
 
     /// The bytes written, to be kept by one owner.
@@ -504,7 +523,7 @@ impl Encoder {
             return self.long_binary(binary);
         };
         let end = self.bytes.len() + 5 + len;
-        let mut piece = [0; 28];
+        let mut piece = [0; 20];
         piece[..5].copy_from_slice(&[tag::BINARY, 0, 0, 0, len as u8]);
         piece[5..].copy_from_slice(bytes);
         self.bytes.extend_from_slice(&piece);

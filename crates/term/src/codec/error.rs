@@ -19,6 +19,9 @@ pub struct DecodeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)]
+// A tag of a whole word: beside a term in a `Result`, a smaller one would split the words of the
+// term wherever the result is moved, and a term is moved far more often than an error.
+#[repr(u64)]
 pub enum DecodeErrorKind {
     #[error("the bytes end inside a term")]
     Truncated,

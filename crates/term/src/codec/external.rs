@@ -21,7 +21,7 @@ use crate::term::Term;
 /// # Panics
 /// When a binary or container has 2^32 bytes or elements; use [`Encoder`] where that can be.
 pub fn to_external(term: &Term) -> Vec<u8> {
-    let mut encoder = Encoder::plain();
+    let mut encoder = Encoder::plain_for(term);
     encoder.version();
     encoder.term(term).expect("lengths below 2^32");
     encoder.into_bytes()
@@ -39,6 +39,12 @@ pub fn to_external(term: &Term) -> Vec<u8> {
 /// # Errors
 /// [`DecodeError`] when the bytes are malformed, more than the limits allow, or not only one term.
 pub fn from_external(bytes: &[u8], limits: &Limits) -> Result<Term, DecodeError> {
+    if let [tag::VERSION, plain @ ..] = bytes
+        && plain.first() != Some(&tag::COMPRESSED)
+    {
+        let mut names = NameBudget::new(limits.new_node_names_max);
+        return Decoder::new(&[], limits, &mut names).decode_whole(plain);
+    }
     let (term, used) = from_external_prefix(bytes, limits)?;
     match bytes.len() - used {
         0 => Ok(term),

@@ -20,17 +20,6 @@ use crate::limits::{ATOM_BYTES_MAX, ATOM_CHARS_MAX, REFERENCE_WORDS_MAX};
 use crate::short;
 use crate::term::Float;
 
-/// The lowest `n` bytes of a word, for `n` up to 15.
-const LOW_BYTES: [u128; 16] = {
-    let mut masks = [0; 16];
-    let mut bytes = 0;
-    while bytes < 16 {
-        masks[bytes] = (1 << (8 * bytes)) - 1;
-        bytes += 1;
-    }
-    masks
-};
-
 const NOT_ASCII: u128 = u128::from_ne_bytes([0x80; 16]);
 
 /// A position in the input.
@@ -406,7 +395,7 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let len = usize::from(*self.rest.first()?);
-        let low_bytes = LOW_BYTES.get(len)?;
+        let low_bytes = short::LOW_BYTES.get(len)?;
         let word = match self.rest.first_chunk::<17>() {
             Some([_, window @ ..]) => u128::from_le_bytes(*window) & low_bytes,
             None => short::word(self.rest.get(1..=len)?),
