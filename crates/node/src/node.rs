@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::connection::{Connection, Latch, Peers, SendError};
 use crate::export::{Call, Exports, FunctionName, Handler, Outcome};
 use crate::host::Host;
+use crate::limits::LINKS_AND_MONITORS_MAX;
 use crate::process::{
     CatchUnwind, Delivery, Destination, Effect, ExitKind, Mailbox, Processes, RegisterError,
     Watched,
@@ -383,17 +384,13 @@ impl Node {
             return Ok(());
         }
         let connection = self.connect(node).await?;
-        let signal = Signal::Send {
-            from: Some(from),
-            to,
-            message,
-            priority: false,
-            token: None,
-        };
-        connection.send(from, &signal).await
+        connection
+            .send(from, &message_signal(from, to, message))
+            .await
     }
 
-    /// Sends a message at once, to nodes that are connected; to others it is dropped.
+    /// Sends a message at once, to nodes that are connected; to others it is dropped. Never waits:
+    /// a peer that does not read loses its connection.
     pub(crate) fn push_message(&self, from: Pid, to: Destination, message: &Term) {
         let Ok(message) = EncodedTerm::encode(message) else {
             return;
@@ -405,14 +402,7 @@ impl Node {
         }
         let connection = self.state().peers.get(node);
         if let Some(connection) = connection {
-            let signal = Signal::Send {
-                from: Some(from),
-                to,
-                message,
-                priority: false,
-                token: None,
-            };
-            let _ = connection.push(from, &signal);
+            let _ = connection.push(from, &message_signal(from, to, message));
         }
     }
 
@@ -492,6 +482,16 @@ impl Node {
         for (connection, effect) in remote {
             send_effect(&connection, effect);
         }
+    }
+}
+
+fn message_signal(from: Pid, to: Recipient, message: EncodedTerm) -> Signal {
+    Signal::Send {
+        from: Some(from),
+        to,
+        message,
+        priority: false,
+        token: None,
     }
 }
 
@@ -680,12 +680,19 @@ impl Node {
 /// What peers do.
 impl Node {
     /// Carries out a signal that arrived on `connection`.
+    ///
+    /// A signal in the name of another node than the peer ends the connection: links and monitors
+    /// are counted by the node that holds them, and nobody may break those of others.
     pub(crate) fn handle_signal(&self, connection: &Arc<Connection>, signal: Signal) {
+        if let Some(other) = self.forged(connection.peer(), &signal) {
+            return connection.close(&format_args!("it spoke for {other}"));
+        }
         match signal {
             Signal::Send { to, message, .. } => self.deliver_message(&to, message),
             Signal::Link { from, to } => {
                 let mut state = self.state();
                 let effect = state.processes.link(from, to);
+                limit_held(connection, &state);
                 self.carry_out(state, effect.into_iter().collect());
             }
             Signal::Unlink { id, from, to } => {
@@ -725,6 +732,7 @@ impl Node {
                 let watched = self.watched(to);
                 let mut state = self.state();
                 let effect = state.processes.monitor(from, watched, reference);
+                limit_held(connection, &state);
                 self.carry_out(state, effect.into_iter().collect());
             }
             Signal::Demonitor { to, reference, .. } => {
@@ -764,6 +772,34 @@ impl Node {
                 self.spawn_reply(id, to, monitored, result);
             }
         }
+    }
+
+    /// The node, other than `peer`, in whose name `signal` speaks.
+    fn forged(&self, peer: NodeName, signal: &Signal) -> Option<NodeName> {
+        let expected_from = |to, reference| {
+            let expected = self.state().processes.expects_from(to, reference);
+            [expected.unwrap_or(peer); 2]
+        };
+        let nodes = match signal {
+            Signal::Link { from, .. }
+            | Signal::Unlink { from, .. }
+            | Signal::UnlinkAck { from, .. }
+            | Signal::UnlinkObsolete { from, .. }
+            | Signal::Exit { from, .. }
+            | Signal::Exit2 { from, .. } => [from.node; 2],
+            Signal::Monitor {
+                from, reference, ..
+            }
+            | Signal::Demonitor {
+                from, reference, ..
+            } => [from.node, reference.node()],
+            Signal::SpawnRequest(request) => [request.from.node, request.id.node()],
+            Signal::MonitorExit { to, reference, .. } => expected_from(*to, reference),
+            Signal::SpawnReply { to, id, .. } => expected_from(*to, id),
+            // Who sends is not looked at, and a group leader may be anywhere.
+            Signal::Send { .. } | Signal::GroupLeader { .. } => return None,
+        };
+        nodes.into_iter().find(|node| *node != peer)
     }
 
     fn recipient(&self, to: &Recipient) -> Option<Pid> {
@@ -817,6 +853,7 @@ impl Node {
     fn spawn_for(&self, connection: &Arc<Connection>, request: purlin_proto::signal::SpawnRequest) {
         let id = request.id;
         let (from, leader) = (request.from, request.group_leader);
+        let bytes = request.arguments.bytes().len();
         let reply = |linked, monitored, result| Signal::SpawnReply {
             id,
             to: from,
@@ -835,13 +872,19 @@ impl Node {
             return;
         };
         let mut state = self.state();
-        let (pid, queue) = state.processes.insert(Some(leader));
+        let peer = connection.peer();
+        let Some((pid, queue)) = state.processes.insert_for(peer, bytes, leader) else {
+            drop(state);
+            let _ = connection.push(from, &reply(false, false, Err(atom!("system_limit"))));
+            return;
+        };
         if options.link {
             state.processes.link(from, pid);
         }
         if options.monitor {
             state.processes.monitor(from, Watched::Pid(pid), id);
         }
+        limit_held(connection, &state);
         drop(state);
         let _ = connection.push(pid, &reply(options.link, options.monitor, Ok(pid)));
         let node = self.clone();
@@ -850,6 +893,15 @@ impl Node {
             let _mailbox = mailbox;
             remote_call::run(&node, request).await
         });
+    }
+}
+
+/// Ends the connection to a peer that holds more than it may.
+fn limit_held(connection: &Connection, state: &State) {
+    if state.processes.held_from(connection.peer()) > LINKS_AND_MONITORS_MAX {
+        connection.close(&format_args!(
+            "it holds more than {LINKS_AND_MONITORS_MAX} links and monitors of processes here"
+        ));
     }
 }
 

@@ -131,8 +131,21 @@ async fn dial_and_serve(node: Node, peer: NodeName, number: u64) {
         }
         Err(error) => error,
     };
-    tracing::debug!(%peer, "no connection: {error}");
+    failed(peer, &error);
     node.state().peers.fail(peer, number, &error);
+}
+
+/// A handshake that fails is something an operator wants to see, unless both sides dialled; all
+/// else (nobody is there) is what whoever wanted the connection is told.
+fn failed(peer: NodeName, error: &ConnectError) {
+    use HandshakeError::{AlreadyConnected, Nok};
+    match error {
+        ConnectError::Handshake(Nok { .. } | AlreadyConnected { .. }) => {
+            tracing::debug!(%peer, "no connection: {error}");
+        }
+        ConnectError::Handshake(error) => tracing::warn!(%peer, "no connection: {error}"),
+        error => tracing::debug!(%peer, "no connection: {error}"),
+    }
 }
 
 async fn dial(

@@ -154,7 +154,7 @@ async fn read_all(
     receiver: &mut Receiver,
 ) -> End {
     loop {
-        if let Err(reason) = handle_frames(node, connection, deframer, receiver) {
+        if let Err(reason) = handle_frames(node, connection, deframer, receiver).await {
             return End::Broken(reason);
         }
         match reader.read_buf(deframer.room()).await {
@@ -168,13 +168,16 @@ async fn read_all(
     }
 }
 
-fn handle_frames(
+/// Every frame counts towards the time this task has before it is another's turn, as every receive
+/// does: so a flood of small messages is not read much faster than its receiver can run.
+async fn handle_frames(
     node: &Node,
     connection: &Arc<Connection>,
     deframer: &mut Deframer,
     receiver: &mut Receiver,
 ) -> Result<(), String> {
     while let Some(frame) = deframer.next_frame().map_err(|error| error.to_string())? {
+        tokio::task::coop::consume_budget().await;
         let Frame::Body(body) = frame else { continue };
         let signal = receiver
             .handle_frame(body)

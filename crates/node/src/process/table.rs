@@ -12,7 +12,8 @@
 //! Invariants:
 //! - `I1` a name refers to a live process;
 //! - `I2` every monitor fires once: it is removed before its `Down` leaves;
-//! - `I3` process numbers count up and are never reused.
+//! - `I3` process numbers count up and are never reused;
+//! - `I4` `held` counts, for each node, the links and monitors that its processes have here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 
 use super::mailbox::{Delivery, MailboxSender, Watched};
 use crate::host::TaskHandle;
+use crate::limits::{PROCESSES_MAX, SPAWNED_BYTES_MAX, SPAWNED_MAX};
 
 /// A signal that follows from what happened here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,10 @@ struct Process {
     task: Option<Box<dyn TaskHandle>>,
     group_leader: Pid,
     trap_exit: bool,
+    /// No exit signal ends it.
+    is_kept: bool,
+    /// The node whose spawn request started it, and the bytes of its arguments.
+    spawned_for: Option<(NodeName, usize)>,
     name: Option<Atom>,
     links: BTreeSet<Pid>,
     monitored_by: BTreeMap<Reference, (Pid, Watched)>,
@@ -76,6 +82,17 @@ pub(crate) struct Processes {
     next: u64,
     live: BTreeMap<(u32, u32), Process>,
     names: BTreeMap<Atom, Pid>,
+    /// Links and monitors on processes here that processes of each node hold (`I4`).
+    held: BTreeMap<NodeName, usize>,
+    /// What runs for spawn requests, by the node that asked.
+    spawned: BTreeMap<NodeName, Spawned>,
+}
+
+#[derive(Default)]
+struct Spawned {
+    processes: usize,
+    bytes: usize,
+    was_refused: bool,
 }
 
 /// Bits of a process number that go into a pid's id; those above go into its serial.
@@ -91,6 +108,35 @@ impl Processes {
             next: 1,
             live: BTreeMap::new(),
             names: BTreeMap::new(),
+            held: BTreeMap::new(),
+            spawned: BTreeMap::new(),
+        }
+    }
+
+    /// Links to and monitors of processes here that are held from `node`.
+    pub(crate) fn held_from(&self, node: NodeName) -> usize {
+        self.held.get(&node).copied().unwrap_or(0)
+    }
+
+    fn hold(&mut self, node: NodeName) {
+        *self.held.entry(node).or_insert(0) += 1;
+    }
+
+    fn let_go(&mut self, node: NodeName, times: usize) {
+        let Some(count) = self.held.get_mut(&node) else {
+            debug_assert!(times == 0, "I4: nothing was held from {node}");
+            return;
+        };
+        *count -= times;
+        if *count == 0 {
+            self.held.remove(&node);
+        }
+    }
+
+    /// From now on no exit signal ends this process: it belongs to the node.
+    pub(crate) fn keep(&mut self, pid: Pid) {
+        if let Some(process) = self.get_mut(pid) {
+            process.is_kept = true;
         }
     }
 
@@ -104,12 +150,14 @@ impl Processes {
             id: (number & ((1 << ID_BITS) - 1)) as u32,
             serial: (number >> ID_BITS) as u32,
         };
-        let (mailbox, queue) = MailboxSender::new();
+        let (mailbox, queue) = MailboxSender::new(pid);
         let process = Process {
             mailbox,
             task: None,
             group_leader: group_leader.unwrap_or(pid),
             trap_exit: false,
+            is_kept: false,
+            spawned_for: None,
             name: None,
             links: BTreeSet::new(),
             monitored_by: BTreeMap::new(),
@@ -117,6 +165,44 @@ impl Processes {
         };
         self.live.insert((pid.serial, pid.id), process);
         (pid, queue)
+    }
+
+    /// As [`Processes::insert`], for a spawn request of `node` with so many bytes of arguments;
+    /// `None` when that node has as many processes here as it may.
+    pub(crate) fn insert_for(
+        &mut self,
+        node: NodeName,
+        bytes: usize,
+        group_leader: Pid,
+    ) -> Option<(Pid, super::mailbox::Queue)> {
+        let spawned = self.spawned.entry(node).or_default();
+        let is_full = spawned.processes >= SPAWNED_MAX || spawned.bytes > SPAWNED_BYTES_MAX - bytes;
+        if is_full || self.live.len() >= PROCESSES_MAX {
+            if !std::mem::replace(&mut spawned.was_refused, true) {
+                let processes = spawned.processes;
+                tracing::warn!(peer = %node, processes, "a peer started as many processes as it may");
+            }
+            return None;
+        }
+        spawned.processes += 1;
+        spawned.bytes += bytes;
+        let (pid, queue) = self.insert(Some(group_leader));
+        if let Some(process) = self.get_mut(pid) {
+            process.spawned_for = Some((node, bytes));
+        }
+        Some((pid, queue))
+    }
+
+    /// A process that ran for a spawn request of `node` has ended.
+    fn forget_spawned(&mut self, node: NodeName, bytes: usize) {
+        let Some(spawned) = self.spawned.get_mut(&node) else {
+            return;
+        };
+        spawned.processes -= 1;
+        spawned.bytes -= bytes;
+        if spawned.processes == 0 {
+            self.spawned.remove(&node);
+        }
     }
 
     /// Gives the process its task; a process that was ended meanwhile has it aborted.
@@ -182,7 +268,11 @@ impl Processes {
         };
         match self.get_mut(pid) {
             Some(process) => {
-                process.monitored_by.insert(reference, (watcher, watched));
+                let before = process.monitored_by.insert(reference, (watcher, watched));
+                self.hold(watcher.node);
+                if let Some((watcher, _)) = before {
+                    self.let_go(watcher.node, 1);
+                }
                 None
             }
             None => Some(self.noproc(watcher, watched, reference)),
@@ -220,7 +310,10 @@ impl Processes {
             Watched::Name(name, _) => self.names.get(name).copied(),
         };
         if let Some(process) = pid.and_then(|pid| self.get_mut(pid)) {
-            process.monitored_by.remove(reference);
+            let held = process.monitored_by.remove(reference);
+            if let Some((watcher, _)) = held {
+                self.let_go(watcher.node, 1);
+            }
         }
     }
 
@@ -236,11 +329,20 @@ impl Processes {
         self.get_mut(pid)?.expects.remove(reference)
     }
 
+    /// The node from which `pid` waits for something by this reference.
+    pub(crate) fn expects_from(&self, pid: Pid, reference: &Reference) -> Option<NodeName> {
+        let process = self.live.get(&(pid.serial, pid.id));
+        let process = process.filter(|_| self.is_ours(pid))?;
+        process.expects.get(reference).map(Watched::node)
+    }
+
     /// `from` links itself to `to`, a process of this node.
     pub(crate) fn link(&mut self, from: Pid, to: Pid) -> Option<Effect> {
         match self.get_mut(to) {
             Some(process) => {
-                process.links.insert(from);
+                if process.links.insert(from) {
+                    self.hold(from.node);
+                }
                 None
             }
             None => Some(Effect::Exit {
@@ -252,19 +354,24 @@ impl Processes {
     }
 
     pub(crate) fn unlink(&mut self, from: Pid, to: Pid) {
-        if let Some(process) = self.get_mut(to) {
-            process.links.remove(&from);
+        let unlinked = self.get_mut(to).is_some_and(|p| p.links.remove(&from));
+        if unlinked {
+            self.let_go(from.node, 1);
         }
     }
 
     /// An exit signal for `to`, a process of this node.
     pub(crate) fn exit(&mut self, from: Pid, to: Pid, reason: Term, kind: ExitKind) -> Vec<Effect> {
-        let Some(process) = self.get_mut(to) else {
+        if kind == ExitKind::Link {
+            let is_linked = self.get_mut(to).is_some_and(|p| p.links.remove(&from));
+            if !is_linked {
+                return Vec::new();
+            }
+            self.let_go(from.node, 1);
+        }
+        let Some(process) = self.get_mut(to).filter(|process| !process.is_kept) else {
             return Vec::new();
         };
-        if kind == ExitKind::Link && !process.links.remove(&from) {
-            return Vec::new();
-        }
         if kind == ExitKind::Explicit && reason.is_atom("kill") {
             return self.end(to, atom!("killed").into());
         }
@@ -289,8 +396,15 @@ impl Processes {
         if let Some(name) = &process.name {
             self.names.remove(name);
         }
+        if let Some((node, bytes)) = process.spawned_for {
+            self.forget_spawned(node, bytes);
+        }
         if let Some(task) = process.task {
             task.abort();
+        }
+        let watchers = process.monitored_by.values().map(|(watcher, _)| watcher);
+        for holder in process.links.iter().chain(watchers) {
+            self.let_go(holder.node, 1);
         }
         let exits = process.links.into_iter().map(|to| Effect::Exit {
             from: pid,
@@ -313,7 +427,7 @@ impl Processes {
     /// The connection to `node` is gone: links break and expected answers fail with `noconnection`.
     pub(crate) fn node_down(&mut self, node: NodeName) -> Vec<Effect> {
         let reason = Term::from(atom!("noconnection"));
-        let mut effects = Vec::new();
+        let (mut effects, mut monitors) = (Vec::new(), 0_usize);
         for (&(serial, id), process) in &mut self.live {
             let pid = Pid {
                 node: self.node,
@@ -338,10 +452,13 @@ impl Processes {
                 reference: *reference,
                 reason: reason.clone(),
             }));
+            let before = process.monitored_by.len();
             process
                 .monitored_by
                 .retain(|_, (watcher, _)| watcher.node != node);
+            monitors += before - process.monitored_by.len();
         }
+        self.let_go(node, monitors);
         effects
     }
 

@@ -27,9 +27,7 @@ async fn run(mut mailbox: Mailbox) -> Term {
                 node,
                 visible: true,
             } => {
-                let _ = mailbox
-                    .send((atom!("pg"), node), &discover(mailbox.pid()))
-                    .await;
+                super::send(&mailbox, (atom!("pg"), node), &discover(mailbox.pid()));
             }
             Delivery::Message(message) => {
                 let Some(Envelope::Info(message)) = Envelope::decode(&message) else {
@@ -42,9 +40,9 @@ async fn run(mut mailbox: Mailbox) -> Term {
                 if !known && peers.len() < PEERS_MAX {
                     peers.push(peer);
                     mailbox.node().monitor(mailbox.pid(), Watched::Pid(peer));
-                    super::send(&mailbox, peer, discover(mailbox.pid())).await;
+                    super::send(&mailbox, peer, &discover(mailbox.pid()));
                 }
-                super::send(&mailbox, peer, empty_sync(mailbox.pid())).await;
+                super::send(&mailbox, peer, &empty_sync(mailbox.pid()));
             }
             Delivery::Down {
                 watched: Watched::Pid(peer),

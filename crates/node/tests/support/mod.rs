@@ -88,6 +88,10 @@ impl Net {
         self.mapper.address().port()
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn builder(&self, alive: &str) -> NodeBuilder {
         let name = format!("{alive}@127.0.0.1");
         Node::builder(&name)
