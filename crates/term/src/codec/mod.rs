@@ -10,6 +10,10 @@ mod tag;
 mod transcode;
 mod view;
 
+pub(crate) use decode::big_int;
+pub(crate) use head::{Cursor, Head, RawPid, RawPort, RawReference};
+pub(crate) use view::{SMALL_INTEGERS, WALKED};
+
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use encoded::EncodedTerm;
