@@ -555,7 +555,7 @@ impl<N> RawReference<'_, N> {
 }
 
 /// `head` answers digits only where the value does not fit an `i64`.
-pub(crate) fn big_int(negative: bool, digits: &[u8]) -> BigInt {
+pub(super) fn big_int(negative: bool, digits: &[u8]) -> BigInt {
     let sign = if negative { Sign::Minus } else { Sign::Plus };
     BigInt::from_bytes_le(sign, digits)
 }

@@ -279,6 +279,27 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// True if an atom is next.
+    #[inline]
+    pub(crate) fn is_at_atom(&self) -> bool {
+        matches!(
+            self.rest.first().copied(),
+            Some(
+                tag::ATOM_CACHE_REF
+                    | tag::SMALL_ATOM_UTF8
+                    | tag::ATOM_UTF8
+                    | tag::SMALL_ATOM
+                    | tag::ATOM
+            )
+        )
+    }
+
+    /// True if a binary is next, in its usual form.
+    #[inline]
+    pub(crate) fn is_at_binary(&self) -> bool {
+        self.rest.first() == Some(&tag::BINARY)
+    }
+
     #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Kind> {
         let Some((head, rest)) = self.rest.split_at_checked(count) else {

@@ -10,7 +10,6 @@ mod tag;
 mod transcode;
 mod view;
 
-pub(crate) use decode::big_int;
 pub(crate) use head::{Cursor, Head, RawPid, RawPort, RawReference};
 pub(crate) use view::{SMALL_INTEGERS, WALKED};
 
