@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use purlin_term::{
-    Atom, Binary, EncodedTerm, Encoder, NodeName, Pid, Port, Reference, Term, atom, from_term,
-    to_term,
+    Atom, Binary, EncodedTerm, Encoder, NameBudget, NodeName, Pid, Port, Reference, Term, atom,
+    from_term, to_term,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ fn a_list_in_several_pieces_is_one_list() {
         encoder.finish().0,
         &[],
         &purlin_term::Limits::default(),
-        &mut purlin_term::NameBudget::new(0),
+        &mut NameBudget::new(0),
     )
     .unwrap();
     assert_eq!(pieces.deserialize::<Vec<i64>>(), Ok(vec![300, 1, 2, 3, 4]));
@@ -146,6 +146,24 @@ fn a_list_in_several_pieces_is_one_list() {
         Ok("Ĭ\u{1}\u{2}\u{3}\u{4}".into())
     );
     assert_eq!(pieces.deserialize::<Term>(), Ok(pieces.to_term().unwrap()));
+}
+
+#[test]
+fn rare_tags_are_read_as_the_usual_ones() {
+    let old = |bytes: &'static [u8]| {
+        let (limits, mut names) = (purlin_term::Limits::default(), NameBudget::new(0));
+        EncodedTerm::validated(Bytes::from_static(bytes), &[], &limits, &mut names).unwrap()
+    };
+    // LARGE_TUPLE_EXT, ATOM_EXT in Latin-1, SMALL_BIG_EXT of a small value, FLOAT_EXT.
+    let add = old(b"\x69\0\0\0\x03\x64\0\x03add\x6e\x01\0\x05\x61\x06");
+    assert_eq!(add.deserialize(), Ok(Command::Add(5, 6)));
+    assert_eq!(old(b"\x73\x04stop").deserialize(), Ok(Command::Stop));
+    assert_eq!(old(b"\x69\0\0\0\x01\x61\x01").deserialize(), Ok((1,)));
+    assert_eq!(old(b"\x73\x01\xe9").deserialize(), Ok("é".to_owned()));
+    assert_eq!(old(b"\x73\x01\xe9").deserialize(), Ok(atom!("é")));
+    let float = *b"\x631.50000000000000000000e+00\0\0\0\0\0";
+    let float = old(Box::leak(Box::new(float)));
+    assert_eq!(float.deserialize(), Ok(1.5));
 }
 
 #[test]

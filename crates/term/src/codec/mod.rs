@@ -10,7 +10,7 @@ mod tag;
 mod transcode;
 mod view;
 
-pub(crate) use head::{Cursor, Head, RawPid, RawPort, RawReference};
+pub(crate) use head::{Cursor, Frequent, Head, ListTail, RawPid, RawPort, RawReference};
 pub(crate) use view::{SMALL_INTEGERS, WALKED};
 
 pub use decode::Decoder;

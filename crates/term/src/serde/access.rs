@@ -11,7 +11,7 @@ use super::de::{Reader, visit_text};
 use super::describe::{count, describe, step};
 use super::error::{DeserializeError as Error, Step};
 use super::own::TermKind;
-use crate::codec::{AtomText, Cursor, Head, RawPid, RawPort, RawReference, View};
+use crate::codec::{AtomText, Cursor, Head, ListTail, RawPid, RawPort, RawReference, View, WALKED};
 
 #[cold]
 fn too_many(wanted: usize, what: &str) -> Error {
@@ -80,11 +80,20 @@ impl<'r, 'a> List<'r, 'a> {
         Ok(false)
     }
 
+    #[inline]
     fn read_tail(&mut self) -> Result<(), Error> {
+        match self.reader.cursor.list_tail().expect(WALKED) {
+            ListTail::Nil => self.rest = Rest::End,
+            ListTail::More(more) => self.left = more,
+            ListTail::Improper => return self.read_rare_tail(),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_rare_tail(&mut self) -> Result<(), Error> {
         let start = self.reader.cursor;
         match self.reader.head() {
-            Head::List(more) => self.left = more,
-            Head::Nil => self.rest = Rest::End,
             Head::String(bytes) => self.rest = Rest::Bytes(bytes),
             _ if self.wants_tail => {
                 self.reader.cursor = start;

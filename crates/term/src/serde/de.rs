@@ -20,7 +20,7 @@ use super::error::{DeserializeError as Error, Step};
 use super::names::{Message, Special};
 use super::own::TermKind;
 use crate::atom::Atom;
-use crate::codec::{AtomText, Cursor, Encoder, Head, View, WALKED};
+use crate::codec::{AtomText, Cursor, Encoder, Frequent, Head, View, WALKED};
 use crate::limits::SERDE_DEPTH_MAX;
 
 /// A position in the bytes of a view, or its end.
@@ -53,7 +53,25 @@ impl<'a> Reader<'a> {
         Reader::at(Cursor::new(element), &[], 0)
     }
 
+    /// The start of the next term, for the types that want what is frequent. Whoever finds something
+    /// else goes back to where it began and reads the head.
+    #[inline(always)]
+    fn frequent(&mut self) -> Frequent {
+        self.cursor.frequent().expect(WALKED)
+    }
+
+    /// The atom whose tag was read.
     #[inline]
+    fn atom_body(&mut self, tag: u8) -> AtomText<'a> {
+        self.cursor.atom_body(tag, self.atoms).expect(WALKED)
+    }
+
+    /// The bytes of a binary whose length was read.
+    #[inline]
+    fn binary_body(&mut self, len: usize) -> &'a [u8] {
+        self.cursor.take(len).expect(WALKED)
+    }
+
     pub(super) fn head(&mut self) -> Head<'a> {
         self.cursor.head(self.atoms).expect(WALKED)
     }
@@ -138,8 +156,8 @@ impl<'a> Reader<'a> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let start = self.cursor;
-        match self.head() {
-            Head::Map(count) => self.pairs(count, Keys::Fields, visitor),
+        match self.frequent() {
+            Frequent::Map(count) => self.pairs(count, Keys::Fields, visitor),
             _ => Err(self.mismatch(start, format!("a map ({name})"))),
         }
     }
@@ -147,9 +165,8 @@ impl<'a> Reader<'a> {
     /// Goes past the head and tag of `{name, ...}` with `values` values.
     fn enter_message(&mut self, message: Message, values: usize) -> Result<(), Error> {
         let start = self.cursor;
-        if let Head::Tuple(count) = self.head()
-            && count == values + 1
-            && let Head::Atom(tag) = self.head()
+        if let Some((tag, Some(count))) = self.tag()
+            && count == values
             && message.is(tag)
         {
             return Ok(());
@@ -169,6 +186,36 @@ impl<'a> Reader<'a> {
         self.enter_message(message, values)?;
         self.nested(read)
             .map_err(|error| error.inside(Step::Name(message.name.to_owned())))
+    }
+
+    /// The atom that is next, or that a tuple begins with, and how many values follow it there;
+    /// `None` if neither is next.
+    #[inline]
+    fn tag(&mut self) -> Option<(AtomText<'a>, Option<usize>)> {
+        let start = self.cursor;
+        match self.frequent() {
+            Frequent::Atom(tag) => return Some((self.atom_body(tag), None)),
+            Frequent::Tuple(arity @ 1..) => {
+                if let Frequent::Atom(tag) = self.frequent() {
+                    return Some((self.atom_body(tag), Some(arity - 1)));
+                }
+            }
+            _ => {}
+        }
+        self.cursor = start;
+        self.rare_tag()
+    }
+
+    #[inline(never)]
+    fn rare_tag(&mut self) -> Option<(AtomText<'a>, Option<usize>)> {
+        match self.head() {
+            Head::Atom(atom) => Some((atom, None)),
+            Head::Tuple(arity @ 1..) => match self.head() {
+                Head::Atom(atom) => Some((atom, Some(arity - 1))),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// A term that has no counterpart in serde's data model, from `start` to here: the bytes of it
@@ -332,22 +379,13 @@ macro_rules! integers {
         #[inline]
         fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
             let start = self.cursor;
-            let value = match self.head() {
-                Head::Int(value) => $type::try_from(value).ok(),
-                Head::Big { negative, digits } => match wide(negative, digits) {
-                    Some(Wide::Unsigned(value)) => $type::try_from(value).ok(),
-                    Some(Wide::Signed(value)) => $type::try_from(value).ok(),
-                    None => None,
-                },
-                _ => {
-                    let expected = concat!("an integer (", stringify!($type), ")");
-                    return Err(self.mismatch(start, expected));
-                }
-            };
-            match value {
-                Some(value) => visitor.$visit(value),
-                None => Err(self.mismatch(start, $range)),
+            if let Frequent::Int(value) = self.frequent()
+                && let Ok(value) = $type::try_from(value)
+            {
+                return visitor.$visit(value);
             }
+            self.cursor = start;
+            visitor.$visit(self.rare_integer(concat!("an integer (", stringify!($type), ")"), $range)?)
         }
     )*};
 }
@@ -545,17 +583,28 @@ impl<'a> de::Deserializer<'a> for &mut Reader<'a> {
     #[inline]
     fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
         let start = self.cursor;
-        match self.head() {
-            Head::List(count) => self.list(count, visitor),
-            Head::Nil => self.string(&[], visitor),
-            Head::String(bytes) => self.string(bytes, visitor),
-            _ => Err(self.mismatch(start, "a list")),
+        match self.frequent() {
+            Frequent::List(count) => self.list(count, visitor),
+            Frequent::Nil => self.string(&[], visitor),
+            _ => {
+                self.cursor = start;
+                match self.head() {
+                    Head::String(bytes) => self.string(bytes, visitor),
+                    _ => Err(self.mismatch(start, "a list")),
+                }
+            }
         }
     }
 
     #[inline]
     fn deserialize_tuple<V: Visitor<'a>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
         let start = self.cursor;
+        if let Frequent::Tuple(arity) = self.frequent()
+            && arity == len
+        {
+            return self.tuple(len, visitor);
+        }
+        self.cursor = start;
         match self.head() {
             Head::Tuple(arity) if arity == len => self.tuple(len, visitor),
             _ => {
@@ -623,13 +672,8 @@ impl<'a> de::Deserializer<'a> for &mut Reader<'a> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let start = self.cursor;
-        let (tag, values) = match self.head() {
-            Head::Atom(tag) => (tag, None),
-            Head::Tuple(arity @ 1..) => match self.head() {
-                Head::Atom(tag) => (tag, Some(arity - 1)),
-                _ => return Err(self.mismatch(start, tagged(name))),
-            },
-            _ => return Err(self.mismatch(start, tagged(name))),
+        let Some((tag, values)) = self.tag() else {
+            return Err(self.mismatch(start, tagged(name)));
         };
         let is_result = name == "Result" && variants == ["Ok", "Err"];
         self.nested(|reader| {
@@ -647,15 +691,18 @@ impl<'a> de::Deserializer<'a> for &mut Reader<'a> {
     #[inline]
     fn deserialize_identifier<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
         let start = self.cursor;
-        match self.head() {
-            Head::Atom(atom) => visit_text(atom, visitor),
-            Head::Binary(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => visitor.visit_borrowed_str(text),
-                Err(_) => visitor.visit_borrowed_bytes(bytes),
-            },
+        match self.frequent() {
+            Frequent::Atom(tag) => visit_text(self.atom_body(tag), visitor),
+            Frequent::Binary(len) => {
+                let bytes = self.binary_body(len);
+                match std::str::from_utf8(bytes) {
+                    Ok(text) => visitor.visit_borrowed_str(text),
+                    Err(_) => visitor.visit_borrowed_bytes(bytes),
+                }
+            }
             _ => {
                 self.cursor = start;
-                self.deserialize_any(visitor)
+                self.rare_identifier(visitor)
             }
         }
     }
@@ -668,8 +715,50 @@ impl<'a> de::Deserializer<'a> for &mut Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// An integer that is large, or none.
+    #[inline(never)]
+    fn rare_integer<T>(&mut self, expected: &str, range: &str) -> Result<T, Error>
+    where
+        T: TryFrom<i64> + TryFrom<u128> + TryFrom<i128>,
+    {
+        let start = self.cursor;
+        let value = match self.head() {
+            Head::Int(value) => T::try_from(value).ok(),
+            Head::Big { negative, digits } => match wide(negative, digits) {
+                Some(Wide::Unsigned(value)) => T::try_from(value).ok(),
+                Some(Wide::Signed(value)) => T::try_from(value).ok(),
+                None => None,
+            },
+            _ => return Err(self.mismatch(start, expected)),
+        };
+        value.ok_or_else(|| self.mismatch(start, range))
+    }
+
     /// A float or integer.
+    #[inline]
     fn number(&mut self, expected: &'static str) -> Result<f64, Error> {
+        let start = self.cursor;
+        if let Frequent::Float(value) = self.frequent() {
+            return Ok(value.get());
+        }
+        self.cursor = start;
+        self.rare_number(expected)
+    }
+
+    #[inline(never)]
+    fn rare_identifier<V: Visitor<'a>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        let start = self.cursor;
+        match self.head() {
+            Head::Atom(atom) => visit_text(atom, visitor),
+            _ => {
+                self.cursor = start;
+                de::Deserializer::deserialize_any(self, visitor)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn rare_number(&mut self, expected: &'static str) -> Result<f64, Error> {
         let start = self.cursor;
         match self.head() {
             Head::Float(value) => Ok(value.get()),
@@ -686,11 +775,22 @@ impl<'a> Reader<'a> {
     #[inline]
     fn text<V: Visitor<'a>>(&mut self, rust: &str, visitor: V) -> Result<V::Value, Error> {
         let start = self.cursor;
+        if let Frequent::Binary(len) = self.frequent()
+            && let Ok(text) = std::str::from_utf8(self.binary_body(len))
+        {
+            return visitor.visit_borrowed_str(text);
+        }
+        self.cursor = start;
+        self.rare_text(rust, visitor)
+    }
+
+    #[inline(never)]
+    fn rare_text<V: Visitor<'a>>(&mut self, rust: &str, visitor: V) -> Result<V::Value, Error> {
+        let start = self.cursor;
         match self.head() {
-            Head::Binary(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => visitor.visit_borrowed_str(text),
-                Err(_) => Err(self.mismatch(start, format!("a binary of UTF-8 text ({rust})"))),
-            },
+            Head::Binary(_) => {
+                Err(self.mismatch(start, format!("a binary of UTF-8 text ({rust})")))
+            }
             Head::Atom(atom) => visit_text(atom, visitor),
             Head::Nil => visitor.visit_borrowed_str(""),
             Head::String(bytes) => match std::str::from_utf8(bytes) {
