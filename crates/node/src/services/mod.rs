@@ -50,7 +50,9 @@ async fn next_envelope(mailbox: &mut Mailbox) -> Option<Envelope> {
 /// care. A service serves all peers, so it never waits for one: it does not dial whoever a message
 /// names, and a peer that reads nothing loses its connection (`connection`).
 fn send(mailbox: &Mailbox, to: impl Into<Destination>, message: &Term) {
-    mailbox.node().send_now(mailbox.pid(), to.into(), message);
+    mailbox
+        .node()
+        .push_message(mailbox.pid(), to.into(), message);
 }
 
 /// Answers a call with `{Tag, Reply}`, at once or never.
