@@ -22,8 +22,15 @@
 //! [`node`] is the node and its processes, [`term`] the values they exchange. The binary `purlin`
 //! runs a node, and asks others, from the command line.
 
+pub use purlin_macros::message;
 pub use purlin_node as node;
 pub use purlin_term as term;
+
+/// What [`macro@message`] writes refers to; not for users.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}
 
 /// What most programs use.
 pub mod prelude {
