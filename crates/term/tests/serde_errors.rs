@@ -238,6 +238,23 @@ fn variants_and_fields_are_named() {
 }
 
 #[test]
+fn an_other_variant_takes_unknown_atoms_but_no_values() {
+    #[purlin_macros::message(serde = "::serde")]
+    #[derive(Debug, PartialEq)]
+    enum Lenient {
+        Stop,
+        #[serde(other)]
+        Other,
+    }
+    assert_eq!(from_term(&atom!("stop").into()), Ok(Lenient::Stop));
+    assert_eq!(from_term(&atom!("halt").into()), Ok(Lenient::Other));
+    refused::<Lenient>(
+        "{halt,1}",
+        "expected the atom halt (Lenient), found {halt, _}",
+    );
+}
+
+#[test]
 fn results_are_refused_in_their_own_words() {
     type R = Result<i64, ()>;
     refused::<R>("ok", "expected {ok, _} (Result), found the atom ok");

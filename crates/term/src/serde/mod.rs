@@ -19,7 +19,7 @@
 //! `docs/protocols/rust-values.md` lists under "What does not come back". Reading allocates only
 //! what the type needs. Every error names the path to it.
 //!
-//! Read on in `ser` (values to bytes) and `de` (bytes to values); `own` makes the types of this
+//! Read on in `ser` (values to bytes), `de` and `reader` (bytes to values); `own` makes the types of this
 //! crate values of any format.
 
 mod access;
@@ -29,7 +29,10 @@ mod error;
 mod names;
 mod own;
 mod parts;
+mod reader;
 mod ser;
+mod special;
+mod variants;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -125,7 +128,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`DeserializeError`] when the term is not a value of `T`.
     pub fn deserialize<T: Deserialize<'a>>(self) -> Result<T, DeserializeError> {
-        T::deserialize(&mut de::Reader::new(self))
+        T::deserialize(&mut reader::Reader::new(self))
     }
 }
 
