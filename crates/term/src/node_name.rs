@@ -13,15 +13,12 @@
 //!
 //! Invariants:
 //! - `I1` an index that exists in a `NodeName` has its name set, and it never changes;
-//! - `I2` no name has two indexes;
-//! - `I3` a hint is an index that exists.
+//! - `I2` no name has two indexes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::atom::Atom;
@@ -61,9 +58,9 @@ const CHUNKS: usize = 11;
 const _: () = assert!(FIRST_CHUNK * ((1 << CHUNKS) - 1) >= NODE_NAMES_MAX);
 
 static TABLE: [OnceLock<Box<[OnceLock<Entry>]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
-/// For each bucket of names the one looked up there last, plus one: a look-up that it answers takes
-/// no lock. Checked, so a collision or a race costs only the lock.
-static HINTS: [AtomicU32; HINTS_LEN] = [const { AtomicU32::new(0) }; HINTS_LEN];
+/// For each bucket of names the first that fell there: a look-up that it answers takes no lock.
+/// Checked, so a name that shares its bucket with an earlier one only costs the lock.
+static HINTS: [OnceLock<NodeName>; HINTS_LEN] = [const { OnceLock::new() }; HINTS_LEN];
 const HINTS_LEN: usize = 1024;
 
 static INDEX: Mutex<BTreeMap<Atom, u32>> = Mutex::new(BTreeMap::new());
@@ -103,18 +100,15 @@ impl NodeName {
     /// [`NodeNameRefused`]; nothing was changed.
     pub fn intern(name: &Atom, budget: &mut NameBudget) -> Result<Self, NodeNameRefused> {
         let hint = &HINTS[bucket(name)];
-        if let Some(found) = Self::hinted(hint, name) {
-            return Ok(found);
+        if let Some(hinted) = hint.get()
+            && hinted.atom() == name
+        {
+            return Ok(*hinted);
         }
         let found = Self::intern_locked(name, budget)?;
-        hint.store(found.0 + 1, Release);
+        // Where the bucket is taken, its name stays: nothing here is ever forgotten.
+        let _ = hint.set(found);
         Ok(found)
-    }
-
-    #[inline]
-    fn hinted(hint: &AtomicU32, name: &Atom) -> Option<Self> {
-        let found = Self(hint.load(Acquire).checked_sub(1)?);
-        (found.atom() == name).then_some(found)
     }
 
     #[inline(never)]
@@ -256,6 +250,23 @@ mod tests {
         assert_eq!(NodeName::intern(&atom("known@h"), &mut spent), Ok(known));
         let refused = NodeName::intern(&atom("never@h"), &mut spent);
         assert_eq!(refused, Err(NodeNameRefused::BudgetSpent));
+    }
+
+    #[test]
+    fn names_of_one_bucket_keep_their_own_indexes() {
+        let names: Vec<Atom> = (0..2 * HINTS_LEN)
+            .map(|n| atom(&format!("b{n}@bucket")))
+            .collect();
+        let interned: Vec<NodeName> = names.iter().map(|n| NodeName::new(n).unwrap()).collect();
+        for (name, node) in names.iter().zip(&interned) {
+            assert_eq!(NodeName::new(name), Ok(*node));
+            assert_eq!(node.atom(), name);
+        }
+        let buckets: std::collections::BTreeSet<usize> = names.iter().map(bucket).collect();
+        assert!(
+            buckets.len() > HINTS_LEN / 2,
+            "names that differ little spread"
+        );
     }
 
     #[test]
