@@ -1,6 +1,9 @@
 //! The table "How Rust values look to Erlang", row by row, in Erlang's own text.
 
-#![allow(clippy::disallowed_types, reason = "users have HashMaps in their messages")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "users have HashMaps in their messages"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 
