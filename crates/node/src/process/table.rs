@@ -240,14 +240,11 @@ impl Processes {
         let Some(process) = self.get_mut(to) else {
             return;
         };
-        match &delivery {
-            Delivery::Down { reference, .. } | Delivery::SpawnFailed { reference, .. } => {
-                // A monitor that was taken back, or fired before, does not fire (I2).
-                if process.expects.remove(reference).is_none() {
-                    return;
-                }
-            }
-            _ => {}
+        if let Delivery::Down { reference, .. } | Delivery::SpawnFailed { reference, .. } = &delivery
+            // A monitor that was taken back, or fired before, does not fire (I2).
+            && process.expects.remove(reference).is_none()
+        {
+            return;
         }
         process.mailbox.send(delivery);
     }

@@ -128,7 +128,7 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term, calls: &A
     node.clone()
         .spawn_with_leader(application.group_leader, move |mailbox| async move {
             let outcome = remote_call::apply(&node, application).await;
-            let value = outcome.unwrap_or_else(|failure| failure.to_badrpc());
+            let value = outcome.unwrap_or_else(|failure| failure.into_badrpc());
             answer(&mailbox, &asker, value);
             drop(place);
             atom!("normal").into()

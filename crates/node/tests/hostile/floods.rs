@@ -419,7 +419,13 @@ fn an_exit_signal_with_a_huge_reason() {
 fn services_do_not_end_by_exit_signals() {
     run(async |lab| {
         let mut mallory = Attacker::connect(lab).await;
-        for name in ["net_kernel", "rex", "pg", "logger_proxy"] {
+        for name in [
+            "net_kernel",
+            "rex",
+            "pg",
+            "logger_proxy",
+            "global_name_server",
+        ] {
             let service = lab.victim.whereis(&Atom::new(name).unwrap()).unwrap();
             let kill = control([26.into(), pid(1).into(), service.into()]);
             mallory
