@@ -189,7 +189,7 @@ fn document(random: &mut Lcg) -> Vec<u8> {
 
 fn big(n: u32) -> Term {
     let value = BigInt::from(0x1234_5678_9abc_def1_u64).pow(1 + n % 8) + n;
-    Term::from(if n % 2 == 0 { value } else { -value } * 1_000_003)
+    Term::from(if n.is_multiple_of(2) { value } else { -value } * 1_000_003)
 }
 
 fn deep(depth: usize) -> Term {

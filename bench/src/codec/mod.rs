@@ -9,6 +9,9 @@
 //! round. The Rust ones are this program again (`--worker NAME`), the BEAM ones compiled code in
 //! `erl/codec_bench.erl`. `PURLIN_OTP25` and `PURLIN_OTP28` name their `erl`.
 //!
+//! A system's turn is five samples of a few milliseconds, of which the fastest counts: long enough
+//! for many collections of garbage, short enough that on a busy machine some are not interrupted.
+//!
 //! What an operation is, for all: *decode* makes a value that owns everything from bytes in
 //! memory and gives it up again (Rust drops it, the BEAM collects it as garbage as its heap fills);
 //! *encode* makes a fresh buffer from a value and gives that up. *walk* is Purlin's alone: the
@@ -59,7 +62,7 @@ impl Options {
         let mut options = Self {
             json: None,
             rounds: 5,
-            sample_ms: 20,
+            sample_ms: 4,
             only: None,
             instructions: false,
             write_cases: None,

@@ -17,6 +17,10 @@ struct System {
     answers: BufReader<ChildStdout>,
 }
 
+/// A system's time in a round is the fastest of so many samples: what else runs on the machine can
+/// only add to a sample, and on a busy one adds to most.
+const TRIES: usize = 5;
+
 const OPERATIONS: [&str; 3] = ["decode", "encode", "walk"];
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -79,8 +83,11 @@ fn row(
     for _ in 0..options.rounds {
         for (system, count, taken) in &mut samples {
             let Ok(count) = count else { continue };
-            let took = system.ask(operation, number, *count)?;
-            taken.push(took as f64 / *count as f64);
+            let mut fastest = u128::MAX;
+            for _ in 0..TRIES {
+                fastest = fastest.min(system.ask(operation, number, *count)?);
+            }
+            taken.push(fastest as f64 / *count as f64);
         }
     }
     let of = samples

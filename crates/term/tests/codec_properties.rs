@@ -131,6 +131,23 @@ fn short_texts_are_read_alike_wherever_the_input_ends() {
     }
 }
 
+/// ... and checked alike: a short text is no way around the check.
+#[test]
+fn an_atom_that_is_not_utf8_is_refused_wherever_the_input_ends() {
+    for len in 1..=20u8 {
+        for bad in 0..usize::from(len) {
+            let mut text = vec![b'a'; len.into()];
+            text[bad] = 0xff;
+            for padding in [0, 1, 15, 16, 32] {
+                let bytes = [&[119, len][..], &text, &vec![b'a'; padding]].concat();
+                let error = decoded(&bytes, &[]).unwrap_err();
+                assert_eq!(error.kind, DecodeErrorKind::AtomNotUtf8);
+                assert_eq!(walked(&bytes, &[]), Err(error));
+            }
+        }
+    }
+}
+
 #[test]
 fn long_lists_of_numbers_are_read_alike_whatever_they_change_to() {
     let numbers = |n: i64| match n % 3 {
