@@ -86,7 +86,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(term) = EncodedTerm::validated(bytes, &atoms, &limits, &mut names) else {
         return;
     };
-    term.deserialize::<IgnoredAny>().expect("anything can be ignored");
+    term.deserialize::<IgnoredAny>()
+        .expect("anything can be ignored");
     check::<Command>(&term);
     check::<Record>(&term);
     check::<Any>(&term);
@@ -94,7 +95,11 @@ fuzz_target!(|bytes: &[u8]| {
     check::<Term>(&term);
     check::<Vec<Option<String>>>(&term);
     check::<BTreeMap<String, (i64, Vec<u8>)>>(&term);
-    assert_eq!(term.deserialize::<Term>().ok(), shallow(&term), "one term, two ways to it");
+    assert_eq!(
+        term.deserialize::<Term>().ok(),
+        shallow(&term),
+        "one term, two ways to it"
+    );
 });
 
 /// The term as the codec decodes it, unless serde has to refuse it for its depth.
