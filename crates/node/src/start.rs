@@ -68,7 +68,7 @@ pub(crate) struct Listening {
     address: SocketAddr,
     accepting: Box<dyn TaskHandle>,
     /// The name is registered as long as this lives.
-    _registration: Registration,
+    registration: Registration,
 }
 
 /// Builds a node: [`Node::builder`].
@@ -142,7 +142,7 @@ impl Node {
         let listening = Listening {
             address,
             accepting,
-            _registration: registration,
+            registration,
         };
         *node.listening() = Some(listening);
         Ok(node)
@@ -177,7 +177,9 @@ impl Node {
         for pid in self.processes() {
             self.end_process(pid, purlin_term::atom!("shutdown").into());
         }
-        drop(listening);
+        if let Some(listening) = listening {
+            listening.registration.release().await;
+        }
     }
 
     fn listening(&self) -> std::sync::MutexGuard<'_, Option<Listening>> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use purlin_node::TokioHost;
 use purlin_node::epmd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::attacker::Attacker;
 use crate::lab::{Expected, Lab, MEMORY, MIB, PATIENCE, run};
@@ -85,5 +87,39 @@ fn half_requests_on_many_connections() {
         }
         assert!(start.elapsed() < Duration::from_secs(20));
         is_found(lab).await;
+    });
+}
+
+/// Who waits for a node's stop gets its name: it ends when the mapper has closed the connection,
+/// which it does after it freed the name.
+#[test]
+fn a_name_is_free_when_its_node_has_stopped() {
+    run(async |lab| {
+        let mapper = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = mapper.local_addr().unwrap().port();
+        let starting = lab.builder("leaving@127.0.0.1").epmd_port(port).start();
+        let registering = async {
+            let (mut stream, _) = mapper.accept().await.unwrap();
+            let len = stream.read_u16().await.unwrap();
+            let mut request = vec![0; usize::from(len)];
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(&[118, 0, 0, 0, 0, 9]).await.unwrap();
+            stream
+        };
+        let (node, mut stream) = tokio::join!(starting, registering);
+        let node = node.unwrap();
+        let stopping = tokio::spawn(async move { node.stop(PATIENCE).await });
+        assert_eq!(
+            stream.read(&mut [0]).await.unwrap(),
+            0,
+            "the name is given back"
+        );
+        assert!(!stopping.is_finished(), "the name is not free yet");
+        drop(stream);
+        stopping.await.unwrap();
+        lab.assert(&Expected {
+            warnings: &[],
+            memory: MEMORY,
+        });
     });
 }
