@@ -126,7 +126,7 @@ fn normal() -> Term {
 }
 
 /// `{ResRef, return, Value}` and its siblings.
-fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Term {
+pub(crate) fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Term {
     let tagged = |class: Atom, value| Term::tuple([reference.clone(), class.into(), value]);
     match outcome {
         Ok(value) => tagged(atom!("return"), value),

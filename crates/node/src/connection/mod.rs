@@ -54,7 +54,6 @@ pub enum SendError {
 /// One epoch of a connection to a peer.
 pub(crate) struct Connection {
     peer: NodeName,
-    peer_flags: Flags,
     flags: Flags,
     outbound: Outbound,
     closer: Box<dyn Fn() + Send + Sync>,
@@ -69,16 +68,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(
-        peer: NodeName,
-        peer_flags: Flags,
-        flags: Flags,
-        closer: Box<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    fn new(peer: NodeName, flags: Flags, closer: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
             closer,
             peer,
-            peer_flags,
             flags,
             outbound: Outbound::new(Sender::new(flags)),
             closing: Latch::default(),
@@ -92,9 +85,9 @@ impl Connection {
         self.peer
     }
 
-    /// True if the peer counts among `nodes()`.
+    /// True if the peer counts among `nodes()`: where neither side is hidden, as in OTP.
     pub(crate) fn is_visible(&self) -> bool {
-        self.peer_flags.is_visible()
+        self.flags.is_visible()
     }
 
     /// What both sides can do.
@@ -146,6 +139,10 @@ impl Connection {
     pub(crate) fn finish(&self) {
         self.finishing.store(true, Ordering::Release);
         self.outbound.wake_writer();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_set()
     }
 
     fn is_finishing(&self) -> bool {

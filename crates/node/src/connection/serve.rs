@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::{ConnectError, Connection};
-use crate::host::Stream;
+use crate::host::{Stream, TaskHandle};
 use crate::node::Node;
 use crate::process::Delivery;
 
@@ -52,15 +52,15 @@ pub(super) async fn install(
 ) -> Result<Serving, ConnectError> {
     let name = Atom::new(established.peer.as_str()).expect("the handshake checked its length");
     let peer = NodeName::new(&name)?;
-    let connection = Arc::new(Connection::new(
-        peer,
-        established.peer_flags,
-        established.flags,
-        stream.closer,
-    ));
+    let connection = Arc::new(Connection::new(peer, established.flags, stream.closer));
     loop {
         let older = {
             let mut state = node.state();
+            if attempt.is_some_and(|number| !state.peers.is_attempt(peer, number)) {
+                return Err(ConnectError::Superseded {
+                    node: peer.to_string(),
+                });
+            }
             match state.peers.get(peer) {
                 Some(older) => older,
                 None if node.is_stopping() => return Err(ConnectError::Stopping),
@@ -119,6 +119,12 @@ impl Serving {
             connection.clone(),
             traffic.clone(),
         )));
+        // Also after a panic: a connection that nobody reads must not stay in the table.
+        let _ending = Ending {
+            node: node.clone(),
+            connection: connection.clone(),
+            tasks: [writing, ticking],
+        };
         let end = tokio::select! {
             biased;
             () = connection.closing.wait() => None,
@@ -131,11 +137,24 @@ impl Serving {
             Some(End::Broken(reason)) => connection.close(&reason),
             _ => {}
         }
-        ticking.abort();
-        writing.abort();
-        node.disconnected(&connection);
-        connection.drained.set();
-        connection.ended.set();
+    }
+}
+
+/// The end of a connection, when its reader has stopped: the other tasks end, the node is told, and
+/// then those who wait for it.
+struct Ending {
+    node: Node,
+    connection: Arc<Connection>,
+    tasks: [Box<dyn TaskHandle>; 2],
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.connection.end();
+        self.tasks.iter().for_each(|task| task.abort());
+        self.node.disconnected(&self.connection);
+        self.connection.drained.set();
+        self.connection.ended.set();
     }
 }
 
@@ -184,6 +203,10 @@ async fn handle_frames(
             .map_err(|error| error.to_string())?;
         if let Some(signal) = signal {
             node.handle_signal(connection, signal);
+            if connection.is_closing() {
+                // Nothing more of a peer that was just rejected.
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -41,7 +41,7 @@ impl Host for TokioHost {
     }
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Stream>> {
-        Box::pin(async move { split(TcpStream::connect(address).await?) })
+        Box::pin(async move { Ok(split(TcpStream::connect(address).await?, address)) })
     }
 
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
@@ -82,7 +82,10 @@ struct TcpAcceptor(TcpListener);
 
 impl Listener for TcpAcceptor {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Stream>> {
-        Box::pin(async move { split(self.0.accept().await?.0) })
+        Box::pin(async move {
+            let (stream, peer) = self.0.accept().await?;
+            Ok(split(stream, peer))
+        })
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
@@ -90,21 +93,21 @@ impl Listener for TcpAcceptor {
     }
 }
 
-fn split(stream: TcpStream) -> io::Result<Stream> {
-    stream.set_nodelay(true)?;
-    let peer = stream.peer_addr()?;
+fn split(stream: TcpStream, peer: SocketAddr) -> Stream {
+    // It fails when the peer is gone already, which the first read will tell.
+    let _ = stream.set_nodelay(true);
     let stream = Arc::new(stream);
     let closing = stream.clone();
     let closer = move || {
         // It fails when the connection is gone already, which is what is wanted.
         let _ = SockRef::from(&*closing).shutdown(Shutdown::Both);
     };
-    Ok(Stream {
+    Stream {
         reader: Box::new(TcpReader(stream.clone())),
         writer: Box::new(TcpWriter(stream)),
         closer: Box::new(closer),
         peer,
-    })
+    }
 }
 
 /// One direction of a socket. Tokio's own halves do not let a third party close it.

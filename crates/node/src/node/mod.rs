@@ -22,12 +22,11 @@ mod peers;
 mod processes;
 mod signals;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use purlin_term::{NodeName, Pid, Reference};
+use purlin_term::{Atom, NameBudget, NodeName, NodeNameRefused, Pid};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -52,12 +51,13 @@ pub(crate) struct Inner {
     pub(crate) stopping: Latch,
     state: Mutex<State>,
     exports: Mutex<Exports>,
+    /// What names that peers ask us to dial may add to the table of node names.
+    name_budget: Mutex<NameBudget>,
 }
 
 pub(crate) struct State {
     pub(crate) processes: Processes,
     pub(crate) peers: Peers,
-    aliases: BTreeMap<Reference, Pid>,
     node_watchers: Vec<Pid>,
     next_reference: u64,
 }
@@ -73,7 +73,6 @@ impl Node {
         let state = State {
             processes: Processes::new(name, creation),
             peers: Peers::default(),
-            aliases: BTreeMap::new(),
             node_watchers: Vec::new(),
             next_reference: 1,
         };
@@ -89,6 +88,7 @@ impl Node {
             stopping: Latch::default(),
             state: Mutex::new(state),
             exports: Mutex::new(Exports::default()),
+            name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),
         }));
         crate::services::start(&node);
         node
@@ -100,6 +100,16 @@ impl Node {
 
     pub(crate) fn host(&self) -> &dyn Host {
         &*self.0.host
+    }
+
+    /// A node name that a peer mentions, as far as peers may add such names.
+    pub(crate) fn intern(&self, name: &Atom) -> Result<NodeName, NodeNameRefused> {
+        let mut budget = self
+            .0
+            .name_budget
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        NodeName::intern(name, &mut budget)
     }
 
     /// The name, `alive@host`.

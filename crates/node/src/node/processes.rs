@@ -1,6 +1,7 @@
 //! What processes of this node do: start and end, send, watch, and what follows for others.
 
-use std::sync::MutexGuard;
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard};
 
 use purlin_proto::signal::{Monitored, Recipient, Signal};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
@@ -79,7 +80,6 @@ impl Node {
 
     pub(crate) fn end_process(&self, pid: Pid, reason: Term) {
         let mut state = self.state();
-        state.aliases.retain(|_, owner| *owner != pid);
         state.node_watchers.retain(|watcher| *watcher != pid);
         let effects = state.processes.end(pid, reason);
         self.carry_out(state, effects);
@@ -124,7 +124,8 @@ impl Node {
     /// Sends an exit signal to a process of this node, as `exit/2` does.
     pub fn exit(&self, pid: Pid, reason: Term) {
         let mut state = self.state();
-        let effects = state.processes.exit(pid, pid, reason, ExitKind::Explicit);
+        let from = state.processes.nobody();
+        let effects = state.processes.exit(from, pid, reason, ExitKind::Explicit);
         self.carry_out(state, effects);
     }
 
@@ -139,29 +140,23 @@ impl Node {
             self.carry_out(state, effect.into_iter().collect());
             return reference;
         }
-        let to = match &watched {
-            Watched::Pid(pid) => Monitored::Pid(*pid),
-            Watched::Name(name, _) => Monitored::Name(name.clone()),
-        };
+        let to = watched.clone().into();
         let signal = Signal::Monitor {
             from: watcher,
             to,
             reference,
         };
-        let sent = match state.peers.get(watched.node()) {
-            Some(connection) => connection.push(watcher, &signal).is_ok(),
-            None => false,
-        };
-        if !sent {
-            let reason = atom!("noconnection").into();
-            state.processes.deliver(
-                watcher,
-                Delivery::Down {
+        match state.peers.get(watched.node()) {
+            // Where it is ending, its end answers the monitor, after what was read before.
+            Some(connection) => drop(connection.push(watcher, &signal)),
+            None => {
+                let down = Delivery::Down {
                     watched,
                     reference,
-                    reason,
-                },
-            );
+                    reason: atom!("noconnection").into(),
+                };
+                state.processes.deliver(watcher, down);
+            }
         }
         reference
     }
@@ -169,7 +164,7 @@ impl Node {
     /// Takes a monitor back: it will not fire any more.
     pub fn demonitor(&self, watcher: Pid, reference: Reference) {
         let mut state = self.state();
-        state.aliases.remove(&reference);
+        state.processes.remove_alias(&reference);
         let Some(watched) = state.processes.forget(watcher, &reference) else {
             return;
         };
@@ -177,12 +172,13 @@ impl Node {
             state.processes.demonitor(&watched, &reference);
             return;
         }
+        if watched.is_spawn_request() {
+            // Nothing is watched yet, and the reply will find nobody who expects it.
+            return;
+        }
         let connection = state.peers.get(watched.node());
         drop(state);
-        let to = match watched {
-            Watched::Pid(pid) => Monitored::Pid(pid),
-            Watched::Name(name, _) => Monitored::Name(name),
-        };
+        let to = watched.into();
         if let Some(connection) = connection {
             let _ = connection.push(
                 watcher,
@@ -202,13 +198,13 @@ impl Node {
 
     /// Makes `reference` an address of `owner`, until that ends or the alias is removed.
     pub(crate) fn add_alias(&self, reference: Reference, owner: Pid) {
-        self.state().aliases.insert(reference, owner);
+        self.state().processes.add_alias(reference, owner);
     }
 
     /// Notes that `pid` waits for the answer to a spawn request to `node`.
     pub(crate) fn expect_spawn(&self, pid: Pid, reference: Reference, node: NodeName) {
-        let unnamed = Watched::Name(atom!(""), node);
-        self.state().processes.expect(pid, reference, unnamed);
+        let expected = Watched::spawn_request(node);
+        self.state().processes.expect(pid, reference, expected);
     }
 
     /// Sends a message for `from`, connecting if need be, waiting while the road is full.
@@ -287,7 +283,7 @@ impl Node {
         let pid = match to {
             Recipient::Pid(pid) => Some(*pid),
             Recipient::Name(name) => state.processes.whereis(name),
-            Recipient::Alias(reference) => state.aliases.get(reference).copied(),
+            Recipient::Alias(reference) => state.processes.alias(reference),
         };
         if let Some(pid) = pid {
             state.processes.deliver(pid, Delivery::Message(message));
@@ -297,8 +293,8 @@ impl Node {
     /// Carries out what follows from a change, the lock released before anything is sent.
     pub(super) fn carry_out(&self, mut state: MutexGuard<'_, State>, effects: Vec<Effect>) {
         let mut remote = Vec::new();
-        let mut todo = effects;
-        while let Some(effect) = todo.pop() {
+        let mut todo = VecDeque::from(effects);
+        while let Some(effect) = todo.pop_front() {
             let to = match &effect {
                 Effect::Down { watcher, .. } => *watcher,
                 Effect::Exit { to, .. } => *to,
@@ -323,18 +319,20 @@ impl Node {
                     let down = Delivery::Down {
                         watched,
                         reference,
-                        reason,
+                        reason: Term::clone(&reason),
                     };
                     state.processes.deliver(watcher, down);
                 }
                 Effect::Exit { from, to, reason } => {
+                    let reason = Term::clone(&reason);
                     todo.extend(state.processes.exit(from, to, reason, ExitKind::Link));
                 }
             }
         }
         drop(state);
+        let mut reasons = Reasons::default();
         for (connection, effect) in remote {
-            send_effect(&connection, effect);
+            send_effect(&connection, effect, &mut reasons);
         }
     }
 }
@@ -349,50 +347,61 @@ fn message_signal(from: Pid, to: Recipient, message: EncodedTerm) -> Signal {
     }
 }
 
+/// The reason that was encoded last: an end has one, however many are told of it.
+#[derive(Default)]
+struct Reasons(Option<(Arc<Term>, EncodedTerm)>);
+
+impl Reasons {
+    fn encode(&mut self, reason: &Arc<Term>) -> Option<EncodedTerm> {
+        if let Some((last, encoded)) = &self.0
+            && Arc::ptr_eq(last, reason)
+        {
+            return Some(encoded.clone());
+        }
+        let opaque = || Term::from(atom!("reason_too_large"));
+        let encoded = EncodedTerm::encode(reason).or_else(|_| EncodedTerm::encode(&opaque()));
+        let encoded = encoded.ok()?;
+        self.0 = Some((reason.clone(), encoded.clone()));
+        Some(encoded)
+    }
+}
+
 /// Sends a link's or monitor's end to a peer. A peer whose queue is over its bound even for these
 /// does not read: the connection closes itself then, and there is nobody to tell.
-fn send_effect(connection: &Connection, effect: Effect) {
-    let encode = |reason: &Term| {
-        let opaque = || Term::from(atom!("reason_too_large"));
-        EncodedTerm::encode(reason).or_else(|_| EncodedTerm::encode(&opaque()))
+fn send_effect(connection: &Connection, effect: Effect, reasons: &mut Reasons) {
+    let (Effect::Down { reason, from, .. } | Effect::Exit { reason, from, .. }) = &effect;
+    let (flow, Some(reason)) = (*from, reasons.encode(reason)) else {
+        return;
     };
-    let (flow, signal) = match effect {
+    let signal = match effect {
         Effect::Down {
-            from,
             watched,
             watcher,
             reference,
+            ..
+        } => Signal::MonitorExit {
+            from: watched.into(),
+            to: watcher,
+            reference,
             reason,
-        } => {
-            let Ok(reason) = encode(&reason) else { return };
-            let watched = match watched {
-                Watched::Pid(pid) => Monitored::Pid(pid),
-                Watched::Name(name, _) => Monitored::Name(name),
-            };
-            (
-                from,
-                Signal::MonitorExit {
-                    from: watched,
-                    to: watcher,
-                    reference,
-                    reason,
-                },
-            )
-        }
-        Effect::Exit { from, to, reason } => {
-            let Ok(reason) = encode(&reason) else { return };
-            (
-                from,
-                Signal::Exit {
-                    from,
-                    to,
-                    reason,
-                    token: None,
-                },
-            )
-        }
+        },
+        Effect::Exit { from, to, .. } => Signal::Exit {
+            from,
+            to,
+            reason,
+            token: None,
+        },
     };
     let _ = connection.push(flow, &signal);
+}
+
+impl From<Watched> for Monitored {
+    fn from(watched: Watched) -> Self {
+        match watched {
+            Watched::Pid(pid) => Self::Pid(pid),
+            Watched::Name(name, _) => Self::Name(name),
+        }
+    }
 }
 
 fn recipient(to: Destination) -> Recipient {

@@ -85,15 +85,14 @@ impl Node {
                 };
                 let reason = decode_reason(&reason);
                 let mut state = self.state();
-                state.aliases.remove(&reference);
-                state.processes.deliver(
-                    to,
-                    Delivery::Down {
-                        watched,
-                        reference,
-                        reason,
-                    },
-                );
+                let down = Delivery::Down {
+                    watched,
+                    reference,
+                    reason,
+                };
+                if state.processes.deliver(to, down) {
+                    state.processes.remove_alias(&reference);
+                }
             }
             Signal::SpawnRequest(request) => self.spawn_for(connection, *request),
             Signal::SpawnReply {
@@ -141,7 +140,7 @@ impl Node {
         match to {
             Recipient::Pid(pid) => Some(*pid),
             Recipient::Name(name) => state.processes.whereis(name),
-            Recipient::Alias(reference) => state.aliases.get(reference).copied(),
+            Recipient::Alias(reference) => state.processes.alias(reference),
         }
     }
 
@@ -219,8 +218,9 @@ impl Node {
             state.processes.monitor(from, Watched::Pid(pid), id);
         }
         limit_held(connection, &state);
-        drop(state);
+        // Queued before anybody can end the process, so that its end cannot overtake the reply.
         let _ = connection.push(pid, &reply(options.link, options.monitor, Ok(pid)));
+        drop(state);
         let node = self.clone();
         let mailbox = Mailbox::new(self.clone(), pid, leader, queue, false);
         self.start_process(pid, mailbox, move |mailbox| async move {

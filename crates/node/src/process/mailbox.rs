@@ -28,6 +28,15 @@ pub enum Watched {
 }
 
 impl Watched {
+    /// A process of `node` that is yet to be spawned.
+    pub(crate) fn spawn_request(node: NodeName) -> Self {
+        Self::Name(purlin_term::atom!(""), node)
+    }
+
+    pub(crate) fn is_spawn_request(&self) -> bool {
+        matches!(self, Self::Name(name, _) if name.is_empty())
+    }
+
     /// The node the process is on.
     pub fn node(&self) -> NodeName {
         match self {

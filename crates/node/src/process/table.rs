@@ -16,6 +16,7 @@
 //! - `I4` `held` counts, for each node, the links and monitors that its processes have here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 
@@ -32,10 +33,14 @@ pub(crate) enum Effect {
         watched: Watched,
         watcher: Pid,
         reference: Reference,
-        reason: Term,
+        reason: Arc<Term>,
     },
     /// The link between `from` and `to` broke.
-    Exit { from: Pid, to: Pid, reason: Term },
+    Exit {
+        from: Pid,
+        to: Pid,
+        reason: Arc<Term>,
+    },
 }
 
 /// What kind of exit signal arrived.
@@ -61,6 +66,7 @@ struct Process {
     monitored_by: BTreeMap<Reference, (Pid, Watched)>,
     /// What this process waits for from other nodes: monitors and spawn requests.
     expects: BTreeMap<Reference, Watched>,
+    aliases: BTreeSet<Reference>,
 }
 
 /// A name that cannot be given.
@@ -82,6 +88,7 @@ pub(crate) struct Processes {
     next: u64,
     live: BTreeMap<(u32, u32), Process>,
     names: BTreeMap<Atom, Pid>,
+    aliases: BTreeMap<Reference, Pid>,
     /// Links and monitors on processes here that processes of each node hold (`I4`).
     held: BTreeMap<NodeName, usize>,
     /// What runs for spawn requests, by the node that asked.
@@ -108,6 +115,7 @@ impl Processes {
             next: 1,
             live: BTreeMap::new(),
             names: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             held: BTreeMap::new(),
             spawned: BTreeMap::new(),
         }
@@ -162,6 +170,7 @@ impl Processes {
             links: BTreeSet::new(),
             monitored_by: BTreeMap::new(),
             expects: BTreeMap::new(),
+            aliases: BTreeSet::new(),
         };
         self.live.insert((pid.serial, pid.id), process);
         (pid, queue)
@@ -176,7 +185,8 @@ impl Processes {
         group_leader: Pid,
     ) -> Option<(Pid, super::mailbox::Queue)> {
         let spawned = self.spawned.entry(node).or_default();
-        let is_full = spawned.processes >= SPAWNED_MAX || spawned.bytes > SPAWNED_BYTES_MAX - bytes;
+        let is_full = spawned.processes >= SPAWNED_MAX
+            || spawned.bytes.saturating_add(bytes) > SPAWNED_BYTES_MAX;
         if is_full || self.live.len() >= PROCESSES_MAX {
             if !std::mem::replace(&mut spawned.was_refused, true) {
                 let processes = spawned.processes;
@@ -236,17 +246,28 @@ impl Processes {
     }
 
     /// Puts `delivery` into the mailbox of `to`; to the dead it is dropped.
-    pub(crate) fn deliver(&mut self, to: Pid, delivery: Delivery) {
+    ///
+    /// Answers to monitors and spawn requests are taken only when they are expected; false says that
+    /// this one was not.
+    pub(crate) fn deliver(&mut self, to: Pid, delivery: Delivery) -> bool {
         let Some(process) = self.get_mut(to) else {
-            return;
+            return false;
         };
+        if let Delivery::Spawned { reference, pid } = &delivery {
+            match process.expects.get_mut(reference) {
+                // From now on it is the new process that is expected to end.
+                Some(expected) if expected.is_spawn_request() => *expected = Watched::Pid(*pid),
+                _ => return false,
+            }
+        }
         if let Delivery::Down { reference, .. } | Delivery::SpawnFailed { reference, .. } = &delivery
             // A monitor that was taken back, or fired before, does not fire (I2).
             && process.expects.remove(reference).is_none()
         {
-            return;
+            return false;
         }
         process.mailbox.send(delivery);
+        true
     }
 
     /// A monitor of a process of this node. Answers at once when there is no such process.
@@ -281,7 +302,7 @@ impl Processes {
             Watched::Pid(pid) => *pid,
             Watched::Name(..) => self.nobody(),
         };
-        let reason = atom!("noproc").into();
+        let reason = Arc::new(atom!("noproc").into());
         Effect::Down {
             from,
             watched,
@@ -292,7 +313,7 @@ impl Processes {
     }
 
     /// A pid of this node that no process has, to speak for names that nobody holds.
-    fn nobody(&self) -> Pid {
+    pub(crate) fn nobody(&self) -> Pid {
         Pid {
             node: self.node,
             creation: self.creation,
@@ -345,7 +366,7 @@ impl Processes {
             None => Some(Effect::Exit {
                 from: to,
                 to: from,
-                reason: atom!("noproc").into(),
+                reason: Arc::new(atom!("noproc").into()),
             }),
         }
     }
@@ -382,7 +403,7 @@ impl Processes {
         self.end(to, reason)
     }
 
-    /// The process ends: its name is free, and whoever is linked to it or watches it is told.
+    /// The process ends: its name and aliases are free, and whoever is linked to it or watches it is told.
     pub(crate) fn end(&mut self, pid: Pid, reason: Term) -> Vec<Effect> {
         if !self.is_ours(pid) {
             return Vec::new();
@@ -393,6 +414,10 @@ impl Processes {
         if let Some(name) = &process.name {
             self.names.remove(name);
         }
+        for alias in &process.aliases {
+            self.aliases.remove(alias);
+        }
+        let reason = Arc::new(reason);
         if let Some((node, bytes)) = process.spawned_for {
             self.forget_spawned(node, bytes);
         }
@@ -423,7 +448,7 @@ impl Processes {
 
     /// The connection to `node` is gone: links break and expected answers fail with `noconnection`.
     pub(crate) fn node_down(&mut self, node: NodeName) -> Vec<Effect> {
-        let reason = Term::from(atom!("noconnection"));
+        let reason = Arc::new(Term::from(atom!("noconnection")));
         let (mut effects, mut monitors) = (Vec::new(), 0_usize);
         for (&(serial, id), process) in &mut self.live {
             let pid = Pid {
@@ -457,6 +482,26 @@ impl Processes {
         }
         self.let_go(node, monitors);
         effects
+    }
+
+    /// Makes `reference` an address of `owner`, until that ends or the alias is removed.
+    pub(crate) fn add_alias(&mut self, reference: Reference, owner: Pid) {
+        if let Some(process) = self.get_mut(owner) {
+            process.aliases.insert(reference);
+            self.aliases.insert(reference, owner);
+        }
+    }
+
+    pub(crate) fn remove_alias(&mut self, reference: &Reference) {
+        let owner = self.aliases.remove(reference);
+        if let Some(process) = owner.and_then(|owner| self.get_mut(owner)) {
+            process.aliases.remove(reference);
+        }
+    }
+
+    /// The process behind an alias.
+    pub(crate) fn alias(&self, reference: &Reference) -> Option<Pid> {
+        self.aliases.get(reference).copied()
     }
 
     pub(crate) fn whereis(&self, name: &Atom) -> Option<Pid> {
@@ -552,14 +597,14 @@ mod tests {
         let exit = Effect::Exit {
             from: pid,
             to: remote(1),
-            reason: reason.clone(),
+            reason: reason.clone().into(),
         };
         let down = Effect::Down {
             from: pid,
             watched,
             watcher,
             reference,
-            reason,
+            reason: reason.into(),
         };
         assert_eq!(effects, [exit, down]);
         assert_eq!(table.end(pid, Term::nil()), []);
@@ -592,7 +637,7 @@ mod tests {
         assert!(table.is_alive(pid));
         table.link(remote(1), pid);
         let effects = table.exit(remote(9), pid, kill(), ExitKind::Explicit);
-        let reason = atom!("killed").into();
+        let reason = Arc::new(atom!("killed").into());
         assert_eq!(
             effects,
             [Effect::Exit {
@@ -615,6 +660,7 @@ mod tests {
         for effect in effects {
             match effect {
                 Effect::Exit { from, to, reason } => {
+                    let reason = Term::clone(&reason);
                     assert_eq!(table.exit(from, to, reason, ExitKind::Link), []);
                 }
                 Effect::Down {
@@ -627,10 +673,10 @@ mod tests {
                     let down = || Delivery::Down {
                         watched: watched.clone(),
                         reference,
-                        reason: reason.clone(),
+                        reason: Term::clone(&reason),
                     };
-                    table.deliver(watcher, down());
-                    table.deliver(watcher, down());
+                    assert!(table.deliver(watcher, down()));
+                    assert!(!table.deliver(watcher, down()), "I2");
                 }
             }
         }
@@ -640,6 +686,42 @@ mod tests {
         );
         assert!(matches!(queue.try_recv(), Some(Delivery::Down { .. })));
         assert!(queue.try_recv().is_none(), "I2: the second is dropped");
+    }
+
+    #[test]
+    fn a_spawn_reply_is_taken_once_and_only_when_it_is_expected() {
+        let mut table = table();
+        let (pid, mut queue) = table.insert(None);
+        let spawned = || Delivery::Spawned {
+            reference: reference(5),
+            pid: remote(8),
+        };
+        assert!(!table.deliver(pid, spawned()));
+        let request = Watched::spawn_request(node("there@table"));
+        table.expect(pid, reference(5), request);
+        assert!(table.deliver(pid, spawned()));
+        assert!(!table.deliver(pid, spawned()));
+        assert!(matches!(queue.try_recv(), Some(Delivery::Spawned { .. })));
+        assert!(queue.try_recv().is_none());
+        // The end of the new process is expected under the same reference.
+        assert_eq!(
+            table.forget(pid, &reference(5)),
+            Some(Watched::Pid(remote(8)))
+        );
+    }
+
+    #[test]
+    fn an_alias_ends_with_its_process() {
+        let mut table = table();
+        let (pid, _queue) = table.insert(None);
+        table.add_alias(reference(1), pid);
+        table.add_alias(reference(2), pid);
+        table.remove_alias(&reference(1));
+        assert_eq!(table.alias(&reference(1)), None);
+        assert_eq!(table.alias(&reference(2)), Some(pid));
+        table.end(pid, atom!("normal").into());
+        assert_eq!(table.alias(&reference(2)), None);
+        assert!(table.aliases.is_empty());
     }
 
     #[test]
