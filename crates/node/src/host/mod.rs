@@ -68,8 +68,8 @@ pub struct Stream {
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
     /// Bytes to the peer.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Closes both directions at once, whoever holds them: the peer sees the end before this
-    /// returns to whoever closes the next connection.
+    /// Ends what is sent at once, whoever holds the writer: the peer sees the end before this
+    /// returns to whoever ends the next connection.
     pub closer: Box<dyn Fn() + Send + Sync>,
     /// The peer's address.
     pub peer: SocketAddr,

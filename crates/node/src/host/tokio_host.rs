@@ -99,8 +99,9 @@ fn split(stream: TcpStream, peer: SocketAddr) -> Stream {
     let stream = Arc::new(stream);
     let closing = stream.clone();
     let closer = move || {
-        // It fails when the connection is gone already, which is what is wanted.
-        let _ = SockRef::from(&*closing).shutdown(Shutdown::Both);
+        // Not the reading side: closed with bytes unread, the socket tells a peer that goes on
+        // sending at once. It fails when the connection is gone already, which is what is wanted.
+        let _ = SockRef::from(&*closing).shutdown(Shutdown::Write);
     };
     Stream {
         reader: Box::new(TcpReader(stream.clone())),
