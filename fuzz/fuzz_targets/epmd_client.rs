@@ -33,7 +33,9 @@ fn outcome(choice: u8, chunks: core::slice::Chunks<'_, u8>) -> Result<Response, 
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [choice, cut, data @ ..] = data else { return };
+    let [choice, cut, data @ ..] = data else {
+        return;
+    };
     let whole = outcome(*choice, data.chunks(data.len().max(1)));
     assert_eq!(whole, outcome(*choice, data.chunks(1 + usize::from(*cut))));
 });

@@ -22,7 +22,10 @@ fn verdict(choice: u8) -> Verdict {
         2 => Standing::Connected,
         _ => return Verdict::Refuse,
     };
-    Verdict::Admit { cookie: Cookie::new("kookie").unwrap(), standing }
+    Verdict::Admit {
+        cookie: Cookie::new("kookie").unwrap(),
+        standing,
+    }
 }
 
 fn chunks(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -35,11 +38,28 @@ fn chunks(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((choice, data)) = data.split_first() else { return };
-    let framing = if choice & 4 == 0 { Framing::TwoByte } else { Framing::FourByte };
-    let config = Config { framing, ..Config::default() };
-    let random = Random { challenge: CHALLENGE, name: u64::from(*choice), creation: 1 };
-    let accept = Accept { name: NodeName::new("b@host").unwrap(), creation: 9, random };
+    let Some((choice, data)) = data.split_first() else {
+        return;
+    };
+    let framing = if choice & 4 == 0 {
+        Framing::TwoByte
+    } else {
+        Framing::FourByte
+    };
+    let config = Config {
+        framing,
+        ..Config::default()
+    };
+    let random = Random {
+        challenge: CHALLENGE,
+        name: u64::from(*choice),
+        creation: 1,
+    };
+    let accept = Accept {
+        name: NodeName::new("b@host").unwrap(),
+        creation: 9,
+        random,
+    };
     let mut machine = Handshake::accept(Duration::ZERO, config, accept);
     let mut sent = 0;
     let mut is_ended = false;
@@ -75,7 +95,11 @@ fuzz_target!(|data: &[u8]| {
     }
     machine.handle_timeout(config.timeout);
     settle(&mut machine);
-    assert_eq!(machine.poll_timeout(), None, "the deadline ends every handshake");
+    assert_eq!(
+        machine.poll_timeout(),
+        None,
+        "the deadline ends every handshake"
+    );
 });
 
 fn digest() -> [u8; 16] {

@@ -13,8 +13,13 @@ use purlin_proto::limits::HANDSHAKE_BUFFERED_LEN_MAX;
 
 fn local(choice: u8) -> LocalName {
     match choice & 2 {
-        0 => LocalName::Known { name: NodeName::new("a@host").unwrap(), creation: 7 },
-        _ => LocalName::Dynamic { host: "host".into() },
+        0 => LocalName::Known {
+            name: NodeName::new("a@host").unwrap(),
+            creation: 7,
+        },
+        _ => LocalName::Dynamic {
+            host: "host".into(),
+        },
     }
 }
 
@@ -28,12 +33,26 @@ fn chunks(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((choice, data)) = data.split_first() else { return };
-    let framing = if choice & 4 == 0 { Framing::TwoByte } else { Framing::FourByte };
-    let config = Config { framing, ..Config::default() };
+    let Some((choice, data)) = data.split_first() else {
+        return;
+    };
+    let framing = if choice & 4 == 0 {
+        Framing::TwoByte
+    } else {
+        Framing::FourByte
+    };
+    let config = Config {
+        framing,
+        ..Config::default()
+    };
     let peer = NodeName::new("b@host").unwrap();
     let cookie = Cookie::new("kookie").unwrap();
-    let dial = Dial { local: local(*choice), peer, cookie, challenge: 111 };
+    let dial = Dial {
+        local: local(*choice),
+        peer,
+        cookie,
+        challenge: 111,
+    };
     let mut machine = Handshake::dial(Duration::ZERO, config, dial);
     let mut sent = 0;
     let mut is_ended = false;
@@ -62,5 +81,9 @@ fuzz_target!(|data: &[u8]| {
     }
     machine.handle_timeout(config.timeout);
     settle(&mut machine);
-    assert_eq!(machine.poll_timeout(), None, "the deadline ends every handshake");
+    assert_eq!(
+        machine.poll_timeout(),
+        None,
+        "the deadline ends every handshake"
+    );
 });

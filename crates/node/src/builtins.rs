@@ -112,15 +112,29 @@ fn atom_arg(term: &Term) -> Result<&Atom, Raise> {
 }
 
 async fn ping(node: &Node, peer: &Term) -> Outcome {
-    let peer = NodeName::new(atom_arg(peer)?).map_err(|_| Raise::badarg())?;
+    let peer = node.intern(atom_arg(peer)?).map_err(|_| Raise::badarg())?;
     let pong = peer == node.name() || node.ping(peer, Duration::from_secs(7)).await.is_ok();
     Ok(if pong { atom!("pong") } else { atom!("pang") }.into())
+}
+
+/// Items that a list argument of a built-in may have: several times those there are.
+const ITEMS_MAX: usize = 64;
+
+/// The elements of a list argument of reasonable length.
+fn few(list: &[Term]) -> Result<&[Term], Raise> {
+    if list.len() > ITEMS_MAX {
+        return Err(Raise::badarg());
+    }
+    Ok(list)
 }
 
 fn nodes_of(node: &Node, kind: &Term) -> Outcome {
     if let Some(kinds) = kind.as_list() {
         let mut found = Vec::new();
-        for kind in kinds {
+        for kind in few(kinds)? {
+            if kind.as_list().is_some() {
+                return Err(Raise::badarg());
+            }
             let more = nodes_of(node, kind)?;
             found.extend(more.as_list().unwrap_or_default().iter().cloned());
         }
@@ -192,8 +206,8 @@ fn process_info_items(node: &Node, pid: &Term, items: &Term) -> Outcome {
     match items.as_list() {
         None => one(items),
         Some(_) if !node.is_process_alive(pid) => Ok(atom!("undefined").into()),
-        Some(items) => Ok(Term::list(
-            items.iter().map(one).collect::<Result<Vec<_>, _>>()?,
+        Some(list) => Ok(Term::list(
+            few(list)?.iter().map(one).collect::<Result<Vec<_>, _>>()?,
         )),
     }
 }
@@ -263,7 +277,7 @@ fn memory_of(node: &Node, kind: &Term) -> Outcome {
     match kind.as_list() {
         None => bytes(kind).map(Term::Int),
         Some(kinds) => {
-            let pairs = kinds
+            let pairs = few(kinds)?
                 .iter()
                 .map(|kind| Ok(Term::tuple([kind.clone(), Term::Int(bytes(kind)?)])));
             Ok(Term::list(pairs.collect::<Result<Vec<_>, Raise>>()?))

@@ -11,8 +11,10 @@ use purlin_term::{Atom, EncodedTerm, NodeName, Reference, Term, atom};
 use tokio::time::timeout;
 
 use crate::connection::{ConnectError, SendError};
+use crate::export::FunctionName;
 use crate::node::Node;
 use crate::process::{Delivery, Destination, Mailbox, Watched};
+use crate::remote_call::{self, Application};
 
 /// How a call ended without an answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -140,6 +142,9 @@ impl Node {
         function: &Atom,
         args: Vec<Term>,
     ) -> Result<Term, CallError> {
+        if peer == self.name() {
+            return self.call_here(module, function, args).await;
+        }
         let connection = self.connect(peer).await?;
         let mut mailbox = self.attach();
         let (id, result) = (self.make_reference(), self.make_reference());
@@ -173,6 +178,32 @@ impl Node {
             .send(mailbox.pid(), &Signal::SpawnRequest(Box::new(request)))
             .await?;
         wait_for_result(&mut mailbox, id, result, peer).await
+    }
+}
+
+impl Node {
+    /// A call of this node's own functions ends as one of a peer's does.
+    async fn call_here(
+        &self,
+        module: &Atom,
+        function: &Atom,
+        args: Vec<Term>,
+    ) -> Result<Term, CallError> {
+        let mailbox = self.attach();
+        let application = Application {
+            name: FunctionName {
+                module: module.clone(),
+                function: function.clone(),
+                arity: args.len(),
+            },
+            args,
+            caller: mailbox.pid(),
+            group_leader: mailbox.group_leader(),
+        };
+        let outcome = Box::pin(remote_call::apply(self, application)).await;
+        let result = self.make_reference();
+        let reason = remote_call::call_result(result.into(), outcome);
+        call_result(&reason, result, self.name())
     }
 }
 

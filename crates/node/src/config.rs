@@ -6,7 +6,7 @@ use std::time::Duration;
 use purlin_proto::digest::Cookie;
 use purlin_proto::flags::Flags;
 use purlin_proto::handshake::NodeName;
-use purlin_proto::limits::{NET_TICK_INTENSITY, NET_TICKTIME};
+use purlin_proto::limits::{HANDSHAKE_TIMEOUT, NET_TICK_INTENSITY, NET_TICKTIME};
 
 use crate::epmd;
 
@@ -34,6 +34,8 @@ pub struct Config {
     pub net_ticktime: Duration,
     /// Looks at the traffic per `net_ticktime`.
     pub net_tickintensity: u32,
+    /// How long a handshake may take, whoever dialled.
+    pub handshake_timeout: Duration,
     /// How long connecting may take, host names and handshake included.
     pub connect_timeout: Duration,
 }
@@ -51,8 +53,9 @@ impl Config {
             epmd_addresses: Vec::new(),
             net_ticktime: NET_TICKTIME,
             net_tickintensity: NET_TICK_INTENSITY,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
             // The handshake's own deadline, OTP's `net_setuptime`, and as much for what is before.
-            connect_timeout: 2 * purlin_proto::limits::HANDSHAKE_TIMEOUT,
+            connect_timeout: 2 * HANDSHAKE_TIMEOUT,
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::Config;
+use crate::connection::Latch;
 use crate::host::{Host, Listener, Stream, TaskHandle};
 use crate::start::StartError;
 
@@ -108,15 +109,34 @@ async fn ask(
     }
 }
 
+/// How long a mapper may take to free a name. It is told by the end of the connection alone, which
+/// it notices at once.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A name that is registered as long as this lives.
 pub(crate) struct Registration {
     creation: u32,
     keeper: Box<dyn TaskHandle>,
+    release: Arc<Release>,
+}
+
+/// The wish to give a name back, and its fulfilment.
+#[derive(Default)]
+struct Release {
+    is_wanted: Latch,
+    is_done: Latch,
 }
 
 impl Registration {
     pub(crate) fn creation(&self) -> u32 {
         self.creation
+    }
+
+    /// Gives the name back, and returns when the mapper has freed it: a node that starts then gets
+    /// the name.
+    pub(crate) async fn release(self) {
+        self.release.is_wanted.set();
+        let _ = timeout(RELEASE_TIMEOUT, self.release.is_done.wait()).await;
     }
 }
 
@@ -140,10 +160,16 @@ pub(crate) async fn register(
         served: None,
     };
     let (creation, stream) = keeper.register().await?;
-    let task = host.spawn(Box::pin(keeper.keep(stream)));
+    let release = Arc::new(Release::default());
+    let kept = release.clone();
+    let task = host.spawn(Box::pin(async move {
+        keeper.keep(stream, &kept.is_wanted).await;
+        kept.is_done.set();
+    }));
     Ok(Registration {
         creation,
         keeper: task,
+        release,
     })
 }
 
@@ -192,12 +218,16 @@ impl Keeper {
         }
     }
 
-    async fn keep(mut self, mut stream: Stream) {
-        let mut ignored = BytesMut::with_capacity(64);
+    /// Keeps the name until it is to be released, and returns when the mapper has freed it.
+    async fn keep(mut self, mut stream: Stream, release: &Latch) {
         loop {
-            // A mapper says nothing more; the read ends when it goes away.
-            while matches!(stream.reader.read_buf(&mut ignored).await, Ok(1..)) {
-                ignored.clear();
+            tokio::select! {
+                biased;
+                () = release.wait() => {
+                    let _ = stream.writer.shutdown().await;
+                    return until_closed(&mut stream).await;
+                }
+                () = until_closed(&mut stream) => {}
             }
             tracing::warn!("the port mapper (epmd) went away; registering again");
             stream = loop {
@@ -208,6 +238,14 @@ impl Keeper {
                 sleep(RECONNECT_PAUSE).await;
             };
         }
+    }
+}
+
+/// Returns when the mapper closes the connection; it says nothing more before.
+async fn until_closed(stream: &mut Stream) {
+    let mut ignored = BytesMut::with_capacity(64);
+    while matches!(stream.reader.read_buf(&mut ignored).await, Ok(1..)) {
+        ignored.clear();
     }
 }
 
@@ -380,9 +418,10 @@ async fn serve_client(
             },
         }
     }
-    let _ = stream.writer.shutdown().await;
+    // The name is free before the client can see the end.
     lock(&shared.routes).remove(&id);
     shared.tell(|server, _| server.handle_closed(id));
+    let _ = stream.writer.shutdown().await;
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod connection;
 pub mod epmd;
 mod export;
 pub mod host;
+mod limits;
 mod node;
 mod process;
 mod remote_call;

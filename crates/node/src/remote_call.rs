@@ -126,7 +126,7 @@ fn normal() -> Term {
 }
 
 /// `{ResRef, return, Value}` and its siblings.
-fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Term {
+pub(crate) fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Term {
     let tagged = |class: Atom, value| Term::tuple([reference.clone(), class.into(), value]);
     match outcome {
         Ok(value) => tagged(atom!("return"), value),
@@ -233,7 +233,7 @@ impl Failure {
     }
 
     /// What `rpc:call` answers: a thrown value as it is, else `{badrpc, {'EXIT', Reason}}`.
-    pub(crate) fn to_badrpc(self) -> Term {
+    pub(crate) fn into_badrpc(self) -> Term {
         if let Raise::Throw(value) = self.raise {
             return value;
         }
@@ -280,13 +280,13 @@ mod tests {
 
     #[test]
     fn old_calls_get_badrpc_but_a_thrown_value_as_it_is() {
-        assert_eq!(failure(Raise::Throw(1.into())).to_badrpc(), term("1"));
+        assert_eq!(failure(Raise::Throw(1.into())).into_badrpc(), term("1"));
         assert_eq!(
-            failure(Raise::Exit(1.into())).to_badrpc(),
+            failure(Raise::Exit(1.into())).into_badrpc(),
             term("{badrpc,{'EXIT',1}}")
         );
         let undef = term("{badrpc,{'EXIT',{undef,[{foo,bar,[1],[]}]}}}");
-        assert_eq!(failure(Raise::undef()).to_badrpc(), undef);
+        assert_eq!(failure(Raise::undef()).into_badrpc(), undef);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(crate) struct Listening {
     address: SocketAddr,
     accepting: Box<dyn TaskHandle>,
     /// The name is registered as long as this lives.
-    _registration: Registration,
+    registration: Registration,
 }
 
 /// Builds a node: [`Node::builder`].
@@ -86,6 +86,7 @@ struct Adjust {
     epmd_port: Option<u16>,
     epmd_addresses: Vec<IpAddr>,
     net_ticktime: Option<Duration>,
+    handshake_timeout: Option<Duration>,
     is_client: bool,
 }
 
@@ -107,6 +108,7 @@ impl Node {
             epmd_port: None,
             epmd_addresses: Vec::new(),
             net_ticktime: None,
+            handshake_timeout: None,
             is_client: false,
         };
         NodeBuilder {
@@ -140,7 +142,7 @@ impl Node {
         let listening = Listening {
             address,
             accepting,
-            _registration: registration,
+            registration,
         };
         *node.listening() = Some(listening);
         Ok(node)
@@ -175,7 +177,9 @@ impl Node {
         for pid in self.processes() {
             self.end_process(pid, purlin_term::atom!("shutdown").into());
         }
-        drop(listening);
+        if let Some(listening) = listening {
+            listening.registration.release().await;
+        }
     }
 
     fn listening(&self) -> std::sync::MutexGuard<'_, Option<Listening>> {
@@ -253,6 +257,13 @@ impl NodeBuilder {
         self
     }
 
+    /// How long a handshake may take; 7 seconds unless told otherwise, as OTP's `net_setuptime`.
+    #[must_use]
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.adjust.handshake_timeout = Some(time);
+        self
+    }
+
     /// A hidden node that dials and cannot be dialled: for commands and scripts.
     #[must_use]
     pub fn client(mut self) -> Self {
@@ -278,6 +289,9 @@ impl NodeBuilder {
         config.epmd_port = adjust.epmd_port.unwrap_or(config.epmd_port);
         config.epmd_addresses = adjust.epmd_addresses;
         config.net_ticktime = adjust.net_ticktime.unwrap_or(config.net_ticktime);
+        if let Some(time) = adjust.handshake_timeout {
+            (config.handshake_timeout, config.connect_timeout) = (time, 2 * time);
+        }
         Ok(config)
     }
 
@@ -329,6 +343,7 @@ impl Node {
     pub(crate) fn handshake_config(&self) -> purlin_proto::handshake::Config {
         purlin_proto::handshake::Config {
             flags: self.0.config.flags,
+            timeout: self.0.config.handshake_timeout,
             ..Default::default()
         }
     }

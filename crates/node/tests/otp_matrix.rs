@@ -188,7 +188,9 @@ async fn run(release: Release, hidden: bool, flags: Flags) {
         )
         .await;
         exercise(&node, &mut erl, &alive).await;
-        assert!(node.nodes().contains(&name(&alive)));
+        // Where either side is hidden, neither counts the other among its visible nodes.
+        assert_eq!(node.nodes().contains(&name(&alive)), !hidden);
+        assert_eq!(node.hidden_nodes().contains(&name(&alive)), hidden);
         erl.check("global:sync()", "ok").await;
         erl.assert_nothing_logged();
         let watched = Watched::Name(atom!("sink"), name(&alive));

@@ -122,6 +122,8 @@ async fn both_releases_and_a_purlin_node_form_a_mesh_also_after_restarts() {
         wait_for_erl_nodes(&mut erls[1], &["otp25"]).await;
     }
     for erl in &erls {
-        erl.assert_nothing_logged();
+        // One OTP node may hear from the other of our leaving before it sees it, and takes it for a
+        // broken link: OTP reports at once, also when it is an OTP node that leaves.
+        erl.assert_nothing_logged_but("in order to prevent overlapping partitions");
     }
 }

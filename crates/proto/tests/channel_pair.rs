@@ -273,6 +273,38 @@ fn without_fragments_a_message_is_one_frame() {
 }
 
 #[test]
+fn control_and_payload_together_decide_about_fragments() {
+    let frames = |len| {
+        let mut sender = Sender::new(Flags::OTP28);
+        let message = encode_signal(&send(1, len), Flags::OTP28).unwrap();
+        let len = message.len();
+        sender.push(FlowId(1), message);
+        (len, bodies(&drain(&mut sender)).len())
+    };
+    let (control, _) = frames(0);
+    let fits = FRAGMENT_LEN - control;
+    assert_eq!(frames(fits), (FRAGMENT_LEN, 1));
+    assert_eq!(frames(fits + 1), (FRAGMENT_LEN + 1, 2));
+}
+
+#[test]
+fn pids_of_many_nodes_keep_their_nodes() {
+    let mut wire = Wire::new(Flags::OTP28);
+    for mark in 0..100u32 {
+        let mut signal = send(mark, 10);
+        if let Signal::Send {
+            from: Some(from), ..
+        } = &mut signal
+        {
+            from.node = node(&format!("n{}@host", mark % 13));
+        }
+        wire.push(1, &signal);
+    }
+    wire.finish();
+    assert_eq!(wire.arrived, 100);
+}
+
+#[test]
 fn a_large_payload_is_handed_out_as_it_lies() {
     let signal = send(1, 1 << 20);
     let range = signal.payload().unwrap().bytes().as_ptr_range();

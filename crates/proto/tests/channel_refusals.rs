@@ -185,6 +185,39 @@ fn a_reference_past_the_header_is_refused_in_control_and_payload() {
 }
 
 #[test]
+fn a_message_without_its_payload_is_refused_in_every_form() {
+    for flags in [Flags::OTP28, Flags::OTP25] {
+        for signal in every_signal(1, &Term::from(1), None) {
+            let Ok(message) = encode_signal(&signal, flags) else {
+                continue;
+            };
+            let payload_len = message.payload().len();
+            let mut sender = Sender::new(flags);
+            sender.push(FlowId(1), message);
+            let body = bodies(&drain(&mut sender)).pop().unwrap();
+            let cut = body.slice(..body.len() - payload_len);
+            let answer = receiver(flags).handle_frame(cut);
+            let missing = |error| {
+                matches!(
+                    error,
+                    ChannelError::Control(ControlError::MissingPayload(_))
+                )
+            };
+            assert_eq!(answer.is_err_and(missing), payload_len > 0, "{signal:?}");
+        }
+    }
+}
+
+#[test]
+fn a_control_message_in_fragments_is_refused_at_the_first() {
+    let unknown = plain(&Term::tuple([38.into()]));
+    let error = refused(Flags::OTP28, &first(7, 9, &unknown, &[109]));
+    assert_eq!(error, ControlError::UnknownNumber(38).into());
+    let error = refused(Flags::OTP28, &first(7, 9, &[104, 3, 97], &[]));
+    assert!(matches!(error, ChannelError::ControlTerm(_)));
+}
+
+#[test]
 fn a_payload_is_one_whole_term() {
     let payload =
         |payload: &[u8]| match refused(Flags::OTP28, &message(&[0], &send_sender(), payload)) {

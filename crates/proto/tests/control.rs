@@ -289,6 +289,15 @@ fn an_alias_is_addressed_as_otp_28_does_and_as_otp_25_does() {
     let start = |flags| encode_signal(&signal, flags).unwrap().control()[..6].to_vec();
     assert_eq!(start(Flags::OTP28), [104, 4, 97, 37, 97, 4]);
     assert_eq!(start(Flags::OTP25)[..4], [104, 3, 97, 33]);
+    let exit = Signal::Exit2 {
+        from: pid(1),
+        to: Recipient::Pid(peer_pid(2)),
+        reason: encoded(text("bye")),
+        priority: true,
+        token: None,
+    };
+    let exit = encode_signal(&exit, Flags::OTP28).unwrap();
+    assert_eq!(exit.control()[..6], [104, 4, 97, 37, 97, 1 + 16]);
 }
 
 #[test]

@@ -19,11 +19,38 @@
 //! # }
 //! ```
 //!
+//! Messages are Rust types; [`macro@message`] gives them the form that Erlang expects:
+//!
+//! ```
+//! use purlin::term::{from_term, to_term};
+//!
+//! #[purlin::message]
+//! #[derive(Debug, PartialEq)]
+//! enum Command {
+//!     Stop,
+//!     Add(i64, i64),
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let term = to_term(&Command::Add(1, 2))?;
+//! assert_eq!(term.to_string(), "{add,1,2}");
+//! assert_eq!(from_term::<Command>(&term)?, Command::Add(1, 2));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! [`node`] is the node and its processes, [`term`] the values they exchange. The binary `purlin`
 //! runs a node, and asks others, from the command line.
 
+pub use purlin_macros::message;
 pub use purlin_node as node;
 pub use purlin_term as term;
+
+/// What the code that macros write refers to. No part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}
 
 /// What most programs use.
 pub mod prelude {

@@ -106,6 +106,12 @@ impl Atom {
         }
     }
 
+    /// True if an atom of `text` needs no allocation.
+    #[inline]
+    pub(crate) fn fits_inline(text: &str) -> bool {
+        text.len() <= INLINE_MAX
+    }
+
     const fn inline(text: &[u8]) -> Self {
         let mut bytes = [0; INLINE_MAX];
         let (head, _) = bytes.split_at_mut(text.len());

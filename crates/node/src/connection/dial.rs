@@ -11,7 +11,7 @@ use purlin_proto::handshake::{
 use purlin_term::{NodeName, NodeNameRefused};
 use tokio::time::{sleep, timeout};
 
-use super::peers::Found;
+use super::peers::{AttemptEnd, Found};
 use super::{Connection, serve};
 use crate::epmd;
 use crate::host::Stream;
@@ -72,6 +72,12 @@ pub enum ConnectError {
         /// The time it was given.
         after: Duration,
     },
+    /// The peer's own dial, or another, came first.
+    #[error("another connection to {node} was made meanwhile")]
+    Superseded {
+        /// The node.
+        node: String,
+    },
     /// Too many nodes are connected already.
     #[error("too many nodes are connected")]
     TooManyPeers,
@@ -94,20 +100,30 @@ impl Node {
         if self.is_stopping() {
             return Err(ConnectError::Stopping);
         }
-        let found = self.state().peers.find_or_start(peer);
-        let end = match found {
-            Found::Connected(connection) => return Ok(connection),
-            Found::Waiting(end) => end,
+        let end = match self.find_or_dial(peer) {
+            Ok(connection) => return Ok(connection),
+            Err(end) => end,
+        };
+        end.await.unwrap_or(Err(ConnectError::Stopping))
+    }
+
+    /// The connection to `peer`, or the end of the attempt that is under way from now on.
+    ///
+    /// One lock from the attempt to its task: an attempt without its task cannot be given up.
+    fn find_or_dial(&self, peer: NodeName) -> Result<Arc<Connection>, AttemptEnd> {
+        let mut state = self.state();
+        match state.peers.find_or_start(peer) {
+            Found::Connected(connection) => Ok(connection),
+            Found::Waiting(end) => Err(end),
             Found::Started(number, end) => {
                 let dialling = self.clone();
                 let task = self.host().spawn(Box::pin(async move {
                     dial_and_serve(dialling, peer, number).await;
                 }));
-                self.state().peers.set_task(peer, number, task);
-                end
+                state.peers.set_task(peer, number, task);
+                Err(end)
             }
-        };
-        end.await.unwrap_or(Err(ConnectError::Stopping))
+        }
     }
 }
 
@@ -131,8 +147,21 @@ async fn dial_and_serve(node: Node, peer: NodeName, number: u64) {
         }
         Err(error) => error,
     };
-    tracing::debug!(%peer, "no connection: {error}");
+    failed(peer, &error);
     node.state().peers.fail(peer, number, &error);
+}
+
+/// A handshake that fails is something an operator wants to see, unless both sides dialled; all
+/// else (nobody is there) is what whoever wanted the connection is told.
+fn failed(peer: NodeName, error: &ConnectError) {
+    use HandshakeError::{AlreadyConnected, Nok};
+    match error {
+        ConnectError::Handshake(Nok { .. } | AlreadyConnected { .. }) => {
+            tracing::debug!(%peer, "no connection: {error}");
+        }
+        ConnectError::Handshake(error) => tracing::warn!(%peer, "no connection: {error}"),
+        error => tracing::debug!(%peer, "no connection: {error}"),
+    }
 }
 
 async fn dial(

@@ -54,9 +54,9 @@ pub enum SendError {
 /// One epoch of a connection to a peer.
 pub(crate) struct Connection {
     peer: NodeName,
-    peer_flags: Flags,
     flags: Flags,
     outbound: Outbound,
+    closer: Box<dyn Fn() + Send + Sync>,
     /// The connection is to end.
     closing: Latch,
     /// The reader has stopped and the node was told.
@@ -68,10 +68,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(peer: NodeName, peer_flags: Flags, flags: Flags) -> Self {
+    fn new(peer: NodeName, flags: Flags, closer: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
+            closer,
             peer,
-            peer_flags,
             flags,
             outbound: Outbound::new(Sender::new(flags)),
             closing: Latch::default(),
@@ -85,9 +85,9 @@ impl Connection {
         self.peer
     }
 
-    /// True if the peer counts among `nodes()`.
+    /// True if the peer counts among `nodes()`: where neither side is hidden, as in OTP.
     pub(crate) fn is_visible(&self) -> bool {
-        self.peer_flags.is_visible()
+        self.flags.is_visible()
     }
 
     /// What both sides can do.
@@ -125,18 +125,24 @@ impl Connection {
     pub(crate) fn close(&self, reason: &dyn std::fmt::Display) {
         if self.closing.set() {
             tracing::warn!(peer = %self.peer, "closing the connection: {reason}");
+            (self.closer)();
         }
     }
 
     /// Ends the connection without a word in the log.
     pub(crate) fn end(&self) {
         self.closing.set();
+        (self.closer)();
     }
 
     /// Asks for [`Connection::drained`] once what is queued was written.
     pub(crate) fn finish(&self) {
         self.finishing.store(true, Ordering::Release);
         self.outbound.wake_writer();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_set()
     }
 
     fn is_finishing(&self) -> bool {

@@ -18,6 +18,9 @@ pub(crate) const PEERS_MAX: usize = 4096;
 /// Who waits for a connection, and what they get.
 type Waiter = oneshot::Sender<Result<Arc<Connection>, ConnectError>>;
 
+/// How an attempt ends, for one who waits.
+pub(crate) type AttemptEnd = oneshot::Receiver<Result<Arc<Connection>, ConnectError>>;
+
 /// An attempt to connect.
 struct Attempt {
     number: u64,
@@ -29,12 +32,9 @@ struct Attempt {
 pub(crate) enum Found {
     Connected(Arc<Connection>),
     /// An attempt is under way; this is its end.
-    Waiting(oneshot::Receiver<Result<Arc<Connection>, ConnectError>>),
+    Waiting(AttemptEnd),
     /// Nothing was there: the caller starts an attempt of this number.
-    Started(
-        u64,
-        oneshot::Receiver<Result<Arc<Connection>, ConnectError>>,
-    ),
+    Started(u64, AttemptEnd),
 }
 
 #[derive(Default)]
@@ -96,6 +96,12 @@ impl Peers {
             // It came to its end before its handle got here.
             None => drop(task),
         }
+    }
+
+    /// True while this attempt is under way.
+    pub(crate) fn is_attempt(&self, node: NodeName, number: u64) -> bool {
+        let attempt = self.attempts.get(&node);
+        attempt.is_some_and(|attempt| attempt.number == number)
     }
 
     /// How this node stands with a peer of that name, known or not.

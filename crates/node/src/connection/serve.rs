@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::{ConnectError, Connection};
-use crate::host::Stream;
+use crate::host::{Stream, TaskHandle};
 use crate::node::Node;
 use crate::process::Delivery;
 
@@ -27,7 +27,8 @@ const BATCH_PAYLOADS: usize = 64;
 pub(super) struct Serving {
     node: Node,
     connection: Arc<Connection>,
-    stream: Stream,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
     deframer: Deframer,
     receiver: Receiver,
     traffic: Arc<Traffic>,
@@ -51,14 +52,15 @@ pub(super) async fn install(
 ) -> Result<Serving, ConnectError> {
     let name = Atom::new(established.peer.as_str()).expect("the handshake checked its length");
     let peer = NodeName::new(&name)?;
-    let connection = Arc::new(Connection::new(
-        peer,
-        established.peer_flags,
-        established.flags,
-    ));
+    let connection = Arc::new(Connection::new(peer, established.flags, stream.closer));
     loop {
         let older = {
             let mut state = node.state();
+            if attempt.is_some_and(|number| !state.peers.is_attempt(peer, number)) {
+                return Err(ConnectError::Superseded {
+                    node: peer.to_string(),
+                });
+            }
             match state.peers.get(peer) {
                 Some(older) => older,
                 None if node.is_stopping() => return Err(ConnectError::Stopping),
@@ -89,7 +91,8 @@ pub(super) async fn install(
     Ok(Serving {
         node,
         connection,
-        stream,
+        reader: stream.reader,
+        writer: stream.writer,
         deframer,
         receiver,
         traffic,
@@ -102,14 +105,12 @@ impl Serving {
         let Self {
             node,
             connection,
-            stream,
+            mut reader,
+            writer,
             mut deframer,
             mut receiver,
             traffic,
         } = self;
-        let Stream {
-            mut reader, writer, ..
-        } = stream;
         let host = node.0.host.clone();
         let write = write_all(node.clone(), connection.clone(), traffic.clone(), writer);
         let writing = host.spawn(Box::pin(write));
@@ -118,6 +119,12 @@ impl Serving {
             connection.clone(),
             traffic.clone(),
         )));
+        // Also after a panic: a connection that nobody reads must not stay in the table.
+        let _ending = Ending {
+            node: node.clone(),
+            connection: connection.clone(),
+            tasks: [writing, ticking],
+        };
         let end = tokio::select! {
             biased;
             () = connection.closing.wait() => None,
@@ -130,11 +137,24 @@ impl Serving {
             Some(End::Broken(reason)) => connection.close(&reason),
             _ => {}
         }
-        ticking.abort();
-        writing.abort();
-        node.disconnected(&connection);
-        connection.drained.set();
-        connection.ended.set();
+    }
+}
+
+/// The end of a connection, when its reader has stopped: the other tasks end, the node is told, and
+/// then those who wait for it.
+struct Ending {
+    node: Node,
+    connection: Arc<Connection>,
+    tasks: [Box<dyn TaskHandle>; 2],
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.connection.end();
+        self.tasks.iter().for_each(|task| task.abort());
+        self.node.disconnected(&self.connection);
+        self.connection.drained.set();
+        self.connection.ended.set();
     }
 }
 
@@ -153,7 +173,7 @@ async fn read_all(
     receiver: &mut Receiver,
 ) -> End {
     loop {
-        if let Err(reason) = handle_frames(node, connection, deframer, receiver) {
+        if let Err(reason) = handle_frames(node, connection, deframer, receiver).await {
             return End::Broken(reason);
         }
         match reader.read_buf(deframer.room()).await {
@@ -167,19 +187,26 @@ async fn read_all(
     }
 }
 
-fn handle_frames(
+/// Every frame counts towards the time this task has before it is another's turn, as every receive
+/// does: so a flood of small messages is not read much faster than its receiver can run.
+async fn handle_frames(
     node: &Node,
     connection: &Arc<Connection>,
     deframer: &mut Deframer,
     receiver: &mut Receiver,
 ) -> Result<(), String> {
     while let Some(frame) = deframer.next_frame().map_err(|error| error.to_string())? {
+        tokio::task::coop::consume_budget().await;
         let Frame::Body(body) = frame else { continue };
         let signal = receiver
             .handle_frame(body)
             .map_err(|error| error.to_string())?;
         if let Some(signal) = signal {
             node.handle_signal(connection, signal);
+            if connection.is_closing() {
+                // Nothing more of a peer that was just rejected.
+                return Ok(());
+            }
         }
     }
     Ok(())

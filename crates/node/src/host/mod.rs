@@ -68,6 +68,9 @@ pub struct Stream {
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
     /// Bytes to the peer.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Closes both directions at once, whoever holds them: the peer sees the end before this
+    /// returns to whoever closes the next connection.
+    pub closer: Box<dyn Fn() + Send + Sync>,
     /// The peer's address.
     pub peer: SocketAddr,
 }

@@ -1,9 +1,14 @@
 //! The real host: tokio's sockets and tasks, the system's clock and random bytes.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
@@ -36,7 +41,7 @@ impl Host for TokioHost {
     }
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Stream>> {
-        Box::pin(async move { split(TcpStream::connect(address).await?) })
+        Box::pin(async move { Ok(split(TcpStream::connect(address).await?, address)) })
     }
 
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
@@ -77,7 +82,10 @@ struct TcpAcceptor(TcpListener);
 
 impl Listener for TcpAcceptor {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Stream>> {
-        Box::pin(async move { split(self.0.accept().await?.0) })
+        Box::pin(async move {
+            let (stream, peer) = self.0.accept().await?;
+            Ok(split(stream, peer))
+        })
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
@@ -85,13 +93,93 @@ impl Listener for TcpAcceptor {
     }
 }
 
-fn split(stream: TcpStream) -> io::Result<Stream> {
-    stream.set_nodelay(true)?;
-    let peer = stream.peer_addr()?;
-    let (reader, writer) = stream.into_split();
-    Ok(Stream {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
+fn split(stream: TcpStream, peer: SocketAddr) -> Stream {
+    // It fails when the peer is gone already, which the first read will tell.
+    let _ = stream.set_nodelay(true);
+    let stream = Arc::new(stream);
+    let closing = stream.clone();
+    let closer = move || {
+        // It fails when the connection is gone already, which is what is wanted.
+        let _ = SockRef::from(&*closing).shutdown(Shutdown::Both);
+    };
+    Stream {
+        reader: Box::new(TcpReader(stream.clone())),
+        writer: Box::new(TcpWriter(stream)),
+        closer: Box::new(closer),
         peer,
-    })
+    }
+}
+
+/// One direction of a socket. Tokio's own halves do not let a third party close it.
+struct TcpReader(Arc<TcpStream>);
+
+struct TcpWriter(Arc<TcpStream>);
+
+impl AsyncRead for TcpReader {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            match self.0.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done.map(drop)),
+            }
+        }
+    }
+}
+
+impl TcpWriter {
+    fn poll(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            match write(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for TcpWriter {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll(context, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll(context, |stream| stream.try_write_vectored(pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+    }
+}
+
+/// Who drops the writer has nothing more to say, and the peer is to know.
+impl Drop for TcpWriter {
+    fn drop(&mut self) {
+        let _ = SockRef::from(&*self.0).shutdown(Shutdown::Write);
+    }
 }

@@ -1,19 +1,21 @@
 //! The queue of a process and what can lie in it.
 //!
 //! All signals that a process sees come through one queue, in the order in which they arrived.
-//! The queue is bounded: past [`MESSAGES_MAX`] messages or [`BYTES_MAX`] bytes a message is refused
-//! and counted, so that a flood costs bounded memory; signals other than messages always enter.
+//! The queue is bounded, so that a flood costs bounded memory. Past [`MESSAGES_MAX`] signals or
+//! [`BYTES_MAX`] bytes a message is refused and counted. Other signals still enter, but their
+//! reasons are replaced by `system_limit`; past twice as many signals exits are refused too. What
+//! the process asked for itself (the end of a monitor, the answer to a spawn request) always enters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
 use tokio::sync::mpsc;
 
-/// Messages that a mailbox holds. A guess, unmeasured.
+/// Signals that a mailbox holds. A guess, unmeasured.
 pub const MESSAGES_MAX: usize = 1 << 20;
 
-/// Bytes of messages that a mailbox holds: room for several of the largest.
+/// Bytes of signals that a mailbox holds, their atoms included: room for several of the largest.
 pub const BYTES_MAX: usize = 512 << 20;
 
 /// A process that is watched, as the watcher named it.
@@ -26,6 +28,15 @@ pub enum Watched {
 }
 
 impl Watched {
+    /// A process of `node` that is yet to be spawned.
+    pub(crate) fn spawn_request(node: NodeName) -> Self {
+        Self::Name(purlin_term::atom!(""), node)
+    }
+
+    pub(crate) fn is_spawn_request(&self) -> bool {
+        matches!(self, Self::Name(name, _) if name.is_empty())
+    }
+
     /// The node the process is on.
     pub fn node(&self) -> NodeName {
         match self {
@@ -89,29 +100,31 @@ pub enum Delivery {
 
 /// The sending end of a mailbox.
 pub(crate) struct MailboxSender {
-    queue: mpsc::UnboundedSender<Delivery>,
+    pid: Pid,
+    queue: mpsc::UnboundedSender<(Delivery, usize)>,
     load: Arc<Load>,
 }
 
 #[derive(Default)]
 struct Load {
-    messages: AtomicUsize,
+    signals: AtomicUsize,
     bytes: AtomicUsize,
     refused: AtomicU64,
 }
 
 /// The receiving end.
 pub(crate) struct Queue {
-    queue: mpsc::UnboundedReceiver<Delivery>,
+    queue: mpsc::UnboundedReceiver<(Delivery, usize)>,
     load: Arc<Load>,
 }
 
 impl MailboxSender {
-    pub(crate) fn new() -> (Self, Queue) {
+    pub(crate) fn new(pid: Pid) -> (Self, Queue) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let load = Arc::new(Load::default());
         (
             Self {
+                pid,
                 queue: sender,
                 load: load.clone(),
             },
@@ -122,27 +135,42 @@ impl MailboxSender {
         )
     }
 
-    pub(crate) fn send(&self, delivery: Delivery) {
-        if let Delivery::Message(message) = &delivery {
-            let bytes = message.bytes().len();
-            let messages = self.load.messages.load(Ordering::Relaxed);
-            let full = self.load.bytes.load(Ordering::Relaxed) > BYTES_MAX - bytes.min(BYTES_MAX);
-            if messages >= MESSAGES_MAX || (full && messages > 0) {
-                if self.load.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::warn!(messages, "a mailbox is full: messages to it are refused");
+    pub(crate) fn send(&self, mut delivery: Delivery) {
+        let mut weight = weight_of(&delivery);
+        let signals = self.load.signals.load(Ordering::Relaxed);
+        let bytes = self.load.bytes.load(Ordering::Relaxed);
+        let is_full = signals >= MESSAGES_MAX || (signals > 0 && bytes + weight > BYTES_MAX);
+        if is_full {
+            let refused = match &mut delivery {
+                Delivery::Message(_) => true,
+                Delivery::Exit { .. } if signals >= 2 * MESSAGES_MAX => true,
+                Delivery::Exit { reason, .. } | Delivery::Down { reason, .. } => {
+                    *reason = atom!("system_limit").into();
+                    false
                 }
-                return;
+                _ => false,
+            };
+            if refused {
+                return self.refuse(signals);
             }
-            self.load.messages.fetch_add(1, Ordering::Relaxed);
-            self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
+            weight = weight_of(&delivery);
         }
+        self.load.signals.fetch_add(1, Ordering::Relaxed);
+        self.load.bytes.fetch_add(weight, Ordering::Relaxed);
         // The receiver is gone when the process ends just now: signals to the dead are dropped.
-        let _ = self.queue.send(delivery);
+        let _ = self.queue.send((delivery, weight));
     }
 
-    /// Messages in the queue.
+    fn refuse(&self, signals: usize) {
+        if self.load.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            let pid = self.pid;
+            tracing::warn!(%pid, signals, "a mailbox is full: what is sent to it is refused");
+        }
+    }
+
+    /// Signals in the queue.
     pub(crate) fn len(&self) -> usize {
-        self.load.messages.load(Ordering::Relaxed)
+        self.load.signals.load(Ordering::Relaxed)
     }
 }
 
@@ -150,21 +178,55 @@ impl Queue {
     /// The next signal; `None` once the process was ended from outside.
     pub(crate) async fn recv(&mut self) -> Option<Delivery> {
         let delivery = self.queue.recv().await;
-        delivery.inspect(|delivery| self.note(delivery))
+        delivery.map(|delivery| self.note(delivery))
     }
 
     #[cfg(test)]
     pub(crate) fn try_recv(&mut self) -> Option<Delivery> {
         let delivery = self.queue.try_recv().ok();
-        delivery.inspect(|delivery| self.note(delivery))
+        delivery.map(|delivery| self.note(delivery))
     }
 
-    fn note(&self, delivery: &Delivery) {
-        if let Delivery::Message(message) = delivery {
-            self.load.messages.fetch_sub(1, Ordering::Relaxed);
-            self.load
-                .bytes
-                .fetch_sub(message.bytes().len(), Ordering::Relaxed);
-        }
+    fn note(&self, (delivery, weight): (Delivery, usize)) -> Delivery {
+        self.load.signals.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(weight, Ordering::Relaxed);
+        delivery
     }
+}
+
+/// Bytes that a delivery costs besides a constant.
+fn weight_of(delivery: &Delivery) -> usize {
+    match delivery {
+        // Atoms are counted as if nobody else held them: a peer can see to that.
+        Delivery::Message(message) => {
+            message.bytes().len() + message.atoms().iter().map(weight_of_atom).sum::<usize>()
+        }
+        Delivery::Exit { reason, .. } | Delivery::Down { reason, .. } => weight_of_term(reason),
+        _ => 0,
+    }
+}
+
+fn weight_of_atom(atom: &Atom) -> usize {
+    size_of::<Atom>() + atom.as_bytes().len()
+}
+
+/// Bytes of a decoded term, about.
+fn weight_of_term(term: &Term) -> usize {
+    let all = |terms: &[Term]| terms.iter().map(weight_of_term).sum::<usize>();
+    let inside = match term {
+        Term::Atom(atom) => atom.as_bytes().len(),
+        Term::BigInt(number) => (number.bits() / 8) as usize,
+        Term::Tuple(items) | Term::List(items) => all(items),
+        Term::ImproperList(list) => all(list.items()) + weight_of_term(list.tail()),
+        Term::Map(map) => {
+            let pair = |(key, value): &(Term, Term)| weight_of_term(key) + weight_of_term(value);
+            map.pairs().iter().map(pair).sum()
+        }
+        Term::Binary(binary) => binary.len(),
+        Term::BitString(bits) => bits.bytes().len(),
+        Term::Fun(fun) => 128 + all(&fun.free),
+        Term::Reference(_) | Term::Export(_) => 64,
+        _ => 0,
+    };
+    size_of::<Term>() + inside
 }

@@ -12,14 +12,17 @@
 //! Invariants:
 //! - `I1` a name refers to a live process;
 //! - `I2` every monitor fires once: it is removed before its `Down` leaves;
-//! - `I3` process numbers count up and are never reused.
+//! - `I3` process numbers count up and are never reused;
+//! - `I4` `held` counts, for each node, the links and monitors that its processes have here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 
 use super::mailbox::{Delivery, MailboxSender, Watched};
 use crate::host::TaskHandle;
+use crate::limits::{PROCESSES_MAX, SPAWNED_BYTES_MAX, SPAWNED_MAX};
 
 /// A signal that follows from what happened here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +33,14 @@ pub(crate) enum Effect {
         watched: Watched,
         watcher: Pid,
         reference: Reference,
-        reason: Term,
+        reason: Arc<Term>,
     },
     /// The link between `from` and `to` broke.
-    Exit { from: Pid, to: Pid, reason: Term },
+    Exit {
+        from: Pid,
+        to: Pid,
+        reason: Arc<Term>,
+    },
 }
 
 /// What kind of exit signal arrived.
@@ -50,11 +57,16 @@ struct Process {
     task: Option<Box<dyn TaskHandle>>,
     group_leader: Pid,
     trap_exit: bool,
+    /// No exit signal ends it.
+    is_kept: bool,
+    /// The node whose spawn request started it, and the bytes of its arguments.
+    spawned_for: Option<(NodeName, usize)>,
     name: Option<Atom>,
     links: BTreeSet<Pid>,
     monitored_by: BTreeMap<Reference, (Pid, Watched)>,
     /// What this process waits for from other nodes: monitors and spawn requests.
     expects: BTreeMap<Reference, Watched>,
+    aliases: BTreeSet<Reference>,
 }
 
 /// A name that cannot be given.
@@ -76,6 +88,18 @@ pub(crate) struct Processes {
     next: u64,
     live: BTreeMap<(u32, u32), Process>,
     names: BTreeMap<Atom, Pid>,
+    aliases: BTreeMap<Reference, Pid>,
+    /// Links and monitors on processes here that processes of each node hold (`I4`).
+    held: BTreeMap<NodeName, usize>,
+    /// What runs for spawn requests, by the node that asked.
+    spawned: BTreeMap<NodeName, Spawned>,
+}
+
+#[derive(Default)]
+struct Spawned {
+    processes: usize,
+    bytes: usize,
+    was_refused: bool,
 }
 
 /// Bits of a process number that go into a pid's id; those above go into its serial.
@@ -91,6 +115,36 @@ impl Processes {
             next: 1,
             live: BTreeMap::new(),
             names: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            held: BTreeMap::new(),
+            spawned: BTreeMap::new(),
+        }
+    }
+
+    /// Links to and monitors of processes here that are held from `node`.
+    pub(crate) fn held_from(&self, node: NodeName) -> usize {
+        self.held.get(&node).copied().unwrap_or(0)
+    }
+
+    fn hold(&mut self, node: NodeName) {
+        *self.held.entry(node).or_insert(0) += 1;
+    }
+
+    fn let_go(&mut self, node: NodeName, times: usize) {
+        let Some(count) = self.held.get_mut(&node) else {
+            debug_assert!(times == 0, "I4: nothing was held from {node}");
+            return;
+        };
+        *count -= times;
+        if *count == 0 {
+            self.held.remove(&node);
+        }
+    }
+
+    /// From now on no exit signal ends this process: it belongs to the node.
+    pub(crate) fn keep(&mut self, pid: Pid) {
+        if let Some(process) = self.get_mut(pid) {
+            process.is_kept = true;
         }
     }
 
@@ -104,19 +158,61 @@ impl Processes {
             id: (number & ((1 << ID_BITS) - 1)) as u32,
             serial: (number >> ID_BITS) as u32,
         };
-        let (mailbox, queue) = MailboxSender::new();
+        let (mailbox, queue) = MailboxSender::new(pid);
         let process = Process {
             mailbox,
             task: None,
             group_leader: group_leader.unwrap_or(pid),
             trap_exit: false,
+            is_kept: false,
+            spawned_for: None,
             name: None,
             links: BTreeSet::new(),
             monitored_by: BTreeMap::new(),
             expects: BTreeMap::new(),
+            aliases: BTreeSet::new(),
         };
         self.live.insert((pid.serial, pid.id), process);
         (pid, queue)
+    }
+
+    /// As [`Processes::insert`], for a spawn request of `node` with so many bytes of arguments;
+    /// `None` when that node has as many processes here as it may.
+    pub(crate) fn insert_for(
+        &mut self,
+        node: NodeName,
+        bytes: usize,
+        group_leader: Pid,
+    ) -> Option<(Pid, super::mailbox::Queue)> {
+        let spawned = self.spawned.entry(node).or_default();
+        let is_full = spawned.processes >= SPAWNED_MAX
+            || spawned.bytes.saturating_add(bytes) > SPAWNED_BYTES_MAX;
+        if is_full || self.live.len() >= PROCESSES_MAX {
+            if !std::mem::replace(&mut spawned.was_refused, true) {
+                let processes = spawned.processes;
+                tracing::warn!(peer = %node, processes, "a peer started as many processes as it may");
+            }
+            return None;
+        }
+        spawned.processes += 1;
+        spawned.bytes += bytes;
+        let (pid, queue) = self.insert(Some(group_leader));
+        if let Some(process) = self.get_mut(pid) {
+            process.spawned_for = Some((node, bytes));
+        }
+        Some((pid, queue))
+    }
+
+    /// A process that ran for a spawn request of `node` has ended.
+    fn forget_spawned(&mut self, node: NodeName, bytes: usize) {
+        let Some(spawned) = self.spawned.get_mut(&node) else {
+            return;
+        };
+        spawned.processes -= 1;
+        spawned.bytes -= bytes;
+        if spawned.processes == 0 {
+            self.spawned.remove(&node);
+        }
     }
 
     /// Gives the process its task; a process that was ended meanwhile has it aborted.
@@ -150,20 +246,28 @@ impl Processes {
     }
 
     /// Puts `delivery` into the mailbox of `to`; to the dead it is dropped.
-    pub(crate) fn deliver(&mut self, to: Pid, delivery: Delivery) {
+    ///
+    /// Answers to monitors and spawn requests are taken only when they are expected; false says that
+    /// this one was not.
+    pub(crate) fn deliver(&mut self, to: Pid, delivery: Delivery) -> bool {
         let Some(process) = self.get_mut(to) else {
-            return;
+            return false;
         };
-        match &delivery {
-            Delivery::Down { reference, .. } | Delivery::SpawnFailed { reference, .. } => {
-                // A monitor that was taken back, or fired before, does not fire (I2).
-                if process.expects.remove(reference).is_none() {
-                    return;
-                }
+        if let Delivery::Spawned { reference, pid } = &delivery {
+            match process.expects.get_mut(reference) {
+                // From now on it is the new process that is expected to end.
+                Some(expected) if expected.is_spawn_request() => *expected = Watched::Pid(*pid),
+                _ => return false,
             }
-            _ => {}
+        }
+        if let Delivery::Down { reference, .. } | Delivery::SpawnFailed { reference, .. } = &delivery
+            // A monitor that was taken back, or fired before, does not fire (I2).
+            && process.expects.remove(reference).is_none()
+        {
+            return false;
         }
         process.mailbox.send(delivery);
+        true
     }
 
     /// A monitor of a process of this node. Answers at once when there is no such process.
@@ -182,7 +286,11 @@ impl Processes {
         };
         match self.get_mut(pid) {
             Some(process) => {
-                process.monitored_by.insert(reference, (watcher, watched));
+                let before = process.monitored_by.insert(reference, (watcher, watched));
+                self.hold(watcher.node);
+                if let Some((watcher, _)) = before {
+                    self.let_go(watcher.node, 1);
+                }
                 None
             }
             None => Some(self.noproc(watcher, watched, reference)),
@@ -194,7 +302,7 @@ impl Processes {
             Watched::Pid(pid) => *pid,
             Watched::Name(..) => self.nobody(),
         };
-        let reason = atom!("noproc").into();
+        let reason = Arc::new(atom!("noproc").into());
         Effect::Down {
             from,
             watched,
@@ -205,7 +313,7 @@ impl Processes {
     }
 
     /// A pid of this node that no process has, to speak for names that nobody holds.
-    fn nobody(&self) -> Pid {
+    pub(crate) fn nobody(&self) -> Pid {
         Pid {
             node: self.node,
             creation: self.creation,
@@ -220,7 +328,10 @@ impl Processes {
             Watched::Name(name, _) => self.names.get(name).copied(),
         };
         if let Some(process) = pid.and_then(|pid| self.get_mut(pid)) {
-            process.monitored_by.remove(reference);
+            let held = process.monitored_by.remove(reference);
+            if let Some((watcher, _)) = held {
+                self.let_go(watcher.node, 1);
+            }
         }
     }
 
@@ -236,35 +347,49 @@ impl Processes {
         self.get_mut(pid)?.expects.remove(reference)
     }
 
+    /// The node from which `pid` waits for something by this reference.
+    pub(crate) fn expects_from(&self, pid: Pid, reference: &Reference) -> Option<NodeName> {
+        let process = self.live.get(&(pid.serial, pid.id));
+        let process = process.filter(|_| self.is_ours(pid))?;
+        process.expects.get(reference).map(Watched::node)
+    }
+
     /// `from` links itself to `to`, a process of this node.
     pub(crate) fn link(&mut self, from: Pid, to: Pid) -> Option<Effect> {
         match self.get_mut(to) {
             Some(process) => {
-                process.links.insert(from);
+                if process.links.insert(from) {
+                    self.hold(from.node);
+                }
                 None
             }
             None => Some(Effect::Exit {
                 from: to,
                 to: from,
-                reason: atom!("noproc").into(),
+                reason: Arc::new(atom!("noproc").into()),
             }),
         }
     }
 
     pub(crate) fn unlink(&mut self, from: Pid, to: Pid) {
-        if let Some(process) = self.get_mut(to) {
-            process.links.remove(&from);
+        let unlinked = self.get_mut(to).is_some_and(|p| p.links.remove(&from));
+        if unlinked {
+            self.let_go(from.node, 1);
         }
     }
 
     /// An exit signal for `to`, a process of this node.
     pub(crate) fn exit(&mut self, from: Pid, to: Pid, reason: Term, kind: ExitKind) -> Vec<Effect> {
-        let Some(process) = self.get_mut(to) else {
+        if kind == ExitKind::Link {
+            let is_linked = self.get_mut(to).is_some_and(|p| p.links.remove(&from));
+            if !is_linked {
+                return Vec::new();
+            }
+            self.let_go(from.node, 1);
+        }
+        let Some(process) = self.get_mut(to).filter(|process| !process.is_kept) else {
             return Vec::new();
         };
-        if kind == ExitKind::Link && !process.links.remove(&from) {
-            return Vec::new();
-        }
         if kind == ExitKind::Explicit && reason.is_atom("kill") {
             return self.end(to, atom!("killed").into());
         }
@@ -278,7 +403,7 @@ impl Processes {
         self.end(to, reason)
     }
 
-    /// The process ends: its name is free, and whoever is linked to it or watches it is told.
+    /// The process ends: its name and aliases are free, and whoever is linked to it or watches it is told.
     pub(crate) fn end(&mut self, pid: Pid, reason: Term) -> Vec<Effect> {
         if !self.is_ours(pid) {
             return Vec::new();
@@ -289,8 +414,19 @@ impl Processes {
         if let Some(name) = &process.name {
             self.names.remove(name);
         }
+        for alias in &process.aliases {
+            self.aliases.remove(alias);
+        }
+        let reason = Arc::new(reason);
+        if let Some((node, bytes)) = process.spawned_for {
+            self.forget_spawned(node, bytes);
+        }
         if let Some(task) = process.task {
             task.abort();
+        }
+        let watchers = process.monitored_by.values().map(|(watcher, _)| watcher);
+        for holder in process.links.iter().chain(watchers) {
+            self.let_go(holder.node, 1);
         }
         let exits = process.links.into_iter().map(|to| Effect::Exit {
             from: pid,
@@ -312,8 +448,8 @@ impl Processes {
 
     /// The connection to `node` is gone: links break and expected answers fail with `noconnection`.
     pub(crate) fn node_down(&mut self, node: NodeName) -> Vec<Effect> {
-        let reason = Term::from(atom!("noconnection"));
-        let mut effects = Vec::new();
+        let reason = Arc::new(Term::from(atom!("noconnection")));
+        let (mut effects, mut monitors) = (Vec::new(), 0_usize);
         for (&(serial, id), process) in &mut self.live {
             let pid = Pid {
                 node: self.node,
@@ -338,11 +474,34 @@ impl Processes {
                 reference: *reference,
                 reason: reason.clone(),
             }));
+            let before = process.monitored_by.len();
             process
                 .monitored_by
                 .retain(|_, (watcher, _)| watcher.node != node);
+            monitors += before - process.monitored_by.len();
         }
+        self.let_go(node, monitors);
         effects
+    }
+
+    /// Makes `reference` an address of `owner`, until that ends or the alias is removed.
+    pub(crate) fn add_alias(&mut self, reference: Reference, owner: Pid) {
+        if let Some(process) = self.get_mut(owner) {
+            process.aliases.insert(reference);
+            self.aliases.insert(reference, owner);
+        }
+    }
+
+    pub(crate) fn remove_alias(&mut self, reference: &Reference) {
+        let owner = self.aliases.remove(reference);
+        if let Some(process) = owner.and_then(|owner| self.get_mut(owner)) {
+            process.aliases.remove(reference);
+        }
+    }
+
+    /// The process behind an alias.
+    pub(crate) fn alias(&self, reference: &Reference) -> Option<Pid> {
+        self.aliases.get(reference).copied()
     }
 
     pub(crate) fn whereis(&self, name: &Atom) -> Option<Pid> {
@@ -438,14 +597,14 @@ mod tests {
         let exit = Effect::Exit {
             from: pid,
             to: remote(1),
-            reason: reason.clone(),
+            reason: reason.clone().into(),
         };
         let down = Effect::Down {
             from: pid,
             watched,
             watcher,
             reference,
-            reason,
+            reason: reason.into(),
         };
         assert_eq!(effects, [exit, down]);
         assert_eq!(table.end(pid, Term::nil()), []);
@@ -478,7 +637,7 @@ mod tests {
         assert!(table.is_alive(pid));
         table.link(remote(1), pid);
         let effects = table.exit(remote(9), pid, kill(), ExitKind::Explicit);
-        let reason = atom!("killed").into();
+        let reason = Arc::new(atom!("killed").into());
         assert_eq!(
             effects,
             [Effect::Exit {
@@ -501,6 +660,7 @@ mod tests {
         for effect in effects {
             match effect {
                 Effect::Exit { from, to, reason } => {
+                    let reason = Term::clone(&reason);
                     assert_eq!(table.exit(from, to, reason, ExitKind::Link), []);
                 }
                 Effect::Down {
@@ -513,10 +673,10 @@ mod tests {
                     let down = || Delivery::Down {
                         watched: watched.clone(),
                         reference,
-                        reason: reason.clone(),
+                        reason: Term::clone(&reason),
                     };
-                    table.deliver(watcher, down());
-                    table.deliver(watcher, down());
+                    assert!(table.deliver(watcher, down()));
+                    assert!(!table.deliver(watcher, down()), "I2");
                 }
             }
         }
@@ -526,6 +686,42 @@ mod tests {
         );
         assert!(matches!(queue.try_recv(), Some(Delivery::Down { .. })));
         assert!(queue.try_recv().is_none(), "I2: the second is dropped");
+    }
+
+    #[test]
+    fn a_spawn_reply_is_taken_once_and_only_when_it_is_expected() {
+        let mut table = table();
+        let (pid, mut queue) = table.insert(None);
+        let spawned = || Delivery::Spawned {
+            reference: reference(5),
+            pid: remote(8),
+        };
+        assert!(!table.deliver(pid, spawned()));
+        let request = Watched::spawn_request(node("there@table"));
+        table.expect(pid, reference(5), request);
+        assert!(table.deliver(pid, spawned()));
+        assert!(!table.deliver(pid, spawned()));
+        assert!(matches!(queue.try_recv(), Some(Delivery::Spawned { .. })));
+        assert!(queue.try_recv().is_none());
+        // The end of the new process is expected under the same reference.
+        assert_eq!(
+            table.forget(pid, &reference(5)),
+            Some(Watched::Pid(remote(8)))
+        );
+    }
+
+    #[test]
+    fn an_alias_ends_with_its_process() {
+        let mut table = table();
+        let (pid, _queue) = table.insert(None);
+        table.add_alias(reference(1), pid);
+        table.add_alias(reference(2), pid);
+        table.remove_alias(&reference(1));
+        assert_eq!(table.alias(&reference(1)), None);
+        assert_eq!(table.alias(&reference(2)), Some(pid));
+        table.end(pid, atom!("normal").into());
+        assert_eq!(table.alias(&reference(2)), None);
+        assert!(table.aliases.is_empty());
     }
 
     #[test]

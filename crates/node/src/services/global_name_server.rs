@@ -38,7 +38,11 @@ struct NameServer {
 /// Starts the name server of `node`.
 pub(crate) fn start(node: &Node) {
     let locker = node.attach();
+    let locker_pid = locker.pid();
     let server = node.spawn(|mailbox| run(mailbox, locker));
+    for pid in [locker_pid, server] {
+        node.state().processes.keep(pid);
+    }
     node.register(atom!("global_name_server"), server)
         .expect("a new node has no names");
 }

@@ -1,6 +1,6 @@
 //! The registered processes that OTP expects on every node.
 //!
-//! Each service is an ordinary process with a name. Messages it does not know are dropped, since
+//! Each service is a process with a name that no exit signal ends. Messages it does not know are dropped, since
 //! OTP's servers would only log them.
 
 pub mod global;
@@ -10,11 +10,11 @@ mod net_kernel;
 mod pg;
 mod rex;
 
-use purlin_term::{Atom, Pid, Term};
+use purlin_term::{Atom, Term};
 
 use crate::host::BoxFuture;
 use crate::node::Node;
-use crate::process::{Caller, Delivery, Envelope, Mailbox};
+use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
 
 /// A registered process of every node.
 struct Service {
@@ -33,6 +33,7 @@ pub(crate) fn start(node: &Node) {
     for Service { name, run } in services {
         let pid = node.spawn(run);
         node.register(name, pid).expect("a new node has no names");
+        node.state().processes.keep(pid);
     }
     global_name_server::start(node);
 }
@@ -45,15 +46,19 @@ async fn next_envelope(mailbox: &mut Mailbox) -> Option<Envelope> {
     }
 }
 
-/// Sends, and lets go what cannot be sent: the peer learns from its monitor, or does not care.
-async fn send(mailbox: &Mailbox, to: Pid, message: Term) {
-    let _ = mailbox.send(to, &message).await;
+/// Sends at once, and lets go what cannot be sent: the peer learns from its monitor, or does not
+/// care. A service serves all peers, so it never waits for one: it does not dial whoever a message
+/// names, and a peer that reads nothing loses its connection (`connection`).
+fn send(mailbox: &Mailbox, to: impl Into<Destination>, message: &Term) {
+    mailbox
+        .node()
+        .push_message(mailbox.pid(), to.into(), message);
 }
 
-/// Answers a call with `{Tag, Reply}`.
-pub(crate) async fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
+/// Answers a call with `{Tag, Reply}`, at once or never.
+pub(crate) fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
     let message = Term::tuple([caller.tag.clone(), reply]);
-    let _ = mailbox.send(caller.reply_to(), &message).await;
+    send(mailbox, caller.reply_to(), &message);
 }
 
 fn uses_long_names(node: &Node) -> bool {

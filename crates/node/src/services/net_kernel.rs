@@ -16,12 +16,12 @@ pub(super) const SERVICE: Service = Service {
 async fn run(mut mailbox: Mailbox) -> Term {
     loop {
         if let Some(Envelope::Call(caller, request)) = super::next_envelope(&mut mailbox).await {
-            answer(&mailbox, &caller, &request).await;
+            answer(&mailbox, &caller, &request);
         }
     }
 }
 
-async fn answer(mailbox: &Mailbox, caller: &Caller, request: &Term) {
+fn answer(mailbox: &Mailbox, caller: &Caller, request: &Term) {
     let tag = request
         .as_tuple()
         .and_then(|items| items.first())
@@ -34,5 +34,5 @@ async fn answer(mailbox: &Mailbox, caller: &Caller, request: &Term) {
         Some("longnames") => super::uses_long_names(mailbox.node()).into(),
         _ => return,
     };
-    super::reply(mailbox, caller, reply).await;
+    super::reply(mailbox, caller, reply);
 }

@@ -5,7 +5,9 @@
 //! sent: any other message would crash the scope server of OTP 25. Keeping the peers' groups comes
 //! with the services.
 
-use purlin_term::{Pid, Term, atom};
+use std::collections::BTreeMap;
+
+use purlin_term::{NodeName, Pid, Term, atom};
 
 use super::Service;
 use crate::process::{Delivery, Envelope, Mailbox, Watched};
@@ -15,11 +17,9 @@ pub(super) const SERVICE: Service = Service {
     run: |m| Box::pin(run(m)),
 };
 
-/// Scope servers that are remembered: one a node, and a cluster is far smaller.
-const PEERS_MAX: usize = 4096;
-
 async fn run(mut mailbox: Mailbox) -> Term {
-    let mut peers: Vec<Pid> = Vec::new();
+    // One scope server a node, so that connections bound them.
+    let mut peers: BTreeMap<NodeName, Pid> = BTreeMap::new();
     mailbox.node().monitor_nodes(mailbox.pid());
     loop {
         match mailbox.receive().await {
@@ -27,9 +27,7 @@ async fn run(mut mailbox: Mailbox) -> Term {
                 node,
                 visible: true,
             } => {
-                let _ = mailbox
-                    .send((atom!("pg"), node), &discover(mailbox.pid()))
-                    .await;
+                super::send(&mailbox, (atom!("pg"), node), &discover(mailbox.pid()));
             }
             Delivery::Message(message) => {
                 let Some(Envelope::Info(message)) = Envelope::decode(&message) else {
@@ -38,18 +36,18 @@ async fn run(mut mailbox: Mailbox) -> Term {
                 let Some(peer) = discovered(&message) else {
                     continue;
                 };
-                let known = peers.contains(&peer);
-                if !known && peers.len() < PEERS_MAX {
-                    peers.push(peer);
+                if peers.insert(peer.node, peer) != Some(peer) {
                     mailbox.node().monitor(mailbox.pid(), Watched::Pid(peer));
-                    super::send(&mailbox, peer, discover(mailbox.pid())).await;
+                    super::send(&mailbox, peer, &discover(mailbox.pid()));
                 }
-                super::send(&mailbox, peer, empty_sync(mailbox.pid())).await;
+                super::send(&mailbox, peer, &empty_sync(mailbox.pid()));
             }
             Delivery::Down {
                 watched: Watched::Pid(peer),
                 ..
-            } => peers.retain(|p| *p != peer),
+            } if peers.get(&peer.node) == Some(&peer) => {
+                peers.remove(&peer.node);
+            }
             _ => {}
         }
     }

@@ -5,10 +5,14 @@
 //! for `{rex, Value}` (distribution document, section 10). Each call runs in a process of its own,
 //! so one that takes long delays no other: OTP's own `rex` serialises block calls only.
 
+use std::sync::Arc;
+
 use purlin_term::{Atom, Pid, Term, atom};
+use tokio::sync::Semaphore;
 
 use super::Service;
 use crate::export::FunctionName;
+use crate::limits::REX_CALLS_MAX;
 use crate::process::{Caller, Destination, Envelope, Mailbox};
 use crate::remote_call::{self, Application};
 
@@ -28,22 +32,23 @@ enum Asker {
 }
 
 async fn run(mut mailbox: Mailbox) -> Term {
+    let calls = Arc::new(Semaphore::new(REX_CALLS_MAX));
     loop {
         match super::next_envelope(&mut mailbox).await {
             Some(Envelope::Call(caller, request)) => {
                 let leader = caller.pid;
-                start(&mailbox, Asker::Call(caller), leader, &request);
+                start(&mailbox, Asker::Call(caller), leader, &request, &calls);
             }
             Some(Envelope::Cast(request)) => {
-                start(&mailbox, Asker::Nobody, mailbox.pid(), &request);
+                start(&mailbox, Asker::Nobody, mailbox.pid(), &request, &calls);
             }
-            Some(Envelope::Info(message)) => plain(&mailbox, &message).await,
+            Some(Envelope::Info(message)) => plain(&mailbox, &message, &calls),
             _ => {}
         }
     }
 }
 
-async fn plain(mailbox: &Mailbox, message: &Term) {
+fn plain(mailbox: &Mailbox, message: &Term, calls: &Arc<Semaphore>) {
     let Some([Term::Pid(from), request]) = message.as_tuple() else {
         return;
     };
@@ -52,34 +57,46 @@ async fn plain(mailbox: &Mailbox, message: &Term) {
         let features = Term::list([atom!("erpc").into()]);
         let me = mailbox.node().name().into();
         let reply = Term::tuple([atom!("features_reply").into(), me, features]);
-        super::send(mailbox, from, reply).await;
+        super::send(mailbox, from, &reply);
         return;
     }
     match request.as_tuple() {
         Some([tag, Term::Atom(name), message]) if tag.is_atom("sbcast") => {
-            broadcast_here(mailbox, from, name, message).await;
+            broadcast_here(mailbox, from, name, message);
         }
-        _ => start(mailbox, Asker::Plain(from), from, request),
+        _ => start(mailbox, Asker::Plain(from), from, request, calls),
     }
 }
 
 /// `rpc:sbcast`: delivers to a name of this node, and says whether there is such a name.
-async fn broadcast_here(mailbox: &Mailbox, from: Pid, name: &Atom, message: &Term) {
+fn broadcast_here(mailbox: &Mailbox, from: Pid, name: &Atom, message: &Term) {
     let node = mailbox.node();
     let found = match node.whereis(name) {
         Some(_) => {
             let to = Destination::Name(name.clone(), node.name());
-            let _ = mailbox.send(to, message).await;
+            super::send(mailbox, to, message);
             node.name().into()
         }
         None => Term::tuple([atom!("nonexisting_name").into(), name.clone().into()]),
     };
     let reply = Term::tuple([atom!("rex").into(), node.name().into(), found]);
-    super::send(mailbox, from, reply).await;
+    super::send(mailbox, from, &reply);
+}
+
+/// Tells `asker` the value of its call.
+fn answer(mailbox: &Mailbox, asker: &Asker, value: Term) {
+    match asker {
+        Asker::Plain(pid) => {
+            let reply = Term::tuple([atom!("rex").into(), value]);
+            super::send(mailbox, *pid, &reply);
+        }
+        Asker::Call(caller) => super::reply(mailbox, caller, value),
+        Asker::Nobody => {}
+    }
 }
 
 /// Runs `{call | block_call | cast, M, F, Args, GroupLeader}` in a process of its own.
-fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term) {
+fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term, calls: &Arc<Semaphore>) {
     let Some([tag, Term::Atom(module), Term::Atom(function), args, leader]) = request.as_tuple()
     else {
         return;
@@ -96,6 +113,11 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term) {
         function: function.clone(),
         arity: args.len(),
     };
+    let Ok(place) = calls.clone().try_acquire_owned() else {
+        let limit = Term::tuple([atom!("EXIT").into(), atom!("system_limit").into()]);
+        let refused = Term::tuple([atom!("badrpc").into(), limit]);
+        return answer(mailbox, &asker, refused);
+    };
     let application = Application {
         name,
         args: args.to_vec(),
@@ -106,15 +128,9 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term) {
     node.clone()
         .spawn_with_leader(application.group_leader, move |mailbox| async move {
             let outcome = remote_call::apply(&node, application).await;
-            let value = outcome.unwrap_or_else(|failure| failure.to_badrpc());
-            match asker {
-                Asker::Plain(pid) => {
-                    let reply = Term::tuple([atom!("rex").into(), value]);
-                    super::send(&mailbox, pid, reply).await;
-                }
-                Asker::Call(caller) => super::reply(&mailbox, &caller, value).await,
-                Asker::Nobody => {}
-            }
+            let value = outcome.unwrap_or_else(|failure| failure.into_badrpc());
+            answer(&mailbox, &asker, value);
+            drop(place);
             atom!("normal").into()
         });
 }

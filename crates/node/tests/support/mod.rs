@@ -88,6 +88,10 @@ impl Net {
         self.mapper.address().port()
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn builder(&self, alive: &str) -> NodeBuilder {
         let name = format!("{alive}@127.0.0.1");
         Node::builder(&name)
@@ -247,6 +251,16 @@ impl Erl {
     #[track_caller]
     pub fn assert_nothing_logged(&self) {
         assert_eq!(self.log(), "", "{} logged", self.alive);
+    }
+
+    /// Fails the test if OTP logged anything but reports that have `expected` in them.
+    #[track_caller]
+    pub fn assert_nothing_logged_but(&self, expected: &str) {
+        let log = self.log();
+        let reports = log.split("REPORT====").skip(1);
+        for report in reports {
+            assert!(report.contains(expected), "{} logged: {report}", self.alive);
+        }
     }
 
     /// Ends the node without a word, as a crash of its machine would.

@@ -288,6 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn atoms_of_the_same_hash_are_two_atoms() {
+        let mut seen = std::collections::BTreeMap::new();
+        let pair = (0..1_000_000u64).find_map(|number| {
+            let scattered = (number + 1).wrapping_mul(number | 0x5851_f42d_4c95_7f2d);
+            let atom = Atom::new(&format!("{scattered:016x}")).unwrap();
+            let first = seen.insert(hash(atom.as_bytes()), atom.clone())?;
+            Some([first, atom])
+        });
+        let (mut cache, mut peer) = (SendCache::new(), ReceiveCache::default());
+        let pair = pair.expect("among a million texts two have the same 32 bits");
+        assert_eq!(check(&mut cache, &mut peer, &pair), 2);
+        assert_eq!(check(&mut cache, &mut peer, &pair), 0);
+    }
+
+    #[test]
     fn few_atoms_need_little_memory() {
         let (mut cache, mut peer) = (SendCache::new(), ReceiveCache::default());
         check(&mut cache, &mut peer, &atoms(0..20));

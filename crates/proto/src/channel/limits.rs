@@ -20,8 +20,8 @@ pub const INLINE_PAYLOAD_MAX: usize = 1024;
 
 /// A received payload of up to this many bytes is copied out of the read buffer; a larger one goes
 /// on as a slice of it. A slice keeps the whole block of reading alive (66 KiB, `frame`), so what a
-/// process keeps costs it at most about 16 times its size. A guess, unmeasured.
-pub const COPIED_PAYLOAD_MAX: usize = 4096;
+/// process keeps costs it at most about twice its size, also when a peer chooses what lies between.
+pub const COPIED_PAYLOAD_MAX: usize = 32 << 10;
 
 /// What one connection may make us hold while messages arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

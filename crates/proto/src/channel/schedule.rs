@@ -235,6 +235,33 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_that_sends_a_little_less_than_its_turn_does_not_count_as_new_each_time() {
+        let mut schedule = Schedule::new();
+        for flow in 1..=3 {
+            for _ in 0..100 {
+                push(&mut schedule, flow, QUANTUM);
+            }
+        }
+        let (mut queued, mut sent) = (0, 0);
+        for _ in 0..200 {
+            if queued == 0 {
+                push(&mut schedule, 4, QUANTUM - 5000);
+                queued += 1;
+            }
+            let &mut item = schedule.turn().unwrap();
+            schedule.sent(item.1, true);
+            if item.0 == 4 {
+                queued -= 1;
+                sent += 1;
+            }
+        }
+        assert!(
+            (40..=60).contains(&sent),
+            "a fair share are 50 turns: {sent}"
+        );
+    }
+
+    #[test]
     fn a_debt_larger_than_a_turn_is_paid_over_several() {
         let mut schedule = Schedule::new();
         push(&mut schedule, 1, 5 * QUANTUM);

@@ -60,6 +60,8 @@ struct Item {
     control: Bytes,
     payload: Bytes,
     atoms: Vec<Atom>,
+    /// What the message costs besides its bytes.
+    overhead: usize,
     /// Once the first fragment is out.
     rest: Option<Rest>,
 }
@@ -71,8 +73,9 @@ struct Rest {
     number: u64,
 }
 
-/// What a message costs besides its bytes: so that queues of empty messages are bounded too.
-const MESSAGE_OVERHEAD: usize = size_of::<Item>();
+/// What a message costs besides its bytes and atoms, so that queues of small messages are bounded
+/// too: its place in a queue that doubles, and the counts of who shares its two buffers.
+const MESSAGE_OVERHEAD: usize = 2 * size_of::<Item>() + 64;
 
 impl Sender {
     /// A sender for a connection with these negotiated `flags`.
@@ -99,12 +102,14 @@ impl Sender {
             self.form.cache || atoms.is_empty(),
             "the message was encoded for another connection"
         );
-        self.queued += control.len() + payload.len() + MESSAGE_OVERHEAD;
+        let overhead = MESSAGE_OVERHEAD + atoms.len() * size_of::<Atom>();
+        self.queued += control.len() + payload.len() + overhead;
         let rest = None;
         let item = Item {
             control,
             payload,
             atoms,
+            overhead,
             rest,
         };
         self.schedule.push(flow, item);
@@ -138,7 +143,7 @@ impl Sender {
             next_sequence: &mut self.next_sequence,
         };
         let (part, done) = writer.frame(item, out);
-        let overhead = if done { MESSAGE_OVERHEAD } else { 0 };
+        let overhead = if done { item.overhead } else { 0 };
         self.queued -= before - item.len() + overhead;
         let part = inline_small(part, out);
         let len = finish(out, start, part.len());

@@ -17,10 +17,10 @@ use num_bigint::{BigInt, Sign};
 
 use super::error::EncodeError;
 use super::tag;
-use crate::atom::Atom;
+use crate::atom::{Atom, AtomTooLong};
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
-use crate::limits::ATOM_REFS_MAX;
+use crate::limits::{ATOM_CHARS_MAX, ATOM_REFS_MAX};
 use crate::term::{Export, Fun, Term};
 
 /// Longest list that is written as `STRING_EXT`.
@@ -61,16 +61,27 @@ impl AtomList {
     /// The number of `atom` in the list; `None` if it is not there and the list is full.
     #[inline]
     fn number(&mut self, atom: &Atom) -> Option<u8> {
-        let bucket = bucket(atom.as_bytes());
+        self.number_of(atom.as_bytes(), |known| known == atom, || atom.clone())
+    }
+
+    /// As [`AtomList::number`]; the atom is made only if it is not in the list yet.
+    #[inline]
+    fn number_of(
+        &mut self,
+        text: &[u8],
+        is_it: impl Fn(&Atom) -> bool,
+        make: impl FnOnce() -> Atom,
+    ) -> Option<u8> {
+        let bucket = bucket(text);
         let hint = usize::from(self.hints[bucket]);
-        if hint > 0 && self.atoms[hint - 1] == *atom {
+        if hint > 0 && is_it(&self.atoms[hint - 1]) {
             return Some((hint - 1) as u8);
         }
-        let found = match self.atoms.iter().position(|known| known == atom) {
+        let found = match self.atoms.iter().position(is_it) {
             Some(found) => found,
             None if self.atoms.len() >= ATOM_REFS_MAX => return None,
             None => {
-                self.atoms.push(atom.clone());
+                self.atoms.push(make());
                 self.atoms.len() - 1
             }
         };
@@ -295,6 +306,25 @@ impl Encoder {
         }
     }
 
+    /// An atom of `text`; a long one is made only where the list needs a new one.
+    #[inline]
+    pub(crate) fn atom_str(&mut self, text: &str) -> Result<(), AtomTooLong> {
+        if Atom::fits_inline(text) || text.len() > ATOM_CHARS_MAX {
+            let atom = Atom::new(text)?;
+            self.atom(&atom);
+            return Ok(());
+        }
+        let number = self.refs.as_mut().and_then(|list| {
+            let make = || Atom::new(text).expect("at most 255 bytes");
+            list.number_of(text.as_bytes(), |known| *known == *text, make)
+        });
+        match number {
+            Some(number) => self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, number]),
+            None => self.long_atom(text.as_bytes()),
+        }
+        Ok(())
+    }
+
     /// A tag and the number after it, with one check of the room for both.
     #[inline]
     fn tagged<const N: usize>(&mut self, tag: u8, number: [u8; N]) {
@@ -337,42 +367,74 @@ impl Encoder {
     /// A pid.
     #[inline(never)]
     pub fn pid(&mut self, pid: &Pid) {
+        let numbers = [pid.id, pid.serial, pid.creation];
+        self.pid_of(numbers, |encoder| encoder.atom(pid.node.atom()));
+    }
+
+    /// A pid of id, serial and creation, whose node `node` writes.
+    pub(crate) fn pid_of<T>(&mut self, numbers: [u32; 3], node: impl FnOnce(&mut Self) -> T) -> T {
         self.bytes.push(tag::NEW_PID);
-        self.atom(pid.node.atom());
-        let mut numbers = [0; 12];
-        numbers[..4].copy_from_slice(&pid.id.to_be_bytes());
-        numbers[4..8].copy_from_slice(&pid.serial.to_be_bytes());
-        numbers[8..].copy_from_slice(&pid.creation.to_be_bytes());
-        self.bytes.extend_from_slice(&numbers);
+        let written = node(self);
+        let mut bytes = [0; 12];
+        for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
+        self.bytes.extend_from_slice(&bytes);
+        written
     }
 
     /// A port: in the 32-bit form where its number fits.
     pub fn port(&mut self, port: &Port) {
-        let small = u32::try_from(port.id);
+        self.port_of(port.id, port.creation, |encoder| {
+            encoder.atom(port.node.atom());
+        });
+    }
+
+    /// A port whose node `node` writes.
+    pub(crate) fn port_of<T>(
+        &mut self,
+        id: u64,
+        creation: u32,
+        node: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let small = u32::try_from(id);
         self.bytes.push(if small.is_ok() {
             tag::NEW_PORT
         } else {
             tag::V4_PORT
         });
-        self.atom(port.node.atom());
+        let written = node(self);
         match small {
             Ok(id) => self.bytes.extend_from_slice(&id.to_be_bytes()),
-            Err(_) => self.bytes.extend_from_slice(&port.id.to_be_bytes()),
+            Err(_) => self.bytes.extend_from_slice(&id.to_be_bytes()),
         }
-        self.bytes.extend_from_slice(&port.creation.to_be_bytes());
+        self.bytes.extend_from_slice(&creation.to_be_bytes());
+        written
     }
 
     /// A reference.
     pub fn reference(&mut self, reference: &Reference) {
+        self.reference_of(reference.creation(), reference.words(), |encoder| {
+            encoder.atom(reference.node().atom());
+        });
+    }
+
+    /// A reference of one to five words, whose node `node` writes.
+    pub(crate) fn reference_of<T>(
+        &mut self,
+        creation: u32,
+        words: &[u32],
+        node: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         self.bytes.push(tag::NEWER_REFERENCE);
         self.bytes
-            .extend_from_slice(&(reference.words().len() as u16).to_be_bytes());
-        self.atom(reference.node().atom());
-        self.bytes
-            .extend_from_slice(&reference.creation().to_be_bytes());
-        for word in reference.words() {
+            .extend_from_slice(&(words.len() as u16).to_be_bytes());
+        let written = node(self);
+        self.bytes.extend_from_slice(&creation.to_be_bytes());
+        for word in words {
             self.bytes.extend_from_slice(&word.to_be_bytes());
         }
+        written
     }
 
     /// The head of a tuple; its `arity` elements follow.
@@ -425,6 +487,32 @@ impl Encoder {
     /// Forgets everything written from offset `at` on. Atoms listed there stay listed.
     pub fn truncate(&mut self, at: usize) {
         self.bytes.truncate(at);
+    }
+
+    /// Rewrites the list of `count` elements whose head is at offset `at`, and after whose last
+    /// element the buffer ends, as `STRING_EXT` if all are integers of one byte. Answers whether.
+    pub(crate) fn list_to_string(&mut self, at: usize, count: usize) -> bool {
+        let first = at + 1 + size_of::<u32>();
+        let pair = 2;
+        if count > STRING_MAX || self.bytes.len() - first != pair * count {
+            return false;
+        }
+        let elements = self.bytes[first..].chunks_exact(pair);
+        if !elements.into_iter().all(|e| e[0] == tag::SMALL_INTEGER) {
+            return false;
+        }
+        self.bytes[at] = tag::STRING;
+        self.bytes[at + 1..at + 3].copy_from_slice(&(count as u16).to_be_bytes());
+        for i in 0..count {
+            self.bytes[at + 3 + i] = self.bytes[first + pair * i + 1];
+        }
+        self.bytes.truncate(at + 3 + count);
+        true
+    }
+
+    /// The atoms that the bytes written so far refer to by number.
+    pub(crate) fn atoms(&self) -> &[Atom] {
+        self.refs.as_ref().map_or(&[], |list| &list.atoms)
     }
 
     /// A binary.

@@ -12,6 +12,8 @@
 //! are kinds only, which fit two registers; whoever made the cursor adds the position.
 //! Short texts are taken as words: a window of a fixed size is read and what is too much masked.
 
+use std::borrow::Cow;
+
 use super::error::{DecodeError, DecodeErrorKind as Kind};
 use super::tag;
 use crate::atom::Atom;
@@ -264,6 +266,27 @@ impl<'a> Cursor<'a> {
             }
             _ => Ok(ListTail::Improper),
         }
+    }
+
+    /// True if an atom is next.
+    #[inline]
+    pub(crate) fn is_at_atom(&self) -> bool {
+        matches!(
+            self.rest.first().copied(),
+            Some(
+                tag::ATOM_CACHE_REF
+                    | tag::SMALL_ATOM_UTF8
+                    | tag::ATOM_UTF8
+                    | tag::SMALL_ATOM
+                    | tag::ATOM
+            )
+        )
+    }
+
+    /// True if a binary is next, in its usual form.
+    #[inline]
+    pub(crate) fn is_at_binary(&self) -> bool {
+        self.rest.first() == Some(&tag::BINARY)
     }
 
     #[inline]
@@ -647,6 +670,16 @@ impl<'a> AtomText<'a> {
         match std::str::from_utf8(text) {
             Ok(ascii) if text.is_ascii() => Self::Utf8(ascii),
             _ => Self::Latin1(text),
+        }
+    }
+
+    /// The text: borrowed, unless it is Latin-1 beyond ASCII.
+    #[inline]
+    pub fn to_str(self) -> Cow<'a, str> {
+        match self {
+            Self::Utf8(text) => Cow::Borrowed(text),
+            Self::Listed(atom, _) => Cow::Borrowed(atom.as_str()),
+            Self::Latin1(text) => Cow::Owned(text.iter().copied().map(char::from).collect()),
         }
     }
 

@@ -10,6 +10,9 @@ mod tag;
 mod transcode;
 mod view;
 
+pub(crate) use head::{Cursor, Frequent, Head, ListTail, RawPid, RawPort, RawReference};
+pub(crate) use view::{SMALL_INTEGERS, WALKED};
+
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use encoded::EncodedTerm;

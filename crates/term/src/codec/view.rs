@@ -96,7 +96,7 @@ enum Tail<'a> {
 pub struct Pairs<'a>(Elements<'a>);
 
 /// Views are made from walked bytes only, and the walk reads heads by the same function.
-pub(super) const WALKED: &str = "a view holds bytes that the walk accepted";
+pub(crate) const WALKED: &str = "a view holds bytes that the walk accepted";
 
 impl<'a> Decoder<'a, '_> {
     /// Walks the term that `bytes` start with and answers a view of it.
@@ -113,7 +113,7 @@ impl<'a> Decoder<'a, '_> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn of(bytes: &'a [u8], atoms: &'a [Atom]) -> Self {
+    pub(crate) fn of(bytes: &'a [u8], atoms: &'a [Atom]) -> Self {
         Self { bytes, atoms }
     }
 
@@ -310,7 +310,7 @@ impl<'a> Iterator for Pairs<'a> {
 impl ExactSizeIterator for Pairs<'_> {}
 
 /// `SMALL_INTEGER_EXT` of every byte, so that an element of a string can be a view too.
-static SMALL_INTEGERS: [[u8; 2]; 256] = {
+pub(crate) static SMALL_INTEGERS: [[u8; 2]; 256] = {
     let mut all = [[super::tag::SMALL_INTEGER, 0]; 256];
     let mut value = 0;
     while value < 256 {

@@ -331,15 +331,24 @@ impl Global {
     }
 
     fn call_into(&mut self, calls: &mut Calls, node: NodeName, request: Term) {
-        let id = self.locker.next_call;
+        let id = self.next_locker_call();
         let message = wire::call(self.config.locker, id, request);
         if self.post(node, message) {
-            self.locker.next_call += 1;
             calls.pending.insert(id, node);
         }
     }
 
+    /// A number for a call whose answer comes to the locker.
+    pub(super) fn next_locker_call(&mut self) -> i64 {
+        let id = self.locker.next_call;
+        self.locker.next_call += 1;
+        id
+    }
+
     pub(super) fn locker_reply(&mut self, now: Duration, id: i64, reply: &Term) {
+        if self.confirm_report(id) {
+            return;
+        }
         match &mut self.locker.state {
             State::Locking(locking) => {
                 let Some(node) = locking.calls.pending.remove(&id) else {

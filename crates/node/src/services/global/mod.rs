@@ -57,7 +57,7 @@ use locker::Locker;
 use locks::Locks;
 use names::{External, Named, Names, Op};
 use nodes::{Connecting, Syncer};
-use partition::LostConnection;
+use partition::{LostConnection, Unconfirmed};
 use random::Random;
 use resolver::Resolution;
 use session::{InitConnect, Session};
@@ -90,6 +90,7 @@ pub struct Global {
     locker: Locker,
     resolution: Option<Resolution>,
     lost_connections: BTreeMap<(NodeName, NodeName), LostConnection>,
+    unconfirmed: BTreeMap<i64, Unconfirmed>,
     next_operation: i64,
     next_resolution: u64,
     outbox: VecDeque<Output>,
@@ -212,6 +213,7 @@ impl Global {
             names: Names::default(),
             monitors: BTreeMap::new(),
             lost_connections: BTreeMap::new(),
+            unconfirmed: BTreeMap::new(),
             next_operation: 1,
             next_resolution: 1,
             outbox: VecDeque::new(),

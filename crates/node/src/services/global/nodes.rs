@@ -58,6 +58,7 @@ impl Global {
     /// Takes that the connection to a visible node was lost, whoever closed it.
     pub fn handle_node_down(&mut self, now: Duration, node: NodeName) {
         if self.connected.remove(&node) {
+            self.forget_reports_to(node);
             self.forget_node(now, node, Loss::Disconnected);
             if self.reconnect.remove(&node) {
                 self.outbox.push_back(Output::Connect(node));

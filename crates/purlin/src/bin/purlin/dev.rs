@@ -317,7 +317,7 @@ fn how_to_join(nodes: usize, cookie: &Found) -> String {
     1> net_adm:ping('a@127.0.0.1').
     2> nodes().
     3> erpc:call('{last}', demo, add, [2, 3]).
-    4> {{echo, 'a@127.0.0.1'}} ! {{self(), hello}}, flush().
+    4> {{echo, 'a@127.0.0.1'}} ! {{self(), hello}}, receive M -> M after 5000 -> nothing end.
     5> gen_server:call({{counter, '{last}'}}, {{add, 1}}).
 from Elixir:
     {port}iex --name me@127.0.0.1{iex}

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,7 +26,7 @@ pub(crate) enum Format {
 impl Log {
     /// Logs from here on, and says in the log what panicked.
     pub(crate) fn start(&self) -> Result<(), Failure> {
-        let filter: Targets = self.filter.parse().map_err(|_| {
+        let filter = targets(&self.filter).ok_or_else(|| {
             let text = &self.filter;
             Failure::usage(format!(
                 "the log filter `{text}` cannot be read; write a level (error, warn, info, debug, \
@@ -49,6 +49,16 @@ impl Log {
         std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
         Ok(())
     }
+}
+
+/// Reads a filter. A word alone is a level: taken for a target, as the library has it, a misspelt
+/// level would silence everything.
+fn targets(filter: &str) -> Option<Targets> {
+    let is_known = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
+    filter
+        .split(',')
+        .all(is_known)
+        .then(|| filter.parse().ok())?
 }
 
 /// True if the user wants no colours: see <https://no-color.org>.

@@ -82,7 +82,7 @@ async fn registered_here(asking: &Asking) -> Result<BTreeMap<String, Answer>, Fa
     let mut asked = JoinSet::new();
     for entry in names {
         let asking = asking.clone();
-        asked.spawn(async move { ask_registered(&asking, &entry.name).await });
+        asked.spawn(async move { ask_registered(&asking, &entry.alive).await });
     }
     asked.join_all().await.into_iter().collect()
 }

@@ -117,9 +117,12 @@ fn read_config(path: &Path) -> Result<Given, Failure> {
         .map_err(|error| Failure::failed(format!("cannot read {shown}: {error}")))?;
     let wrong = |message: &dyn std::fmt::Display| Failure::usage(format!("{shown}: {message}"));
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        let before = error.span().map_or(0, |span| span.start);
+        let line = 1 + text
+            .bytes()
+            .take(before)
+            .filter(|byte| *byte == b'\n')
+            .count();
         wrong(&format!("line {line}: {}", error.message()))
     })?;
     let mut given = Given::default();

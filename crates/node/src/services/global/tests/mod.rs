@@ -105,6 +105,23 @@ fn sent(outputs: &[Output], to: NodeName) -> Vec<Term> {
     to_him.collect()
 }
 
+/// Answers, for each peer, the question that goes before a report; gives what follows.
+fn confirmed(global: &mut Global, asked: &[Output]) -> Vec<Output> {
+    for output in asked {
+        let Output::Send { message, .. } = output else {
+            continue;
+        };
+        if let Some([tag, from, request]) = message.as_tuple()
+            && tag.is_atom("$gen_call")
+            && request.is_atom("get_protocol_version")
+        {
+            let id = from.as_tuple().unwrap()[1].clone();
+            global.handle_locker_message(ms(40_001), &tuple![id, 8]);
+        }
+    }
+    outputs(global)
+}
+
 /// What a call from `caller` with the tag `tag` is answered.
 fn ask(global: &mut Global, now: Duration, caller: Pid, request: Term) -> Option<Term> {
     global.handle_message(now, Some(caller), &call(caller, request));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use purlin_term::{NodeName, Term};
 
 use super::network::Network;
-use super::{atom, ms, node, outputs, pid, sent, tuple};
+use super::{atom, confirmed, ms, node, outputs, pid, sent, tuple};
 use crate::services::global::{Global, Output};
 
 const NAMES: [&str; 4] = ["a@part", "b@part", "c@part", "d@part"];
@@ -35,7 +35,8 @@ fn a_lost_node_is_reported_to_all_others() {
     let mut network = meshed();
     let us = first(&mut network);
     us.handle_node_down(ms(40_000), node(NAMES[1]));
-    let outputs = outputs(us);
+    let asked = outputs(us);
+    let outputs = confirmed(us, &asked);
     for other in &NAMES[2..] {
         let told = sent(&outputs, node(other));
         let [tag, reporter, incarnation, operation, lost] = told[0].as_tuple().unwrap() else {
@@ -52,6 +53,20 @@ fn a_lost_node_is_reported_to_all_others() {
         assert_eq!(*lost, node(NAMES[1]).into());
     }
     assert_eq!(known(us), [node(NAMES[2]), node(NAMES[3])]);
+}
+
+#[test]
+fn a_node_that_is_connected_again_when_its_loss_would_be_reported_was_not_lost() {
+    let mut network = meshed();
+    let us = first(&mut network);
+    us.handle_node_down(ms(40_000), node(NAMES[1]));
+    let asked = outputs(us);
+    us.handle_node_up(ms(40_000), node(NAMES[1]), 77);
+    outputs(us);
+    let outputs = confirmed(us, &asked);
+    for other in &NAMES[2..] {
+        assert_eq!(sent(&outputs, node(other)), []);
+    }
 }
 
 #[test]
@@ -86,11 +101,14 @@ fn a_report_is_passed_on_once_and_the_lost_node_is_let_go() {
     let mut network = meshed();
     let us = first(&mut network);
     us.handle_message(ms(40_000), Some(pid(NAMES[1], 50)), &report(4, NAMES[2]));
-    let done = outputs(us);
-    assert_eq!(sent(&done, node(NAMES[1])), []);
-    assert_eq!(sent(&done, node(NAMES[3])), [report(4, NAMES[2])]);
+    let asked = outputs(us);
+    assert_eq!(sent(&asked, node(NAMES[1])), []);
     let remove = tuple!["remove_connection", node(NAMES[0])];
-    assert_eq!(sent(&done, node(NAMES[2])), [report(4, NAMES[2]), remove]);
+    assert_eq!(sent(&asked, node(NAMES[2]))[1..], [remove]);
+    let told = confirmed(us, &asked);
+    for other in &NAMES[2..] {
+        assert_eq!(sent(&told, node(other)), [report(4, NAMES[2])]);
+    }
     assert_eq!(known(us), [node(NAMES[1]), node(NAMES[3])]);
 
     // The same again, or an older one, by another road.

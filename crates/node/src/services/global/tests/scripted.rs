@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use purlin_term::{NodeName, Pid, Term};
 
-use super::{call, cast, global, list, ms, node, outputs, pid, sent, tuple};
+use super::{call, cast, confirmed, global, list, ms, node, outputs, pid, sent, tuple};
 use crate::services::global::{Global, Output};
 
 const US: &str = "m@script";
@@ -169,9 +169,9 @@ fn a_node_that_cannot_be_connected_is_lost_and_the_others_are_told() {
         "his",
     );
     us.handle_connect_failed(ms(20), node("y@script"));
-    let outputs = outputs(&mut us);
-    assert!(matches!(outputs[0], Output::Log(..)));
-    let told = sent(&outputs, node("z@script"));
+    let asked = outputs(&mut us);
+    assert!(matches!(asked[0], Output::Log(..)));
+    let told = sent(&confirmed(&mut us, &asked), node("z@script"));
     let report = told[0].as_tuple().unwrap();
     assert!(report[0].is_atom("lost_connection") && report[4] == node("y@script").into());
     assert_eq!(us.known().collect::<Vec<_>>(), [node("z@script")]);

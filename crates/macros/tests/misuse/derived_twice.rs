@@ -1,0 +1,5 @@
+#[purlin_macros::message(serde = "::serde")]
+#[derive(Debug, serde::Serialize)]
+struct Get;
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[purlin_macros::message(serde = "::serde")]
+union Number {
+    small: u32,
+    large: u64,
+}
+
+fn main() {}

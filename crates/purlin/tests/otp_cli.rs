@@ -1,0 +1,319 @@
+//! The binary and real OTP nodes, both releases: each finds, asks and calls the other.
+
+#[path = "../../node/tests/support/mod.rs"]
+mod otp;
+mod support;
+
+use std::time::Instant;
+
+use otp::RELEASES;
+use support::{Done, Running, finish, purlin};
+
+/// A command in the network of the test.
+fn command(net: &otp::Net, args: &[&str]) -> std::process::Command {
+    let mut command = purlin(args);
+    command.env("ERL_EPMD_PORT", net.port().to_string());
+    command.env("PURLIN_COOKIE", &net.cookie);
+    command
+}
+
+/// Runs a command to its end, off the test's runtime, which serves as the port mapper.
+async fn run(net: &otp::Net, args: &[&str]) -> Done {
+    let mut command = command(net, args);
+    tokio::task::spawn_blocking(move || finish(&mut command))
+        .await
+        .unwrap()
+}
+
+/// Runs a command until it prints `expected`: a command before it may not be gone yet.
+async fn wait_for(net: &otp::Net, args: &[&str], expected: &str) {
+    let deadline = Instant::now() + support::PATIENCE;
+    loop {
+        let done = run(net, args).await;
+        if done == printed(expected) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{args:?}: {done:?}");
+    }
+}
+
+/// Starts a command and waits for that many `ready` lines.
+async fn start(net: &otp::Net, args: &[&str], ready: usize) -> Running {
+    let mut command = command(net, args);
+    let start = move || {
+        let running = Running::spawn(&mut command);
+        for _ in 0..ready {
+            let line = running.line();
+            assert!(line.starts_with("ready "), "{line}");
+        }
+        running
+    };
+    tokio::task::spawn_blocking(start).await.unwrap()
+}
+
+fn printed(out: &str) -> Done {
+    Done {
+        out: out.to_owned(),
+        err: String::new(),
+        status: Some(0),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_find_ask_and_call_an_erlang_node() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let mut erl = net.erl(release, "erl").await;
+        assert_eq!(
+            run(&net, &["ping", "erl@127.0.0.1"]).await,
+            printed("pong\n")
+        );
+        let seq = ["call", "erl@127.0.0.1", "lists", "seq", "[1, 3]"];
+        assert_eq!(run(&net, &seq).await, printed("[1,2,3]\n"));
+        let upper = [
+            "call",
+            "erl@127.0.0.1",
+            "string",
+            "uppercase",
+            "[<<\"grüße\"/utf8>>]",
+        ];
+        assert_eq!(run(&net, &upper).await, printed("<<\"GRÜSSE\"/utf8>>\n"));
+        let badarg = run(
+            &net,
+            &["call", "erl@127.0.0.1", "erlang", "atom_to_list", "[1]"],
+        )
+        .await;
+        assert_eq!(
+            (badarg.err.as_str(), badarg.status),
+            (
+                "purlin: erlang:atom_to_list/1 on erl@127.0.0.1 raised error: badarg\n",
+                Some(1)
+            )
+        );
+        let undef = run(&net, &["call", "erl@127.0.0.1", "nosuch", "thing", "[]"]).await;
+        assert!(undef.err.contains("raised error: undef"), "{}", undef.err);
+        erl.check("register(box, self())", "true").await;
+        let send = [
+            "send",
+            "erl@127.0.0.1",
+            "box",
+            "{hello, [1, 2 | x], <<\"a\">>, -5, #{k => 1.5}}",
+        ];
+        assert_eq!(run(&net, &send).await, printed(""));
+        // It is there already: the command waits for that.
+        erl.check(
+            "receive M -> M after 0 -> nothing end",
+            "{hello,[1,2|x],<<\"a\">>,-5,#{k => 1.5}}",
+        )
+        .await;
+        let nobody = run(&net, &["send", "erl@127.0.0.1", "nobody", "hello"]).await;
+        assert_eq!(nobody.status, Some(1));
+        erl.check("nodes()", "[]").await;
+        wait_for(&net, &["nodes"], "erl@127.0.0.1: nobody\n").await;
+        let _a = start(
+            &net,
+            &["start", "--name", "a@127.0.0.1", "--join", "erl@127.0.0.1"],
+            1,
+        )
+        .await;
+        wait_for(
+            &net,
+            &["nodes", "erl@127.0.0.1"],
+            "a@127.0.0.1: erl@127.0.0.1\nerl@127.0.0.1: a@127.0.0.1\n",
+        )
+        .await;
+        erl.assert_nothing_logged();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_cookie_is_refused_on_both_sides() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let mut erl = net.erl(release, "erl").await;
+        let refused = run(&net, &["ping", "erl@127.0.0.1", "--cookie", "another"]).await;
+        assert_eq!((refused.out.as_str(), refused.status), ("pang\n", Some(1)));
+        assert!(
+            refused.err.contains("its cookie is likely another"),
+            "{}",
+            refused.err
+        );
+        let deadline = Instant::now() + support::PATIENCE;
+        while !erl.log().contains("Invalid challenge reply") {
+            assert!(Instant::now() < deadline, "not logged: {}", erl.log());
+            erl.check("logger_std_h:filesync(default)", "ok").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erl_uses_the_demo_application() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let node = start(
+            &net,
+            &["start", "--name", "a@127.0.0.1", "--app", "demo"],
+            1,
+        )
+        .await;
+        let mut erl = net.erl(release, "erl").await;
+        erl.check("N = 'a@127.0.0.1', net_adm:ping(N)", "pong")
+            .await;
+        erl.check("nodes()", "['a@127.0.0.1']").await;
+        let echo = |message: &str| {
+            format!(
+                "(fun(M) -> {{echo, N}} ! {{self(), M}}, receive {{P, M}} -> node(P) after 30000 \
+                 -> timeout end end)({message})"
+            )
+        };
+        erl.check(
+            &echo("{hello, [1.5, <<\"x\">>, #{a => self()}]}"),
+            "'a@127.0.0.1'",
+        )
+        .await;
+        erl.check(&echo("binary:copy(<<7>>, 8 bsl 20)"), "'a@127.0.0.1'")
+            .await;
+        erl.check("erpc:call(N, demo, add, [2, 3])", "5").await;
+        erl.check("erpc:call(N, demo, whoami, [])", "'a@127.0.0.1'")
+            .await;
+        erl.check("erpc:call(N, demo, sleep, [5])", "ok").await;
+        erl.check(
+            "try erpc:call(N, demo, sleep, [60000], 50) catch _:R -> R end",
+            "{erpc,timeout}",
+        )
+        .await;
+        erl.check(
+            "try erpc:call(N, demo, crash, []) catch error:{exception, {panic, _}, _} -> panic end",
+            "panic",
+        )
+        .await;
+        counter(&mut erl).await;
+        erl.assert_nothing_logged();
+        node.signal("TERM");
+        let done = tokio::task::spawn_blocking(move || node.finish())
+            .await
+            .unwrap();
+        assert_eq!(done.status, Some(0), "{}", done.err);
+        erl.check(
+            "(fun L() -> case nodes() of [] -> left; _ -> L() end end)()",
+            "left",
+        )
+        .await;
+        erl.assert_nothing_logged();
+    }
+}
+
+/// The counter is a `gen_server`, also when it crashes.
+async fn counter(erl: &mut otp::Erl) {
+    erl.check("C = {counter, N}, gen_server:call(C, {add, 5})", "5")
+        .await;
+    erl.check(
+        "gen_server:call(C, {add, 1 bsl 70})",
+        "1180591620717411303429",
+    )
+    .await;
+    erl.check("gen_server:cast(C, reset)", "ok").await;
+    erl.check("gen_server:call(C, get)", "0").await;
+    erl.check("gen_server:call(C, {sleep, 5})", "ok").await;
+    erl.check(
+        "gen_server:call(C, {subtract, 1})",
+        "{error,{unknown_request,{subtract,1}}}",
+    )
+    .await;
+    erl.check("gen_server:call(C, {add, one})", "{error,{badarith,one}}")
+        .await;
+    erl.check(
+        "try gen_server:call(C, {sleep, 60000}, 50) catch exit:{R1, _} -> R1 end",
+        "timeout",
+    )
+    .await;
+    // That one sleeps on; its node would start another if it ended.
+    erl.check(
+        "P = erpc:call(N, demo, spawn_counter, []), node(P)",
+        "'a@127.0.0.1'",
+    )
+    .await;
+    erl.check("gen_server:call(P, {add, 2})", "2").await;
+    erl.check(
+        "try gen_server:call(P, crash) catch exit:{{panic, _}, _} -> panic end",
+        "panic",
+    )
+    .await;
+    erl.check(
+        "try gen_server:call(P, get) catch exit:{R2, _} -> R2 end",
+        "noproc",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counter_is_started_again_when_it_ends() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let _node = start(
+            &net,
+            &["start", "--name", "a@127.0.0.1", "--app", "demo"],
+            1,
+        )
+        .await;
+        let mut erl = net.erl(release, "erl").await;
+        erl.check(
+            "C = {counter, 'a@127.0.0.1'}, gen_server:call(C, {add, 5})",
+            "5",
+        )
+        .await;
+        erl.check(
+            "try gen_server:call(C, crash) catch exit:{{panic, _}, _} -> panic end",
+            "panic",
+        )
+        .await;
+        erl.check(
+            "(fun L() -> try gen_server:call(C, get) catch exit:{noproc, _} -> L() end end)()",
+            "0",
+        )
+        .await;
+        erl.assert_nothing_logged();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erl_joins_the_cluster_of_dev() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let dev = start(&net, &["dev"], 3).await;
+        let mut erl = net.erl(release, "me").await;
+        erl.check("net_adm:ping('a@127.0.0.1')", "pong").await;
+        // OTP connects to the others through `global`, in the background.
+        erl.check(
+            "(fun L() -> case lists:sort(nodes()) of [_, _, _] = All -> All; _ -> L() end end)()",
+            "['a@127.0.0.1','b@127.0.0.1','c@127.0.0.1']",
+        )
+        .await;
+        erl.check("global:sync()", "ok").await;
+        erl.check(
+            "[erpc:call(N, demo, add, [2, 3]) || N <- nodes()]",
+            "[5,5,5]",
+        )
+        .await;
+        erl.check(
+            "lists:sort(erpc:call('c@127.0.0.1', erlang, nodes, []))",
+            "['a@127.0.0.1','b@127.0.0.1','me@127.0.0.1']",
+        )
+        .await;
+        erl.check("{echo, 'a@127.0.0.1'} ! {self(), hello}, receive {_, M} -> M after 30000 -> nothing end", "hello").await;
+        erl.check("gen_server:call({counter, 'c@127.0.0.1'}, {add, 1})", "1")
+            .await;
+        erl.assert_nothing_logged();
+        dev.signal("TERM");
+        let done = tokio::task::spawn_blocking(move || dev.finish())
+            .await
+            .unwrap();
+        assert_eq!(done.status, Some(0), "{}", done.err);
+        erl.check(
+            "(fun L() -> case nodes() of [] -> left; _ -> L() end end)()",
+            "left",
+        )
+        .await;
+        erl.assert_nothing_logged();
+    }
+}
