@@ -179,7 +179,9 @@ impl PartialEq for Atom {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => a_len == b_len && a == b,
+            (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
+                short::ordered(*a_len as u8, a) == short::ordered(*b_len as u8, b)
+            }
             _ => self.as_bytes() == other.as_bytes(),
         }
     }
@@ -208,8 +210,7 @@ impl Ord for Atom {
         match (&self.0, &other.0) {
             // Zeros stand for the bytes that are missing (I3), so the length decides last.
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
-                let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
-                short::ordered(a).cmp(&short::ordered(b)).then_with(lengths)
+                short::ordered(*a_len as u8, a).cmp(&short::ordered(*b_len as u8, b))
             }
             _ => self.as_bytes().cmp(other.as_bytes()),
         }

@@ -214,7 +214,7 @@ impl PartialEq for Binary {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
-                *a_len as u8 == *b_len as u8 && short::ordered(a) == short::ordered(b)
+                short::ordered(*a_len as u8, a) == short::ordered(*b_len as u8, b)
             }
             _ => self.as_slice() == other.as_slice(),
         }
@@ -236,8 +236,7 @@ impl Ord for Binary {
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.0, &other.0) {
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
-                let lengths = || (*a_len as u8).cmp(&(*b_len as u8));
-                short::ordered(a).cmp(&short::ordered(b)).then_with(lengths)
+                short::ordered(*a_len as u8, a).cmp(&short::ordered(*b_len as u8, b))
             }
             _ => self.as_slice().cmp(other.as_slice()),
         }

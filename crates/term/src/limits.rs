@@ -17,8 +17,8 @@ pub const ATOM_REFS_MAX: usize = 255;
 
 /// The deepest nesting that any configuration allows. Decoding, encoding, comparing, cloning and
 /// dropping recurse, so this bounds their stack. Measured bytes a level, of the container that takes
-/// most: decoding 640 in a debug build and 430 in a release build, cloning 410 and 490, all else
-/// less. So the deepest term needs 640 KiB, of the 2 MiB of a worker thread; a test holds it to 1 MiB.
+/// most: decoding 700 in a debug build and 430 in a release build, cloning 410 and 490, all else
+/// less. So the deepest term needs 700 KiB, of the 2 MiB of a worker thread; a test holds it to 1 MiB.
 pub const DEPTH_MAX: usize = 1024;
 
 /// The deepest nesting that serde reads or writes; what a type ignores may be deeper. A level costs

@@ -28,12 +28,15 @@ pub(crate) fn word(text: &[u8]) -> u128 {
     }
 }
 
-/// 15 bytes as a word that compares as they do.
-#[inline]
-pub(crate) fn ordered(text: &[u8; 15]) -> u128 {
-    let mut bytes = [0; 16];
-    bytes[..15].copy_from_slice(text);
-    u128::from_be_bytes(bytes)
+/// A length and 15 bytes as words that compare as the bytes do, and by the length only where they
+/// are equal. The words are read where and as large as they were written, so that a text can be
+/// compared right after it was made (see `docs/decisions/codec-speed.md`).
+#[inline(always)]
+pub(crate) fn ordered(len: u8, text: &[u8; 15]) -> (u64, u64, u8) {
+    let ([a, b, c, d, e, f, g], rest) = text.split_first_chunk().expect("seven and eight bytes");
+    let first = u64::from_le_bytes([len, *a, *b, *c, *d, *e, *f, *g]) >> 8;
+    let second = u64::from_be_bytes(rest.try_into().expect("seven and eight bytes"));
+    (first.swap_bytes(), second, len)
 }
 
 /// The lowest `n` bytes of a word, for `n` up to 15.
@@ -70,6 +73,8 @@ mod tests {
         };
         let all = [text(0, 255), text(1, 0), text(1, 1), text(200, 0)];
         assert!(all.is_sorted());
-        assert!(all.map(|text| ordered(&text)).is_sorted());
+        assert!(all.map(|text| ordered(15, &text)).is_sorted());
+        let (short, long) = (ordered(1, &[0; 15]), ordered(2, &[0; 15]));
+        assert!(short < long);
     }
 }

@@ -359,7 +359,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         terms: &mut Vec<Term>,
     ) -> Result<(), Kind> {
         for _ in 0..count {
-            self.term_into(cursor, depth, |term| terms.push(term))?;
+            self.term_into(cursor, depth, |term| push_reserved(terms, term))?;
         }
         Ok(())
     }
@@ -426,7 +426,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
             let key = self.term_into(cursor, depth, |key| key)?;
-            self.term_into(cursor, depth, |value| pairs.push((key, value)))?;
+            self.term_into(cursor, depth, |value| {
+                push_reserved(&mut pairs, (key, value))
+            })?;
         }
         Map::new(pairs)
             .map(Term::Map)
@@ -513,6 +515,17 @@ impl<'a, 'b> Decoder<'a, 'b> {
             free: free.into(),
         })))
     }
+}
+
+/// Pushes where room was made before. With the check the compiler sees that nothing moves the items,
+/// and writes the new one where it belongs instead of beside it first.
+#[inline(always)]
+fn push_reserved<T>(items: &mut Vec<T>, item: T) {
+    assert!(
+        items.len() < items.capacity(),
+        "room was made for every element"
+    );
+    items.push(item);
 }
 
 /// Decodes numbers of one tag, at most `max`, onto the end of `terms`, and answers how many.

@@ -196,13 +196,23 @@ impl Encoder {
     /// An integer.
     #[inline]
     pub fn int(&mut self, value: i64) {
+        self.put_int(value);
+    }
+
+    #[inline(always)]
+    fn put_int(&mut self, value: i64) {
         if let Ok(small) = u8::try_from(value) {
             self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, small]);
         } else if let Ok(value) = i32::try_from(value) {
             self.tagged(tag::INTEGER, value.to_be_bytes());
         } else {
-            self.magnitude(value < 0, &value.unsigned_abs().to_le_bytes());
+            self.long_int(value);
         }
+    }
+
+    #[inline(never)]
+    fn long_int(&mut self, value: i64) {
+        self.magnitude(value < 0, &value.unsigned_abs().to_le_bytes());
     }
 
     /// An integer of 128 bits.
@@ -277,6 +287,19 @@ impl Encoder {
     /// An atom.
     #[inline]
     pub fn atom(&mut self, atom: &Atom) {
+        self.put_atom(atom);
+    }
+
+    #[inline(always)]
+    fn put_atom(&mut self, atom: &Atom) {
+        match &self.refs {
+            Some(_) => self.listed_atom(atom),
+            None => self.inline_atom(atom),
+        }
+    }
+
+    #[inline(never)]
+    fn listed_atom(&mut self, atom: &Atom) {
         match self.refs.as_mut().and_then(|list| list.number(atom)) {
             Some(number) => self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, number]),
             None => self.inline_atom(atom),
@@ -507,6 +530,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] for a container or binary of 2^32 elements or bytes.
+    #[inline(never)]
     pub fn term(&mut self, term: &Term) -> Result<(), EncodeError> {
         self.one(term)
     }
@@ -515,8 +539,8 @@ impl Encoder {
     #[inline(always)]
     fn one(&mut self, term: &Term) -> Result<(), EncodeError> {
         match term {
-            Term::Int(value) => self.int(*value),
-            Term::Atom(atom) => self.atom(atom),
+            Term::Int(value) => self.put_int(*value),
+            Term::Atom(atom) => self.put_atom(atom),
             Term::Float(value) => self.float(value.get()),
             Term::Binary(bytes) => return self.short_binary(bytes),
             Term::Tuple(items) => return self.whole_tuple(items),
@@ -529,7 +553,7 @@ impl Encoder {
     }
 
     /// A loop, not `try_for_each`, whose closure would be a call for each term.
-    #[inline(never)]
+    #[inline(always)]
     fn terms(&mut self, terms: &[Term]) -> Result<(), EncodeError> {
         for term in terms {
             self.one(term)?;
@@ -589,7 +613,9 @@ impl Encoder {
             Term::BigInt(value) => self.big_int(value)?,
             Term::ImproperList(list) => {
                 self.list(list.items().len())?;
-                self.terms(list.items())?;
+                for item in list.items() {
+                    self.term(item)?;
+                }
                 self.term(list.tail())?;
             }
             Term::BitString(bits) => {
@@ -636,7 +662,9 @@ impl Encoder {
         self.term(&fun.old_index)?;
         self.term(&fun.old_uniq)?;
         self.pid(&fun.creator);
-        self.terms(&fun.free)?;
+        for value in &fun.free {
+            self.term(value)?;
+        }
         self.patch_count(start - 1, self.bytes.len() - start)
     }
 
