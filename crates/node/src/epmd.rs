@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use purlin_proto::epmd::{
     self, Client, ClientError, ConnectionId, NameEntry, Output, Request, Response, Server,
 };
+use purlin_proto::limits::{EPMD_CONNECTIONS_MAX, EPMD_TIMEOUT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -368,6 +369,10 @@ async fn accept_all(host: Arc<dyn Host>, mut listener: Box<dyn Listener>, shared
                 };
                 let next = shared.connections.fetch_add(1, Ordering::Relaxed);
                 clients.retain(|client| !client.route.is_closed());
+                if clients.len() >= EPMD_CONNECTIONS_MAX {
+                    // The machine counts those that ask or are registered; this, all that are open.
+                    continue;
+                }
                 clients.push(open(&*host, shared.clone(), ConnectionId(next), stream));
             }
             () = sleep_until(deadline) => shared.tell(|server, now| server.handle_timeout(now)),
@@ -396,6 +401,12 @@ fn open(host: &dyn Host, shared: Arc<Shared>, id: ConnectionId, stream: Stream) 
     Connected { route, task }
 }
 
+/// Writes an answer; false when the client is gone, or does not read.
+async fn sent(stream: &mut Stream, bytes: &[u8]) -> bool {
+    let written = timeout(EPMD_TIMEOUT, stream.writer.write_all(bytes)).await;
+    matches!(written, Ok(Ok(())))
+}
+
 async fn serve_client(
     shared: Arc<Shared>,
     id: ConnectionId,
@@ -409,7 +420,7 @@ async fn serve_client(
         tokio::select! {
             biased;
             output = outputs.recv() => match output {
-                Some(Output::Send(_, bytes)) if stream.writer.write_all(&bytes).await.is_ok() => {}
+                Some(Output::Send(_, bytes)) if sent(&mut stream, &bytes).await => {}
                 _ => break,
             },
             read = stream.reader.read_buf(&mut buffer) => match read {

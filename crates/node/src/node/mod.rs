@@ -5,8 +5,8 @@
 //! use the public methods, and connections report what peers did through `handle_signal`,
 //! `connected` and `disconnected`.
 //!
-//! One lock guards processes and peers. Nothing is awaited, and no term is encoded, while it is
-//! held; signals for peers that follow from a change are collected and sent after it is released.
+//! One lock guards processes and peers. Nothing is awaited while it is held, and no term that a user
+//! chose is encoded; signals for peers that follow from a change are sent after it is released.
 //! Order is kept all the same: what one process causes is sent by one task at a time.
 //!
 //! Invariants:

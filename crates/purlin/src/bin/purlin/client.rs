@@ -120,18 +120,20 @@ pub(crate) fn not_connected(peer: NodeName, error: &ConnectError) -> Failure {
     Failure::failed(format!("cannot connect to {peer}: {error}{advice}"))
 }
 
-/// `purlin-PID-RANDOM@HOST`, of the same family of names as the node that is asked.
+/// Names that the commands of one host go by. A node keeps every name it has met, so a command that
+/// runs every few seconds must not bring a new one each time; few enough for that, and enough that
+/// two commands at once have different ones, since the numbers of OS processes count up.
+const NAMES: u32 = 4096;
+
+/// `purlin-NUMBER@HOST`, of the same family of names as the node that is asked.
 fn own_name(peer: &str) -> Result<String, Failure> {
     let peer = ProtocolName::new(peer).map_err(Failure::usage)?;
-    let mut random = [0; 4];
-    getrandom::fill(&mut random)
-        .map_err(|error| Failure::failed(format!("the system has no random bytes: {error}")))?;
-    let (pid, random) = (std::process::id(), u32::from_ne_bytes(random));
+    let number = std::process::id() % NAMES;
     let host = match NameFamily::of(&peer) {
         NameFamily::Short => short_host_name(),
         NameFamily::Long => own_address(peer.host()).to_string(),
     };
-    Ok(format!("purlin-{pid}-{random:08x}@{host}"))
+    Ok(format!("purlin-{number}@{host}"))
 }
 
 /// The name of this machine up to its first dot.
