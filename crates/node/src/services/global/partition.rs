@@ -12,8 +12,8 @@
 //! all its connections at once, but those who stay do not see it at the same instant; a report that
 //! overtakes the end it speaks of makes its receiver expel, and log, a node that was leaving anyway
 //! (seen with OTP 28 in about one run in three, of few, on a busy machine). So each member is asked
-//! for its protocol version first, and told when it has answered: by then it has seen what lay before the
-//! question. A node that is connected again by then was not lost.
+//! for its protocol version first, and told when it has answered: by then it has seen what lay
+//! before the question. A node that is connected again by then was not lost.
 
 use std::time::Duration;
 
