@@ -18,13 +18,17 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::mem;
 
 use num_bigint::BigInt;
 
 use crate::atom::Atom;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
+use crate::list::List;
 use crate::node_name::NodeName;
+use crate::terms::{Terms, drop_in_place, forget_leaves};
+use crate::tuple::Tuple;
 
 /// An Erlang term, owned.
 ///
@@ -51,9 +55,9 @@ pub enum Term {
     /// A reference.
     Reference(Box<Reference>),
     /// A tuple.
-    Tuple(Box<[Term]>),
+    Tuple(Tuple),
     /// A proper list; `[]` is the empty one.
-    List(Box<[Term]>),
+    List(List),
     /// A list whose last tail is not `[]`.
     ImproperList(Box<ImproperList>),
     /// A map.
@@ -81,7 +85,7 @@ pub struct Map(Box<[(Term, Term)]>);
 /// `[a, b | tail]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImproperList {
-    items: Box<[Term]>,
+    items: Terms,
     tail: Term,
 }
 
@@ -134,7 +138,7 @@ pub struct DuplicateKey;
 impl Term {
     /// The empty list `[]`.
     pub fn nil() -> Self {
-        Self::List(Box::default())
+        Self::List(List::EMPTY)
     }
 
     /// A tuple of `items`.
@@ -159,7 +163,7 @@ impl Term {
                 Term::List(items.into())
             }
             Term::ImproperList(more) => {
-                items.extend(more.items);
+                items.extend(more.items.into_vec());
                 Term::ImproperList(Box::new(ImproperList {
                     items: items.into(),
                     tail: more.tail,
@@ -182,6 +186,9 @@ impl Term {
 
     /// A list of the code points of `text`: what Erlang calls a string.
     pub fn string(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self::List(List::from_bytes(text.as_bytes()));
+        }
         Self::list(text.chars().map(|c| Term::Int(i64::from(u32::from(c)))))
     }
 
@@ -254,7 +261,7 @@ impl Term {
     }
 
     /// The elements, if it is a proper list.
-    pub fn as_list(&self) -> Option<&[Term]> {
+    pub fn as_list(&self) -> Option<&List> {
         if let Self::List(items) = self {
             Some(items)
         } else {
@@ -374,14 +381,29 @@ impl Map {
     }
 }
 
+/// As for elements, see `terms`.
+impl Drop for Map {
+    #[inline]
+    fn drop(&mut self) {
+        for (key, value) in &mut self.0 {
+            drop_in_place(key);
+            drop_in_place(value);
+        }
+        forget_leaves(mem::take(&mut self.0));
+    }
+}
+
 /// The order of terms, with what keys mostly are compared in place.
 #[inline]
 fn key_order(a: &Term, b: &Term) -> Ordering {
-    match (a, b) {
-        (Term::Atom(a), Term::Atom(b)) => a.cmp(b),
-        (Term::Binary(a), Term::Binary(b)) => a.cmp(b),
-        (Term::Int(a), Term::Int(b)) => a.cmp(b),
-        _ => a.cmp(b),
+    if let (Term::Binary(a), Term::Binary(b)) = (a, b) {
+        a.cmp(b)
+    } else if let (Term::Atom(a), Term::Atom(b)) = (a, b) {
+        a.cmp(b)
+    } else if let (Term::Int(a), Term::Int(b)) = (a, b) {
+        a.cmp(b)
+    } else {
+        a.cmp(b)
     }
 }
 
@@ -483,6 +505,8 @@ from_variant! {
     Fun => |fun| Self::Fun(Box::new(fun)),
     Export => |export| Self::Export(Box::new(export)),
     NodeName => |node: NodeName| Self::Atom(node.atom().clone()),
+    List => Self::List,
+    Tuple => Self::Tuple,
     Vec<Term> => |items: Vec<Term>| Self::List(items.into()),
 }
 

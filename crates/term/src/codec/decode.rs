@@ -31,6 +31,7 @@ use crate::atom::Atom;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::Limits;
+use crate::list::List;
 use crate::node_name::{NameBudget, NodeName};
 use crate::term::{BitString, Export, Float, Fun, Map, Term};
 
@@ -492,9 +493,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
     fn string(&mut self, cursor: &mut Cursor<'a>) -> Result<Term, Kind> {
         let text = cursor.string_body()?;
         self.spend(text.len())?;
-        Ok(Term::List(
-            text.iter().map(|&b| Term::Int(b.into())).collect(),
-        ))
+        Ok(Term::List(List::from_bytes(text)))
     }
 
     #[inline(never)]
