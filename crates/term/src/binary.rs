@@ -83,6 +83,16 @@ impl<const N: usize> Fixed<N> {
         })
     }
 
+    fn with_first(first: u8, rest: &[u8]) -> Box<Self> {
+        let mut bytes = [0; N];
+        bytes[0] = first;
+        bytes[1..=rest.len()].copy_from_slice(rest);
+        Box::new(Self {
+            len: rest.len() as u8 + 1,
+            bytes,
+        })
+    }
+
     fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -96,6 +106,25 @@ impl Binary {
             Some(len) => Self::inline(*len, short::word(bytes)),
             None => Self::copy_longer(bytes),
         }
+    }
+
+    /// `first`, and `rest` after it.
+    #[inline]
+    pub(crate) fn with_first(first: u8, rest: &[u8]) -> Self {
+        match InlineLen::ALL.get(rest.len() + 1) {
+            Some(len) => Self::inline(*len, u128::from(first) | short::word(rest) << 8),
+            None => Self::longer_with_first(first, rest),
+        }
+    }
+
+    #[inline(never)]
+    fn longer_with_first(first: u8, rest: &[u8]) -> Self {
+        Self(match rest.len() + 1 {
+            ..=31 => Repr::Upto31(Fixed::with_first(first, rest)),
+            32..=63 => Repr::Upto63(Fixed::with_first(first, rest)),
+            64..=OWNED_MAX => Repr::Upto127(Fixed::with_first(first, rest)),
+            _ => Repr::Shared(Box::new([&[first], rest].concat().into())),
+        })
     }
 
     #[inline(never)]

@@ -3,6 +3,7 @@
 #![doc = "Start at [`Term`]."]
 
 mod atom;
+mod bignum;
 mod binary;
 mod codec;
 mod identity;
@@ -18,6 +19,7 @@ mod text;
 mod tuple;
 
 pub use atom::{Atom, AtomTooLong};
+pub use bignum::Bignum;
 pub use binary::Binary;
 pub use codec::{
     AtomText, DecodeError, DecodeErrorKind, Decoder, Elements, EncodeError, EncodedTerm, Encoder,

@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 
 use num_bigint::BigInt;
 
+use crate::bignum::Bignum;
 use crate::list::{Parts, of_byte};
 use crate::term::{Export, Fun, Map, Term};
 
@@ -211,22 +212,28 @@ fn numbers(a: &Term, b: &Term, numbers: Numbers) -> Ordering {
             Numbers::ByValue => integer_with_float(a, b.get()),
             Numbers::IntegersFirst => Ordering::Less,
         },
-        _ => integer(a).cmp(&integer(b)),
+        (Term::Int(a), Term::Int(b)) => a.cmp(b),
+        (Term::BigInt(a), Term::BigInt(b)) => a.cmp(b),
+        (Term::BigInt(a), _) => beyond_64_bits(a),
+        (_, Term::BigInt(b)) => beyond_64_bits(b).reverse(),
+        _ => Ordering::Equal,
     }
 }
 
-fn integer(term: &Term) -> BigInt {
-    match term {
-        Term::Int(value) => BigInt::from(*value),
-        Term::BigInt(value) => BigInt::clone(value),
-        _ => BigInt::ZERO,
+/// How a big integer compares with any that fits an `i64`.
+fn beyond_64_bits(number: &Bignum) -> Ordering {
+    if number.is_negative() {
+        Ordering::Less
+    } else {
+        Ordering::Greater
     }
 }
 
 /// Compares exactly: the whole part as integers, then what the float has beyond it.
 fn integer_with_float(a: &Term, b: f64) -> Ordering {
     let whole = b.trunc();
-    integer(a).cmp(&whole_float(whole)).then_with(|| {
+    let a = a.to_bigint().unwrap_or_default();
+    a.cmp(&whole_float(whole)).then_with(|| {
         0.0f64
             .partial_cmp(&(b - whole))
             .expect("I2: floats are finite")

@@ -20,9 +20,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::mem;
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 
 use crate::atom::Atom;
+use crate::bignum::Bignum;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::list::List;
@@ -43,7 +44,7 @@ pub enum Term {
     /// An integer of 64 bits.
     Int(i64),
     /// An integer that needs more.
-    BigInt(Box<BigInt>),
+    BigInt(Bignum),
     /// A finite float.
     Float(Float),
     /// An atom.
@@ -216,6 +217,15 @@ impl Term {
             Some(*value)
         } else {
             None
+        }
+    }
+
+    /// The value, if it is an integer, however large.
+    pub fn to_bigint(&self) -> Option<BigInt> {
+        match self {
+            Self::Int(value) => Some((*value).into()),
+            Self::BigInt(value) => Some(value.to_bigint()),
+            _ => None,
         }
     }
 
@@ -458,13 +468,20 @@ impl From<i32> for Term {
 
 impl From<u64> for Term {
     fn from(value: u64) -> Self {
-        i64::try_from(value).map_or_else(|_| Self::BigInt(Box::new(value.into())), Self::Int)
+        let big = |_| Self::BigInt(Bignum::new(false, &value.to_le_bytes()));
+        i64::try_from(value).map_or_else(big, Self::Int)
     }
 }
 
 impl From<BigInt> for Term {
     fn from(value: BigInt) -> Self {
-        i64::try_from(&value).map_or_else(|_| Self::BigInt(Box::new(value)), Self::Int)
+        i64::try_from(&value).map_or_else(
+            |_| {
+                let (sign, digits) = value.to_bytes_le();
+                Self::BigInt(Bignum::new(sign == Sign::Minus, &digits))
+            },
+            Self::Int,
+        )
     }
 }
 

@@ -215,7 +215,7 @@ fn weight_of_term(term: &Term) -> usize {
     let all = |terms: &[Term]| terms.iter().map(weight_of_term).sum::<usize>();
     let inside = match term {
         Term::Atom(atom) => atom.as_bytes().len(),
-        Term::BigInt(number) => (number.bits() / 8) as usize,
+        Term::BigInt(number) => number.magnitude().len(),
         Term::Tuple(items) => all(items),
         Term::List(list) => match list.as_bytes() {
             Some(bytes) => bytes.len(),

@@ -20,7 +20,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use num_bigint::{BigInt, Sign};
 
 use super::error::{DecodeError, DecodeErrorKind as Kind};
 use super::head::{
@@ -28,6 +27,7 @@ use super::head::{
 };
 use super::tag;
 use crate::atom::Atom;
+use crate::bignum::Bignum;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::Limits;
@@ -587,11 +587,6 @@ impl<N> RawReference<'_, N> {
 }
 
 /// `head` answers digits only where the value does not fit an `i64`.
-pub(super) fn big_int(negative: bool, digits: &[u8]) -> BigInt {
-    let sign = if negative { Sign::Minus } else { Sign::Plus };
-    BigInt::from_bytes_le(sign, digits)
-}
-
 fn big(negative: bool, digits: &[u8]) -> Term {
-    Term::BigInt(Box::new(big_int(negative, digits)))
+    Term::BigInt(Bignum::new(negative, digits))
 }

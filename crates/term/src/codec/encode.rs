@@ -13,11 +13,11 @@
 //! form of integers, `STRING_EXT` for lists of bytes, UTF-8 atoms, maps in the order of their keys.
 
 use bytes::Bytes;
-use num_bigint::{BigInt, Sign};
 
 use super::error::EncodeError;
 use super::tag;
 use crate::atom::{Atom, AtomTooLong};
+use crate::bignum::Bignum;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::{ATOM_CHARS_MAX, ATOM_REFS_MAX};
@@ -247,32 +247,17 @@ impl Encoder {
         self.bytes.extend_from_slice(&digits[..len]);
     }
 
-    /// An integer of any size.
+    /// An integer of more than 64 bits.
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] from 2^32 bytes on.
-    pub fn big_int(&mut self, value: &BigInt) -> Result<(), EncodeError> {
-        if let Ok(value) = i64::try_from(value) {
-            self.int(value);
-            return Ok(());
-        }
-        let negative = value.sign() == Sign::Minus;
-        let len = value.bits().div_ceil(8) as usize;
+    pub fn bignum(&mut self, value: &Bignum) -> Result<(), EncodeError> {
+        let len = value.magnitude().len();
         match u8::try_from(len) {
-            Ok(small) => self
-                .bytes
-                .extend_from_slice(&[tag::SMALL_BIG, small, negative.into()]),
-            Err(_) => {
-                self.counted(tag::LARGE_BIG, len)?;
-                self.bytes.push(negative.into());
-            }
+            Ok(small) => self.bytes.extend_from_slice(&[tag::SMALL_BIG, small]),
+            Err(_) => self.counted(tag::LARGE_BIG, len)?,
         }
-        let end = self.bytes.len() + len;
-        for digit in value.iter_u64_digits() {
-            self.bytes.extend_from_slice(&digit.to_le_bytes());
-        }
-        // The zeros at the high end of the last digit.
-        self.bytes.truncate(end);
+        self.bytes.extend_from_slice(value.signed_bytes());
         Ok(())
     }
 
@@ -622,7 +607,7 @@ impl Encoder {
         match term {
             Term::Port(port) => self.port(port),
             Term::Reference(reference) => self.reference(reference),
-            Term::BigInt(value) => self.big_int(value)?,
+            Term::BigInt(value) => self.bignum(value)?,
             Term::ImproperList(list) => {
                 self.list(list.items().len())?;
                 for item in list.items() {
