@@ -73,24 +73,28 @@ impl InlineLen {
 const _: () = assert!(size_of::<Binary>() == 16);
 
 impl<const N: usize> Fixed<N> {
-    fn boxed(text: &[u8]) -> Box<Self> {
+    /// Zeros, in the box from the start: what is made elsewhere and moved in is copied twice.
+    #[inline]
+    fn zeros(len: usize) -> Box<Self> {
         const { assert!(N <= u8::MAX as usize) };
-        let mut bytes = [0; N];
-        bytes[..text.len()].copy_from_slice(text);
         Box::new(Self {
-            len: text.len() as u8,
-            bytes,
+            len: len as u8,
+            bytes: [0; N],
         })
     }
 
+    #[inline]
+    fn boxed(text: &[u8]) -> Box<Self> {
+        let mut boxed = Self::zeros(text.len());
+        boxed.bytes[..text.len()].copy_from_slice(text);
+        boxed
+    }
+
     fn with_first(first: u8, rest: &[u8]) -> Box<Self> {
-        let mut bytes = [0; N];
-        bytes[0] = first;
-        bytes[1..=rest.len()].copy_from_slice(rest);
-        Box::new(Self {
-            len: rest.len() as u8 + 1,
-            bytes,
-        })
+        let mut boxed = Self::zeros(rest.len() + 1);
+        boxed.bytes[0] = first;
+        boxed.bytes[1..=rest.len()].copy_from_slice(rest);
+        boxed
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -117,7 +121,7 @@ impl Binary {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn longer_with_first(first: u8, rest: &[u8]) -> Self {
         Self(match rest.len() + 1 {
             ..=31 => Repr::Upto31(Fixed::with_first(first, rest)),
@@ -127,7 +131,7 @@ impl Binary {
         })
     }
 
-    #[inline(never)]
+    #[inline]
     fn copy_longer(bytes: &[u8]) -> Self {
         Self(match bytes.len() {
             ..=31 => Repr::Upto31(Fixed::boxed(bytes)),

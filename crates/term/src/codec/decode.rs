@@ -318,8 +318,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
         Ok(node)
     }
 
-    /// Decodes one term and hands it to `put`. There is one `put` for each kind of leaf: a term
-    /// that came from many places to one would be taken apart and put together on the way.
+    /// Decodes one term and hands it to `put`. There is one `put` for each kind of leaf, called where
+    /// the leaf is made: a term that came from many places to one, or out of a call, would be put
+    /// together in one place and copied to another, in pieces that are larger than those written.
     #[inline(always)]
     fn term_into<R>(
         &mut self,
@@ -333,16 +334,16 @@ impl<'a, 'b> Decoder<'a, 'b> {
             Frequent::Nil => put(Term::nil()),
             Frequent::Atom(tag) => match cursor.short_atom(tag) {
                 Some(text) => put(Term::Atom(Atom::from_short(text))),
-                None => put(self.atom(cursor, tag)?),
+                None => return self.atom(cursor, tag, put),
             },
             Frequent::Binary(len) => match cursor.short_binary(len) {
                 Some(binary) => put(Term::Binary(binary)),
-                None => put(self.binary(cursor, len)?),
+                None => return self.binary(cursor, len, put),
             },
             Frequent::Tuple(count) => put(self.tuple(cursor, count, depth)?),
             Frequent::List(count) => put(self.list(cursor, count, depth)?),
             Frequent::Map(count) => put(self.map(cursor, count, depth)?),
-            Frequent::Other(tag) => put(self.other(cursor, tag, depth)?),
+            Frequent::Other(tag) => return self.other(cursor, tag, depth, put),
         })
     }
 
@@ -367,14 +368,26 @@ impl<'a, 'b> Decoder<'a, 'b> {
     }
 
     #[inline(never)]
-    fn atom(&mut self, cursor: &mut Cursor<'a>, tag: u8) -> Result<Term, Kind> {
-        Ok(Term::Atom(cursor.atom_body(tag, self.atoms)?.to_atom()))
+    fn atom<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        tag: u8,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
+        Ok(put(Term::Atom(
+            cursor.atom_body(tag, self.atoms)?.to_atom(),
+        )))
     }
 
     #[inline(never)]
-    fn binary(&mut self, cursor: &mut Cursor<'a>, len: usize) -> Result<Term, Kind> {
+    fn binary<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        len: usize,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
         let bytes = cursor.take(len)?;
-        Ok(Term::Binary(self.binary_of(bytes)))
+        Ok(put(Term::Binary(self.binary_of(bytes))))
     }
 
     fn binary_of(&self, bytes: &'a [u8]) -> Binary {
@@ -427,9 +440,14 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let depth = self.enter(2 * count, depth)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            let key = self.term_into(cursor, depth, |key| key)?;
+            // The key with a leaf beside it, which its value then takes the place of.
+            self.term_into(cursor, depth, |key| {
+                push_reserved(&mut pairs, (key, Term::Int(0)));
+            })?;
             self.term_into(cursor, depth, |value| {
-                push_reserved(&mut pairs, (key, value))
+                if let Some((_, place)) = pairs.last_mut() {
+                    mem::forget(mem::replace(place, value));
+                }
             })?;
         }
         Map::new(pairs)
@@ -438,21 +456,30 @@ impl<'a, 'b> Decoder<'a, 'b> {
     }
 
     #[inline(never)]
-    fn other(&mut self, cursor: &mut Cursor<'a>, tag: u8, depth: usize) -> Result<Term, Kind> {
-        match tag {
-            tag::STRING => self.string(cursor),
+    fn other<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        tag: u8,
+        depth: usize,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
+        Ok(match tag {
+            tag::STRING => put(self.string(cursor)?),
             tag::LARGE_TUPLE => match cursor.other_head(tag, self.atoms)? {
-                Head::Tuple(count) => self.tuple(cursor, count, depth),
+                Head::Tuple(count) => put(self.tuple(cursor, count, depth)?),
                 _ => unreachable!("LARGE_TUPLE is a tuple"),
             },
             tag::NEW_PID | tag::PID => {
                 let raw = cursor.pid_body(tag, |cursor| self.node(cursor))?;
-                Ok(Term::Pid(raw.into()))
+                put(Term::Pid(raw.into()))
             }
-            tag::SMALL_BIG | tag::LARGE_BIG => Ok(cursor.big_body(tag)?.to_term()),
-            tag::NEW_FUN => self.fun(cursor, depth),
-            _ => self.leaf(cursor, tag),
-        }
+            tag::SMALL_BIG | tag::LARGE_BIG => match cursor.big_body(tag)? {
+                RawInt::Small(value) => put(Term::Int(value)),
+                RawInt::Big { negative, digits } => put(big(negative, digits)),
+            },
+            tag::NEW_FUN => put(self.fun(cursor, depth)?),
+            _ => put(self.leaf(cursor, tag)?),
+        })
     }
 
     #[inline(never)]
@@ -589,6 +616,7 @@ impl<N> RawReference<'_, N> {
 }
 
 /// `head` answers digits only where the value does not fit an `i64`.
+#[inline]
 fn big(negative: bool, digits: &[u8]) -> Term {
     Term::BigInt(Bignum::new(negative, digits))
 }
