@@ -321,8 +321,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
     /// Decodes one term and hands it to `put`. There is one `put` for each kind of leaf, called where
     /// the leaf is made: a term that came from many places to one, or out of a call, would be put
     /// together in one place and copied to another, in pieces that are larger than those written.
+    /// Calls are given `put` to do so only if it is `IN_PLACE`; one that holds a key is better kept.
     #[inline(always)]
-    fn term_into<R>(
+    fn term_into<R, const IN_PLACE: bool>(
         &mut self,
         cursor: &mut Cursor<'a>,
         depth: usize,
@@ -334,22 +335,25 @@ impl<'a, 'b> Decoder<'a, 'b> {
             Frequent::Nil => put(Term::nil()),
             Frequent::Atom(tag) => match cursor.short_atom(tag) {
                 Some(text) => put(Term::Atom(Atom::from_short(text))),
-                None => return self.atom(cursor, tag, put),
+                None if IN_PLACE => return self.atom(cursor, tag, put),
+                None => put(self.atom(cursor, tag, same)?),
             },
             Frequent::Binary(len) => match cursor.short_binary(len) {
                 Some(binary) => put(Term::Binary(binary)),
-                None => return self.binary(cursor, len, put),
+                None if IN_PLACE => return self.binary(cursor, len, put),
+                None => put(self.binary(cursor, len, same)?),
             },
             Frequent::Tuple(count) => put(self.tuple(cursor, count, depth)?),
             Frequent::List(count) => put(self.list(cursor, count, depth)?),
             Frequent::Map(count) => put(self.map(cursor, count, depth)?),
-            Frequent::Other(tag) => return self.other(cursor, tag, depth, put),
+            Frequent::Other(tag) if IN_PLACE => return self.other(cursor, tag, depth, put),
+            Frequent::Other(tag) => put(self.other(cursor, tag, depth, same)?),
         })
     }
 
     #[inline(never)]
     fn term(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
-        self.term_into(cursor, depth, |term| term)
+        self.term_into::<_, true>(cursor, depth, same)
     }
 
     /// Decodes `count` terms onto the end of `terms`.
@@ -362,7 +366,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         terms: &mut Vec<Term>,
     ) -> Result<(), Kind> {
         for _ in 0..count {
-            self.term_into(cursor, depth, |term| push_reserved(terms, term))?;
+            self.term_into::<_, true>(cursor, depth, |term| push_reserved(terms, term))?;
         }
         Ok(())
     }
@@ -440,14 +444,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let depth = self.enter(2 * count, depth)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            // The key with a leaf beside it, which its value then takes the place of.
-            self.term_into(cursor, depth, |key| {
-                push_reserved(&mut pairs, (key, Term::Int(0)));
-            })?;
-            self.term_into(cursor, depth, |value| {
-                if let Some((_, place)) = pairs.last_mut() {
-                    mem::forget(mem::replace(place, value));
-                }
+            let key = self.term_into::<_, false>(cursor, depth, same)?;
+            self.term_into::<_, false>(cursor, depth, |value| {
+                push_reserved(&mut pairs, (key, value));
             })?;
         }
         Map::new(pairs)
@@ -542,6 +541,10 @@ impl<'a, 'b> Decoder<'a, 'b> {
             free: free.into(),
         })))
     }
+}
+
+fn same(term: Term) -> Term {
+    term
 }
 
 /// Pushes where room was made before. With the check the compiler sees that nothing moves the items,
