@@ -430,13 +430,22 @@ impl<'a, 'b> Decoder<'a, 'b> {
                     items.reserve(more);
                     count = more;
                 }
-                ListTail::Improper => {
-                    let depth = self.enter(0, depth)?;
-                    let tail = self.term(cursor, depth)?;
-                    return Ok(Term::list_with_tail(items, tail));
-                }
+                ListTail::Improper => return self.with_tail(cursor, items, depth),
             }
         }
+    }
+
+    /// A list of `items` and the tail that comes next.
+    #[inline(never)]
+    fn with_tail(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        items: Vec<Term>,
+        depth: usize,
+    ) -> Result<Term, Kind> {
+        let depth = self.enter(0, depth)?;
+        let tail = self.term(cursor, depth)?;
+        Ok(Term::list_with_tail(items, tail))
     }
 
     #[inline(never)]
@@ -560,6 +569,7 @@ fn push_reserved<T>(items: &mut Vec<T>, item: T) {
 }
 
 /// Decodes numbers of one tag, at most `max`, onto the end of `terms`, and answers how many.
+#[inline(never)]
 fn numbers(cursor: &mut Cursor<'_>, max: usize, terms: &mut Vec<Term>) -> usize {
     let numbers = cursor.numbers(max);
     match numbers {
