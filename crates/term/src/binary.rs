@@ -5,8 +5,8 @@
 //! keeps pointing into that message's buffer. What is small is always copied out, so that 20 bytes
 //! never pin a read buffer.
 //!
-//! A binary is 16 bytes, as every other content of a [`Term`](crate::Term) is at most, so that a
-//! term is a tag of a whole word and two words: terms are moved about all the time, and a processor
+//! A binary is 16 bytes, as every content of a [`Term`](crate::Term) but a list is at most, so that
+//! a term is a tag of a whole word and two words: terms are moved about all the time, and a processor
 //! forwards a value from a store to a load only where the two have one size (`docs/decisions/codec-speed.md`).
 //!
 //! Invariant `I1`: unused inline bytes are zero, so that inline binaries compare as words.

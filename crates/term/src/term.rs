@@ -1,9 +1,9 @@
 //! The owned term: any Erlang value as a Rust value.
 //!
 //! Source: the types of the Erlang reference manual, "Data Types". A [`Term`] is 24 bytes; small
-//! integers, floats, atoms and binaries of up to 15 bytes, pids and ports need no
-//! allocation. Containers hold exactly their elements; binaries are shared, everything else is
-//! deep: cloning a large term copies its skeleton.
+//! integers, floats, atoms, binaries and lists of bytes of up to 15 bytes, integers of up to 14,
+//! pids and ports need no allocation. Containers hold exactly their elements; binaries are shared,
+//! everything else is deep: cloning a large term copies its skeleton.
 //!
 //! Equality is `=:=`: `1` and `1.0` differ, and so do `0.0` and `-0.0` (as in OTP 27 and later).
 //! The order of [`Ord`] is the one that agrees with it, the order of map keys; Erlang's `<`, in
