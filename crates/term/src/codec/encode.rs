@@ -332,10 +332,11 @@ impl Encoder {
                 // As many bytes for every text, and what is too much taken back: a copy of a
                 // length known only at run time costs more.
                 let end = self.bytes.len() + 2 + len;
-                let mut piece = [0; 17];
-                piece[..2].copy_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
-                piece[2..].copy_from_slice(text);
-                self.bytes.extend_from_slice(&piece);
+                // The text from where it lies: put together with the head first, it would be read
+                // back in other pieces than it was written.
+                self.bytes
+                    .extend_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
+                self.bytes.extend_from_slice(text);
                 self.bytes.truncate(end);
             }
             None => self.long_atom(atom.as_bytes()),
