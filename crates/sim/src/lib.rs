@@ -13,9 +13,11 @@
 
 mod events;
 mod host;
+pub mod judge;
 mod machine;
 mod network;
 mod random;
+mod scenario;
 mod sim;
 mod tasks;
 mod trace;
@@ -25,6 +27,7 @@ pub use host::SimHost;
 pub use machine::Machine;
 pub use network::{Latency, Link, NetworkConfig};
 pub use random::Random;
+pub use scenario::{Options, Outcome, run_seed};
 pub use sim::{Config, Run, Sim};
 pub use trace::Sink;
 pub use world::{Cut, World};
