@@ -97,7 +97,8 @@ fn run(first: u64, count: u64, json: Option<PathBuf>) -> ExitCode {
 }
 
 fn replay(seed: u64) -> ExitCode {
-    let outcome = run_seed(seed, options_with_trace());
+    let options = Options::default().trace(Box::new(|line| println!("{line}")));
+    let outcome = run_seed(seed, options);
     println!(
         "seed {seed}: hash {:016x}, {} events, {:.3} virtual seconds",
         outcome.hash,
@@ -106,12 +107,6 @@ fn replay(seed: u64) -> ExitCode {
     );
     report(&outcome);
     code(outcome.failures.is_empty())
-}
-
-fn options_with_trace() -> Options {
-    let mut options = Options::default();
-    options.trace = Some(Box::new(|line| println!("{line}")));
-    options
 }
 
 fn report(outcome: &Outcome) {

@@ -31,9 +31,6 @@ fn a_seed_takes_the_same_course_in_every_process() {
 
 #[test]
 fn a_trace_changes_nothing() {
-    let traced = Options {
-        trace: Some(Box::new(|_| {})),
-        ..Options::default()
-    };
+    let traced = Options::default().trace(Box::new(|_| {}));
     assert_eq!(run_seed(207, traced), run_seed(207, Options::default()));
 }

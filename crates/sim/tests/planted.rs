@@ -8,11 +8,7 @@ const SEEDS: u64 = 1000;
 
 /// The first seed that fails with this bug.
 fn found(bug: PlantedBug) -> Outcome {
-    let run = |seed| {
-        let mut options = Options::default();
-        options.planted = Some(bug);
-        run_seed(seed, options)
-    };
+    let run = |seed| run_seed(seed, Options::default().plant(bug));
     let found = (0..SEEDS)
         .map(run)
         .find(|outcome| !outcome.failures.is_empty());

@@ -24,7 +24,7 @@ struct Watch {
     fired: Option<Term>,
 }
 
-/// See the [module](self).
+/// Holds links and monitors to firing once, when they must and only then.
 #[derive(Default)]
 pub struct Endings {
     lives: Lives,

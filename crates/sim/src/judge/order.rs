@@ -35,7 +35,7 @@ struct Stream {
     last_received: Option<u64>,
 }
 
-/// See the [module](self).
+/// Holds messages to the order in which they were sent.
 #[derive(Default)]
 pub struct SignalOrder {
     lives: Lives,

@@ -52,11 +52,26 @@ impl Outcome {
 /// What a run of a seed is to be, besides the seed.
 #[derive(Default)]
 pub struct Options {
-    /// Where a line for each event goes.
-    pub trace: Option<Sink>,
-    /// The nodes have this bug.
+    trace: Option<Sink>,
     #[cfg(feature = "planted-bugs")]
-    pub planted: Option<PlantedBug>,
+    planted: Option<PlantedBug>,
+}
+
+impl Options {
+    /// Writes a line for each event. It changes nothing of what happens.
+    #[must_use]
+    pub fn trace(mut self, sink: Sink) -> Self {
+        self.trace = Some(sink);
+        self
+    }
+
+    /// Gives all nodes a bug.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn plant(mut self, bug: PlantedBug) -> Self {
+        self.planted = Some(bug);
+        self
+    }
 }
 
 /// After the last fault, for ticks to find what is dead and for nodes to connect again: several
