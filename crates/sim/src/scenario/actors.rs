@@ -23,9 +23,6 @@ const TALKERS: usize = 2;
 /// Workers of a node that live at once.
 const WORKERS_MAX: usize = 6;
 
-/// Workers that others may watch, the dead among them.
-const KNOWN_MAX: usize = 24;
-
 /// Starts the processes of a node that is just up.
 pub(super) fn populate(cluster: &Cluster, node: &Node) {
     receive(cluster, node);
@@ -277,12 +274,14 @@ fn kill(actor: &mut Actor, ours: &[Pid]) {
 
 fn work(actor: &mut Actor) {
     let random = actor.random.split();
-    let pid = spawn(
+    spawn(
         &actor.cluster,
         actor.node(),
         random,
         |mut actor| async move {
             actor.mailbox.trap_exit(true);
+            // Known to others from now on: before, the end of one linked to it would be its own.
+            actor.cluster.directory().add_worker(actor.me());
             if actor.random.one_in(4) {
                 return actor.read_on().await;
             }
@@ -296,11 +295,6 @@ fn work(actor: &mut Actor) {
             actor.end(reason)
         },
     );
-    let mut directory = actor.cluster.directory();
-    directory.workers.push(pid);
-    if directory.workers.len() > KNOWN_MAX {
-        directory.workers.remove(0);
-    }
 }
 
 fn watch(actor: &mut Actor) -> Pid {

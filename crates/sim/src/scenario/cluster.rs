@@ -44,6 +44,19 @@ pub(super) struct Directory {
     pub(super) is_quiet: bool,
 }
 
+/// Workers that others may watch, the dead among them.
+const WORKERS_KNOWN_MAX: usize = 24;
+
+impl Directory {
+    /// Lets others watch a worker; the oldest is forgotten when there are many.
+    pub(super) fn add_worker(&mut self, worker: Pid) {
+        self.workers.push(worker);
+        if self.workers.len() > WORKERS_KNOWN_MAX {
+            self.workers.remove(0);
+        }
+    }
+}
+
 /// The nodes of a scenario. A handle.
 #[derive(Clone)]
 pub(super) struct Cluster {
