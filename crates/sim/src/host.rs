@@ -64,7 +64,8 @@ impl SimHost {
     pub fn kill(&self) {
         let name = self.machine.name();
         self.world.note(format_args!("kill: {name}"));
-        self.end(true);
+        self.world
+            .end_process(self.machine.id(), self.process, true);
     }
 
     /// True once it has ended.
@@ -80,16 +81,6 @@ impl SimHost {
         state
             .tasks
             .set_gate(self.process, gate, state.now, &mut state.events);
-    }
-
-    /// First away from the network, so that what its tasks do while they are dropped reaches nobody.
-    pub(crate) fn end(&self, tells_peers: bool) {
-        let mut state = self.world.state();
-        let (network, mut around) = state.network();
-        network.detach(&mut around, self.machine.id(), self.process, tells_peers);
-        let dropped = state.tasks.end_process(self.process);
-        drop(state);
-        drop(dropped);
     }
 
     fn random(&self) -> MutexGuard<'_, Random> {

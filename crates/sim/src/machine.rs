@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::host::SimHost;
 use crate::network::MachineId;
 use crate::random::Random;
+use crate::tasks::OsProcessId;
 use crate::world::World;
 
 /// The first of January 2026, from where wall clocks count; an arbitrary day.
@@ -27,7 +28,8 @@ struct Inner {
     address: Ipv4Addr,
     random: Mutex<Random>,
     skew_ms: AtomicI64,
-    running: Mutex<Vec<Arc<SimHost>>>,
+    /// Numbers and no hosts, which hold their machine: the two would keep each other for ever.
+    running: Mutex<Vec<OsProcessId>>,
 }
 
 impl Machine {
@@ -67,7 +69,7 @@ impl Machine {
         self.0.address
     }
 
-    fn running(&self) -> MutexGuard<'_, Vec<Arc<SimHost>>> {
+    fn running(&self) -> MutexGuard<'_, Vec<OsProcessId>> {
         self.0
             .running
             .lock()
@@ -83,10 +85,8 @@ impl Machine {
             .unwrap_or_else(PoisonError::into_inner)
             .split();
         let process = self.0.world.state().tasks.add_process();
-        let host = Arc::new(SimHost::new(self.clone(), process, random));
-        self.running().retain(|host| !host.is_gone());
-        self.running().push(host.clone());
-        host
+        self.running().push(process);
+        Arc::new(SimHost::new(self.clone(), process, random))
     }
 
     /// Ends the machine without a word to anybody: its processes are gone, and nothing that is
@@ -98,7 +98,9 @@ impl Machine {
             state.note(format_args!("power off: {}", self.0.name));
         }
         let running = std::mem::take(&mut *self.running());
-        running.iter().for_each(|host| host.end(false));
+        for process in running {
+            self.0.world.end_process(self.0.id, process, false);
+        }
     }
 
     /// Starts the machine again, with nothing running.

@@ -231,6 +231,17 @@ impl World {
         self.state().events.next_time()
     }
 
+    /// Ends a process: first away from the network, so that what its tasks do while they are
+    /// dropped reaches nobody.
+    pub(crate) fn end_process(&self, machine: MachineId, process: OsProcessId, tells_peers: bool) {
+        let mut state = self.state();
+        let (network, mut around) = state.network();
+        network.detach(&mut around, machine, process, tells_peers);
+        let dropped = state.tasks.end_process(process);
+        drop(state);
+        drop(dropped);
+    }
+
     /// Ends everything: no task is left afterwards.
     pub(crate) fn end(&self) {
         while let Some(process) = self.any_process() {
