@@ -15,9 +15,10 @@
 //! - `I3` when `NodeDown` is told, the reader of that connection has stopped.
 //!
 //! Here are the value and what it knows of itself. Read next: `processes`, what processes of this
-//! node do; `signals`, what peers do; `peers` and `exports`.
+//! node do; `signals`, what peers do; `links`, `peers` and `exports`.
 
 mod exports;
+mod links;
 mod peers;
 mod processes;
 mod signals;
