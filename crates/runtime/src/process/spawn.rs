@@ -1,0 +1,264 @@
+//! Starting processes.
+
+use std::panic::Location;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use purlin_mailbox::mailbox;
+use purlin_otp::reason::Reason;
+use purlin_otp::relations::MonitorOptions;
+use purlin_otp::signal::{Epoch, Signal};
+use purlin_term::{Atom, Pid, Reference};
+
+use super::cell::Slot;
+use super::exit::IntoExit;
+use super::head::{Head, pid_of};
+use super::inside::Inside;
+use super::task::{self, Life};
+use super::{Core, Process, Received, RegisterError, TooManyProcesses};
+use crate::message::Message;
+use crate::runtime::Runtime;
+use crate::send::Address;
+
+/// How a process is started.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SpawnOptions {
+    /// A name for people.
+    pub label: Option<String>,
+    /// A registered name, which it has before it runs.
+    pub name: Option<Atom>,
+    /// Where its output goes; else to where its parent's does.
+    pub group_leader: Option<Pid>,
+}
+
+/// Why a process was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// As many processes live as may.
+    #[error(transparent)]
+    TooManyProcesses(#[from] TooManyProcesses),
+    /// The name cannot be given; the process was not started.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+impl SpawnOptions {
+    /// A name for people.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// A registered name, which the process has before it runs.
+    pub fn name(mut self, name: Atom) -> Self {
+        self.name = Some(name);
+        self
+    }
+}
+
+impl Runtime {
+    /// Starts a process that runs `body`.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may; nothing was started.
+    #[track_caller]
+    pub fn spawn<M, B, F>(&self, body: B) -> Result<Address<M>, TooManyProcesses>
+    where
+        M: Message,
+        B: FnOnce(Process<M>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send,
+    {
+        let core = Core::new(self, Location::caller(), None)?;
+        Ok(start(self, core, body))
+    }
+
+    /// As [`Runtime::spawn`], with options.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was started.
+    #[track_caller]
+    pub fn spawn_with<M, B, F>(
+        &self,
+        options: SpawnOptions,
+        body: B,
+    ) -> Result<Address<M>, SpawnError>
+    where
+        M: Message,
+        B: FnOnce(Process<M>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send,
+    {
+        let core = Core::new(self, Location::caller(), options.group_leader)?;
+        let life = Life::without_task(core);
+        if let Some(label) = options.label {
+            life.core.cell.header().set_label(label);
+        }
+        if let Some(name) = options.name {
+            self.table().register(name, life.core.cell.header().number())?;
+        }
+        let core = life.core.clone();
+        life.forget();
+        Ok(start(self, core, body))
+    }
+
+    /// A process for code that is not one: it has a pid and a mailbox, and ends when it is dropped.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may.
+    #[track_caller]
+    pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
+        let core = Core::new(self, Location::caller(), None)?;
+        Ok(Attached {
+            process: Process { core: core.clone() },
+            life: Life::without_task(core),
+        })
+    }
+}
+
+impl<M: Message> Process<M> {
+    /// Starts a process that is linked to this one from the beginning.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may; nothing was started.
+    #[track_caller]
+    pub fn spawn_link<N, B, F>(&self, body: B) -> Result<Address<N>, TooManyProcesses>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send,
+    {
+        let core = Core::new(self.runtime(), Location::caller(), Some(self.group_leader()))?;
+        let child = core.cell.header().pid();
+        core.prepare(Signal::Link { from: self.pid() });
+        self.tie(|inside, _| {
+            // The child is linked already: nothing is to be sent.
+            inside.relations.link(child, Epoch::LOCAL, &mut Vec::new());
+        });
+        Ok(start(self.runtime(), core, body))
+    }
+
+    /// Starts a process that this one monitors from the beginning.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may; nothing was started.
+    #[track_caller]
+    pub fn spawn_monitor<N, B, F>(
+        &self,
+        body: B,
+    ) -> Result<(Address<N>, Reference), TooManyProcesses>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send,
+    {
+        let core = Core::new(self.runtime(), Location::caller(), Some(self.group_leader()))?;
+        let child = core.cell.header().pid();
+        let reference = self.runtime().make_reference();
+        let from = self.pid();
+        let name = None;
+        core.prepare(Signal::Monitor {
+            from,
+            reference,
+            name,
+        });
+        self.tie(|inside, _| {
+            let options = MonitorOptions::default();
+            let (target, epoch) = (child.into(), Epoch::LOCAL);
+            inside
+                .relations
+                .monitor(target, reference, options, epoch, &mut Vec::new());
+        });
+        Ok((start(self.runtime(), core, body), reference))
+    }
+}
+
+impl<M: Message> Core<M> {
+    /// A process that is found under its pid, and does not run yet.
+    fn new(
+        runtime: &Runtime,
+        place: &'static Location<'static>,
+        group_leader: Option<Pid>,
+    ) -> Result<Arc<Self>, TooManyProcesses> {
+        let number = runtime.table().reserve()?;
+        let pid = pid_of(runtime, number);
+        let (cell, receiver) = mailbox::<Slot<M>, Head>(Head::new(runtime.clone(), number, place));
+        runtime.table().insert(number, cell.clone());
+        let inside = Inside::new(receiver, pid, group_leader.unwrap_or(pid));
+        let inside = Mutex::new(inside);
+        Ok(Arc::new(Self { cell, inside }))
+    }
+
+    /// A tie that the process has from the beginning.
+    fn prepare(&self, signal: Signal) {
+        self.inside().handle_own(signal);
+    }
+}
+
+fn start<M, B, F>(runtime: &Runtime, core: Arc<Core<M>>, body: B) -> Address<M>
+where
+    M: Message,
+    B: FnOnce(Process<M>) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send,
+{
+    let address = Address::here(core.cell.header().pid(), core.cell.clone());
+    runtime.executor().spawn_detached(Box::pin(task::run(core, body)));
+    address
+}
+
+/// A process that code outside of any process holds: see [`Runtime::attach`].
+///
+/// Signals act when it receives.
+pub struct Attached<M: Message> {
+    process: Process<M>,
+    life: Life<M>,
+}
+
+/// An attached process was ended by an exit signal, and receives nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the process was ended: {0}")]
+pub struct Ended(pub Reason);
+
+impl<M: Message> Attached<M> {
+    /// The next message. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Ended`] when an exit signal ended the process.
+    pub async fn receive(&mut self) -> Result<Received<M>, Ended> {
+        std::future::poll_fn(|cx| {
+            let mut inside = self.process.inside();
+            inside.begin_turn();
+            inside.handle_signals();
+            let polled = inside.poll_receive(cx);
+            match (polled, &inside.ending) {
+                (_, Some(reason)) => Poll::Ready(Err(Ended(reason.clone()))),
+                (Poll::Ready(received), None) => Poll::Ready(Ok(received)),
+                (Poll::Pending, None) => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Ends the process with a reason; dropped, it ends with `normal`.
+    pub fn end(mut self, reason: Reason) {
+        self.life.reason = Some(reason);
+    }
+}
+
+impl<M: Message> std::ops::Deref for Attached<M> {
+    type Target = Process<M>;
+
+    fn deref(&self) -> &Process<M> {
+        &self.process
+    }
+}
+
+impl<M: Message> Drop for Attached<M> {
+    fn drop(&mut self) {
+        let ending = self.process.inside().ending.take();
+        let runtime = self.process.runtime();
+        let reason = ending.unwrap_or_else(|| runtime.normal().clone());
+        self.life.reason.get_or_insert(reason);
+    }
+}
+

@@ -1,0 +1,205 @@
+//! Who lives here: processes by number and by name.
+//!
+//! Sending to an address in hand looks nothing up; this table serves pids and names. It is split by
+//! number, so that processes that start and end on several threads rarely meet.
+//!
+//! Invariants:
+//! - `I1` process numbers count up and are never reused;
+//! - `I2` a name refers to a process that has not begun to end: a process leaves the names before the
+//!   table, and the table before anybody is told of its end;
+//! - `I3` a process has at most one name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+
+use purlin_term::Atom;
+
+use super::head::Head;
+use super::cell::AnyProcess;
+
+/// Parts of the table. A guess, unmeasured: many times the threads that meet there.
+const SHARDS: u64 = 64;
+
+/// A name that cannot be given; nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another process has the name.
+    #[error("the name is taken by another process")]
+    Taken,
+    /// The process has a name already.
+    #[error("the process has a name already")]
+    HasName,
+    /// There is no such process on this node, or it has ended.
+    #[error("there is no such process on this node")]
+    NoProcess,
+    /// The name is `undefined`, which OTP keeps for "no name".
+    #[error("`undefined` cannot be a name")]
+    Undefined,
+}
+
+/// As many processes live as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has as many processes as it may")]
+pub struct TooManyProcesses;
+
+type Shard = HashMap<u64, Arc<dyn AnyProcess>, BuildHasherDefault<NumberHasher>>;
+
+/// The processes of a runtime.
+pub(crate) struct Table {
+    shards: Box<[Mutex<Shard>]>,
+    names: RwLock<Names>,
+    next: AtomicU64,
+    live: AtomicUsize,
+    max: usize,
+}
+
+#[derive(Default)]
+struct Names {
+    by_name: BTreeMap<Atom, Arc<dyn AnyProcess>>,
+    by_number: BTreeMap<u64, Atom>,
+}
+
+impl Names {
+    fn remove_number(&mut self, number: u64) {
+        if let Some(name) = self.by_number.remove(&number) {
+            self.by_name.remove(&name);
+        }
+    }
+}
+
+/// Numbers are distinct as they are; multiplying spreads them over the high bits, which the map looks at.
+#[derive(Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming 3, section 6.4).
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Table {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            names: RwLock::default(),
+            next: AtomicU64::new(1),
+            live: AtomicUsize::new(0),
+            max,
+        }
+    }
+
+    /// Makes room for one more process, and answers its number.
+    pub(crate) fn reserve(&self) -> Result<u64, TooManyProcesses> {
+        if self.live.fetch_add(1, Ordering::Relaxed) >= self.max {
+            self.live.fetch_sub(1, Ordering::Relaxed);
+            return Err(TooManyProcesses);
+        }
+        Ok(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn insert(&self, number: u64, process: Arc<dyn AnyProcess>) {
+        self.shard(number).insert(number, process);
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
+        self.shard(number).get(&number).cloned()
+    }
+
+    /// The process begins to end: it has no name from now on, and is not found any more.
+    pub(crate) fn remove(&self, head: &Head) {
+        if head.close_name() {
+            self.names_mut().remove_number(head.number());
+        }
+        let removed = self.shard(head.number()).remove(&head.number());
+        if removed.is_some() {
+            self.live.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn register(&self, name: Atom, number: u64) -> Result<(), RegisterError> {
+        if name == *"undefined" {
+            return Err(RegisterError::Undefined);
+        }
+        let process = self.get(number).ok_or(RegisterError::NoProcess)?;
+        let mut names = self.names_mut();
+        if names.by_name.contains_key(&name) {
+            return Err(RegisterError::Taken);
+        }
+        // Whoever ends the process after this waits for the lock and takes the name away again.
+        process.head().take_name()?;
+        names.by_number.insert(number, name.clone());
+        names.by_name.insert(name, process);
+        Ok(())
+    }
+
+    /// Frees a name; answers whether somebody had it.
+    pub(crate) fn unregister(&self, name: &Atom) -> bool {
+        let mut names = self.names_mut();
+        let Some(process) = names.by_name.remove(name) else {
+            return false;
+        };
+        names.by_number.remove(&process.head().number());
+        process.head().free_name();
+        true
+    }
+
+    pub(crate) fn name_of(&self, number: u64) -> Option<Atom> {
+        self.names().by_number.get(&number).cloned()
+    }
+
+    pub(crate) fn whereis(&self, name: &Atom) -> Option<Arc<dyn AnyProcess>> {
+        self.names().by_name.get(name).cloned()
+    }
+
+    /// All names, sorted.
+    pub(crate) fn registered(&self) -> Vec<Atom> {
+        self.names().by_name.keys().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// All processes, in the order in which they started.
+    pub(crate) fn all(&self) -> Vec<Arc<dyn AnyProcess>> {
+        let shards = 0..SHARDS;
+        let mut all: Vec<(u64, Arc<dyn AnyProcess>)> = shards
+            .flat_map(|shard| {
+                let shard = self.shard(shard);
+                let entries = shard.iter();
+                let entries: Vec<_> = entries.map(|(n, p)| (*n, p.clone())).collect();
+                entries
+            })
+            .collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, process)| process).collect()
+    }
+
+    fn names(&self) -> RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names_mut(&self) -> RwLockWriteGuard<'_, Names> {
+        self.names.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shard(&self, number: u64) -> MutexGuard<'_, Shard> {
+        self.shards[(number % SHARDS) as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,205 @@
+//! Timers: messages that are sent later.
+//!
+//! As OTP's `erlang:send_after/3` and `start_timer/3`: a timer fires once or is cancelled, and whoever
+//! cancels or reads it learns how much time was left, or that it is not there any more. A timer does
+//! not keep its target alive, and what it sends to the dead is dropped.
+//!
+//! Time is tokio's, whose wheel counts in milliseconds: a timer never fires early, and up to a
+//! millisecond late on an idle machine. A delay under a millisecond is one of a millisecond.
+//!
+//! A pending timer is an entry of an ordered map: starting and cancelling cost the logarithm of their
+//! number, and one that was cancelled is gone at once. One task waits for the earliest of each of
+//! [`SHARDS`] maps, and is started with the first timer there.
+//!
+//! Invariant `I1`: an entry is taken out of its map by exactly one of firing and cancelling.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use purlin_term::Reference;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::executor::{Executor, TaskHandle};
+
+/// Maps among which timers are spread, so that processes on several threads rarely wait for each other.
+/// A guess, unmeasured.
+const SHARDS: usize = 4;
+
+/// The longest delay: longer ones are shortened to it. OTP's bound is 2^32 - 1 ms for `receive`,
+/// its timers go to the end of time; a century is beyond any node's life and within `Instant`.
+const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+type Action = Box<dyn FnOnce() + Send>;
+
+/// A timer that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimerRef {
+    at: Instant,
+    number: u64,
+    reference: Reference,
+}
+
+impl TimerRef {
+    /// The reference that a message of `start_timer` carries.
+    pub fn reference(&self) -> Reference {
+        self.reference
+    }
+}
+
+/// The timers of a runtime.
+pub(crate) struct Timers {
+    shards: [Arc<Shard>; SHARDS],
+}
+
+struct Shard {
+    pending: Mutex<Pending>,
+    /// The earliest timer has changed.
+    earlier: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    next: u64,
+    entries: BTreeMap<(Instant, u64), Action>,
+    driver: Option<Box<dyn TaskHandle>>,
+    is_stopped: bool,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Self {
+        let shard = |_| {
+            Arc::new(Shard {
+                pending: Mutex::default(),
+                earlier: Notify::new(),
+            })
+        };
+        Self {
+            shards: std::array::from_fn(shard),
+        }
+    }
+
+    /// Starts a timer that carries out `action` after `delay`; `owner` only spreads the load.
+    pub(crate) fn start(
+        &self,
+        executor: &dyn Executor,
+        owner: u64,
+        delay: Duration,
+        reference: Reference,
+        action: Action,
+    ) -> TimerRef {
+        let shard = &self.shards[owner as usize % SHARDS];
+        let at = Instant::now() + delay.min(DELAY_MAX);
+        let mut pending = shard.lock();
+        // Numbers name their shard, so that a timer is found again without its owner.
+        let number = pending.next * SHARDS as u64 + owner % SHARDS as u64;
+        pending.next += 1;
+        if pending.is_stopped {
+            return TimerRef {
+                at,
+                number,
+                reference,
+            };
+        }
+        let is_first = pending
+            .entries
+            .first_key_value()
+            .is_none_or(|(first, _)| (at, number) < *first);
+        pending.entries.insert((at, number), action);
+        if pending.driver.is_none() {
+            let task = Box::pin(drive(shard.clone()));
+            pending.driver = Some(executor.spawn(task));
+        }
+        drop(pending);
+        if is_first {
+            shard.earlier.notify_one();
+        }
+        TimerRef {
+            at,
+            number,
+            reference,
+        }
+    }
+
+    /// Takes a timer back; answers the time that was left, or `None` if it has fired or was cancelled.
+    pub(crate) fn cancel(&self, timer: &TimerRef) -> Option<Duration> {
+        let mut pending = self.shard_of(timer).lock();
+        let action = pending.entries.remove(&(timer.at, timer.number))?;
+        drop(pending);
+        // Outside the lock: dropping a message runs code of its type.
+        drop(action);
+        Some(timer.at.saturating_duration_since(Instant::now()))
+    }
+
+    /// The time left until a timer fires; `None` if it has fired or was cancelled.
+    pub(crate) fn read(&self, timer: &TimerRef) -> Option<Duration> {
+        let pending = self.shard_of(timer).lock();
+        pending
+            .entries
+            .contains_key(&(timer.at, timer.number))
+            .then(|| timer.at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Timers that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
+    }
+
+    /// Drops all timers and starts none any more.
+    pub(crate) fn stop(&self) {
+        for shard in &self.shards {
+            let mut pending = shard.lock();
+            pending.is_stopped = true;
+            let entries = std::mem::take(&mut pending.entries);
+            if let Some(driver) = pending.driver.take() {
+                driver.abort();
+            }
+            drop(pending);
+            drop(entries);
+        }
+    }
+
+    fn shard_of(&self, timer: &TimerRef) -> &Shard {
+        &self.shards[(timer.number % SHARDS as u64) as usize]
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out a timer that is due; else answers when the next one is.
+    fn take_due(&self, now: Instant) -> Result<Action, Option<Instant>> {
+        let mut pending = self.lock();
+        match pending.entries.first_entry() {
+            Some(first) if first.key().0 <= now => Ok(first.remove()),
+            Some(first) => Err(Some(first.key().0)),
+            None => Err(None),
+        }
+    }
+}
+
+/// Fires the timers of a shard for as long as its runtime lives.
+async fn drive(shard: Arc<Shard>) {
+    loop {
+        let now = Instant::now();
+        let next = loop {
+            match shard.take_due(now) {
+                Ok(action) => action(),
+                Err(next) => break next,
+            }
+        };
+        match next {
+            Some(next) => {
+                tokio::select! {
+                    biased;
+                    () = shard.earlier.notified() => {}
+                    () = sleep_until(next) => {}
+                }
+            }
+            None => shard.earlier.notified().await,
+        }
+    }
+}
