@@ -42,11 +42,15 @@ pub struct Local<T>(pub T);
 
 impl<T: Send + 'static> Message for Local<T> {
     fn encode(&self) -> Result<EncodedTerm, SerializeError> {
-        Err(serde::ser::Error::custom("a `Local` message stays on its node"))
+        Err(serde::ser::Error::custom(
+            "a `Local` message stays on its node",
+        ))
     }
 
     fn decode(_: &EncodedTerm) -> Result<Self, DeserializeError> {
-        Err(serde::de::Error::custom("a `Local` message cannot come as a term"))
+        Err(serde::de::Error::custom(
+            "a `Local` message cannot come as a term",
+        ))
     }
 }
 

@@ -65,12 +65,7 @@ impl std::fmt::Debug for Runtime {
 
 impl Runtime {
     /// A runtime for the processes of `node` in its incarnation `creation`.
-    pub fn new(
-        node: NodeName,
-        creation: u32,
-        executor: Arc<dyn Executor>,
-        config: Config,
-    ) -> Self {
+    pub fn new(node: NodeName, creation: u32, executor: Arc<dyn Executor>, config: Config) -> Self {
         Self(Arc::new(Inner {
             node,
             creation,

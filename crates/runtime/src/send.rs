@@ -316,11 +316,7 @@ pub(crate) enum AliasContent {
 }
 
 /// Moves `message` to a process of its type; any other gets it encoded.
-fn deliver<T: Message>(
-    process: &dyn AnyProcess,
-    from: Pid,
-    message: T,
-) -> Result<(), SendError> {
+fn deliver<T: Message>(process: &dyn AnyProcess, from: Pid, message: T) -> Result<(), SendError> {
     let pushed = if process.message_type() == std::any::TypeId::of::<T>() {
         process.push_own(&mut Some(message))
     } else {

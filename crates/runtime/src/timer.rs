@@ -22,6 +22,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::executor::{Executor, TaskHandle};
+use crate::message::Message;
+use crate::runtime::Runtime;
+use crate::send::Recipient;
 
 /// Maps among which timers are spread, so that processes on several threads rarely wait for each other.
 /// A guess, unmeasured.
@@ -46,6 +49,58 @@ impl TimerRef {
     pub fn reference(&self) -> Reference {
         self.reference
     }
+
+    fn key(&self) -> (Instant, u64) {
+        (self.at, self.number)
+    }
+}
+
+impl Runtime {
+    /// Sends `message` to `to` after `delay`, in nobody's name.
+    pub fn send_after<T: Message>(
+        &self,
+        delay: Duration,
+        to: impl Recipient<T> + Send + 'static,
+        message: T,
+    ) -> TimerRef {
+        self.start_timer(delay, to, |_| message)
+    }
+
+    /// As [`Runtime::send_after`], with a message that is made of the timer's reference: whoever
+    /// cancels too late can tell the message by it.
+    pub fn start_timer<T: Message>(
+        &self,
+        delay: Duration,
+        to: impl Recipient<T> + Send + 'static,
+        message: impl FnOnce(Reference) -> T,
+    ) -> TimerRef {
+        let reference = self.make_reference();
+        let message = message(reference);
+        let runtime = self.clone();
+        let fire = move || {
+            // Whom it does not reach is gone or full, and nobody is there to hear of it.
+            let _ = runtime.try_send(to, message);
+        };
+        let executor = self.executor();
+        self.timers()
+            .start(&**executor, delay, reference, Box::new(fire))
+    }
+
+    /// Takes a timer back; answers the time that was left, or `None` if it has fired or was cancelled.
+    /// A message that it sent may be in the mailbox then.
+    pub fn cancel_timer(&self, timer: &TimerRef) -> Option<Duration> {
+        self.timers().cancel(timer)
+    }
+
+    /// The time left until a timer fires; `None` if it has fired or was cancelled.
+    pub fn read_timer(&self, timer: &TimerRef) -> Option<Duration> {
+        self.timers().read(timer)
+    }
+
+    /// Timers that wait.
+    pub fn timer_count(&self) -> usize {
+        self.timers().len()
+    }
 }
 
 /// The timers of a runtime.
@@ -61,7 +116,6 @@ struct Shard {
 
 #[derive(Default)]
 struct Pending {
-    next: u64,
     entries: BTreeMap<(Instant, u64), Action>,
     driver: Option<Box<dyn TaskHandle>>,
     is_stopped: bool,
@@ -80,33 +134,31 @@ impl Timers {
         }
     }
 
-    /// Starts a timer that carries out `action` after `delay`; `owner` only spreads the load.
-    pub(crate) fn start(
+    /// Starts a timer that carries out `action` after `delay`.
+    fn start(
         &self,
         executor: &dyn Executor,
-        owner: u64,
         delay: Duration,
         reference: Reference,
         action: Action,
     ) -> TimerRef {
-        let shard = &self.shards[owner as usize % SHARDS];
-        let at = Instant::now() + delay.min(DELAY_MAX);
+        // References are numbered in turn, so timers are spread evenly.
+        let number = u64::from(reference.words()[0]) | u64::from(reference.words()[1]) << 18;
+        let timer = TimerRef {
+            at: Instant::now() + delay.min(DELAY_MAX),
+            number,
+            reference,
+        };
+        let shard = self.shard_of(&timer);
         let mut pending = shard.lock();
-        // Numbers name their shard, so that a timer is found again without its owner.
-        let number = pending.next * SHARDS as u64 + owner % SHARDS as u64;
-        pending.next += 1;
         if pending.is_stopped {
-            return TimerRef {
-                at,
-                number,
-                reference,
-            };
+            return timer;
         }
         let is_first = pending
             .entries
             .first_key_value()
-            .is_none_or(|(first, _)| (at, number) < *first);
-        pending.entries.insert((at, number), action);
+            .is_none_or(|(first, _)| timer.key() < *first);
+        pending.entries.insert(timer.key(), action);
         if pending.driver.is_none() {
             let task = Box::pin(drive(shard.clone()));
             pending.driver = Some(executor.spawn(task));
@@ -115,17 +167,13 @@ impl Timers {
         if is_first {
             shard.earlier.notify_one();
         }
-        TimerRef {
-            at,
-            number,
-            reference,
-        }
+        timer
     }
 
     /// Takes a timer back; answers the time that was left, or `None` if it has fired or was cancelled.
-    pub(crate) fn cancel(&self, timer: &TimerRef) -> Option<Duration> {
+    fn cancel(&self, timer: &TimerRef) -> Option<Duration> {
         let mut pending = self.shard_of(timer).lock();
-        let action = pending.entries.remove(&(timer.at, timer.number))?;
+        let action = pending.entries.remove(&timer.key())?;
         drop(pending);
         // Outside the lock: dropping a message runs code of its type.
         drop(action);
@@ -133,17 +181,20 @@ impl Timers {
     }
 
     /// The time left until a timer fires; `None` if it has fired or was cancelled.
-    pub(crate) fn read(&self, timer: &TimerRef) -> Option<Duration> {
+    fn read(&self, timer: &TimerRef) -> Option<Duration> {
         let pending = self.shard_of(timer).lock();
         pending
             .entries
-            .contains_key(&(timer.at, timer.number))
+            .contains_key(&timer.key())
             .then(|| timer.at.saturating_duration_since(Instant::now()))
     }
 
     /// Timers that wait.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
+    fn len(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().entries.len())
+            .sum()
     }
 
     /// Drops all timers and starts none any more.
@@ -160,7 +211,7 @@ impl Timers {
         }
     }
 
-    fn shard_of(&self, timer: &TimerRef) -> &Shard {
+    fn shard_of(&self, timer: &TimerRef) -> &Arc<Shard> {
         &self.shards[(timer.number % SHARDS as u64) as usize]
     }
 }

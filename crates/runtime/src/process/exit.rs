@@ -20,7 +20,26 @@ impl IntoExit for () {
     }
 }
 
-/// Never returns.
+/// The type of a body that loops for ever, which stable Rust has no name for.
+type Never = <fn() -> ! as Returns>::Value;
+
+/// Names what a function returns.
+trait Returns {
+    type Value;
+}
+
+impl<T> Returns for fn() -> T {
+    type Value = T;
+}
+
+/// Ends by a signal or a panic only.
+impl IntoExit for Never {
+    fn into_exit(self) -> Option<Reason> {
+        self
+    }
+}
+
+/// Ends by a signal or a panic only.
 impl IntoExit for Infallible {
     fn into_exit(self) -> Option<Reason> {
         match self {}

@@ -84,9 +84,12 @@ impl Head {
             .store(handled.wrapping_add(1), Ordering::Relaxed);
     }
 
-    pub(crate) fn has_signals(&self) -> bool {
+    /// Signals that were sent and are not handled yet.
+    #[inline]
+    pub(crate) fn signals_waiting(&self) -> usize {
         // Acquire by the queue: a signal that is in the queue was announced before.
-        self.signals_sent.load(Ordering::Relaxed) != self.signals_handled.load(Ordering::Relaxed)
+        let sent = self.signals_sent.load(Ordering::Relaxed);
+        sent.wrapping_sub(self.signals_handled.load(Ordering::Relaxed)) as usize
     }
 
     /// Whether the queue wakes the process already. Set and read by the process alone.

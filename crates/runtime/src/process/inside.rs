@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 use purlin_mailbox::{Cursor, Receiver};
 use purlin_otp::reason::Reason;
-use purlin_otp::relations::{Info, Output, Relations};
+use purlin_otp::relations::{Output, Relations};
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Term};
 
@@ -75,7 +75,7 @@ impl<M: Message> Inside<M> {
 
     /// Lets every signal that waits act, wherever it lies.
     pub(crate) fn handle_signals(&mut self) {
-        if !self.head().has_signals() {
+        if self.head().signals_waiting() == 0 {
             return;
         }
         while self.ending.is_none() {
@@ -134,7 +134,9 @@ impl<M: Message> Inside<M> {
         for output in outputs {
             match output {
                 Output::Send { to, signal } => {
-                    self.head().runtime().send_signal(self.relations.me(), to, signal);
+                    self.head()
+                        .runtime()
+                        .send_signal(self.relations.me(), to, signal);
                 }
                 Output::Deliver(info) => {
                     let slot = Slot::Info(Box::new(info));
@@ -299,14 +301,21 @@ impl<M: Message> Inside<M> {
 
 impl<M> Inspect for Inside<M> {
     fn info(&self) -> ProcessInfo {
-        let head = self.receiver.shared().header();
+        let shared = self.receiver.shared();
+        let head = shared.header();
+        let messages = shared.len().saturating_sub(head.signals_waiting());
         ProcessInfo {
             pid: self.relations.me(),
             label: head.label(),
             spawned_at: head.spawned_at(),
-            message_queue_len: self.receiver.shared().len(),
+            // Without the question itself.
+            message_queue_len: messages.saturating_sub(1),
             links: self.relations.links().collect(),
-            monitors: self.relations.monitors().map(|(_, target)| target.clone()).collect(),
+            monitors: self
+                .relations
+                .monitors()
+                .map(|(_, target)| target.clone())
+                .collect(),
             monitored_by: self.relations.monitored_by().collect(),
             trap_exit: self.relations.traps_exits(),
             group_leader: self.group_leader,
@@ -349,4 +358,3 @@ fn received<M>(slot: Slot<M>) -> Received<M> {
         Slot::Signal(_) | Slot::Gone => unreachable!("signals and holes are not received"),
     }
 }
-

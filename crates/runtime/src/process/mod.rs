@@ -40,14 +40,13 @@ pub(crate) use inside::Inside;
 pub use inspect::ProcessInfo;
 pub use received::{Peek, Received};
 pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
-pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use table::Table;
+pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use task::shown;
 
 use crate::message::Message;
 use crate::runtime::Runtime;
 use crate::send::{Address, Recipient, SendError, Step};
-use crate::timer::TimerRef;
 
 /// A process seen from inside: its body has it, and nobody else.
 pub struct Process<M> {
@@ -127,10 +126,7 @@ impl<M: Message> Process<M> {
 
     /// The first message that `wanted` picks, whatever waits before it: Erlang's selective receive.
     /// What is passed over stays where it is. Cancel-safe.
-    pub async fn receive_where(
-        &mut self,
-        wanted: impl FnMut(Peek<'_, M>) -> bool,
-    ) -> Received<M> {
+    pub async fn receive_where(&mut self, wanted: impl FnMut(Peek<'_, M>) -> bool) -> Received<M> {
         let start = self.inside().receiver.start();
         self.receive_from(start, wanted).await
     }
@@ -219,7 +215,9 @@ impl<M: Message> Process<M> {
         }
         let epoch = runtime.epoch(target.node());
         self.tie(|inside, out| {
-            inside.relations.monitor(target, reference, options, epoch, out);
+            inside
+                .relations
+                .monitor(target, reference, options, epoch, out);
         });
         reference
     }
@@ -267,16 +265,6 @@ impl<M: Message> Process<M> {
             return self.inside().handle_own(signal);
         }
         self.runtime().send_signal(from, to.into(), signal);
-    }
-
-    /// Sends `message` to `to` after `delay`.
-    pub fn send_after<T: Message>(
-        &self,
-        delay: Duration,
-        to: impl Recipient<T> + Send + 'static,
-        message: T,
-    ) -> TimerRef {
-        self.runtime().send_after_from(self.pid(), delay, to, message)
     }
 
     /// Where output of this process goes.

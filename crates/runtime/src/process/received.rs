@@ -1,8 +1,8 @@
 //! What a process receives.
 
+use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_otp::signal::Target;
-use purlin_otp::reason::Reason;
 use purlin_term::Reference;
 
 use super::cell::Encoded;

@@ -68,10 +68,10 @@ impl Runtime {
     where
         M: Message,
         B: FnOnce(Process<M>) -> F + Send + 'static,
-        F: Future<Output: IntoExit> + Send,
+        F: Future<Output: IntoExit> + Send + 'static,
     {
         let core = Core::new(self, Location::caller(), None)?;
-        Ok(start(self, core, body))
+        Ok(start(Life::new(core), body))
     }
 
     /// As [`Runtime::spawn`], with options.
@@ -87,19 +87,18 @@ impl Runtime {
     where
         M: Message,
         B: FnOnce(Process<M>) -> F + Send + 'static,
-        F: Future<Output: IntoExit> + Send,
+        F: Future<Output: IntoExit> + Send + 'static,
     {
         let core = Core::new(self, Location::caller(), options.group_leader)?;
-        let life = Life::without_task(core);
+        let life = Life::new(core);
         if let Some(label) = options.label {
             life.core.cell.header().set_label(label);
         }
         if let Some(name) = options.name {
-            self.table().register(name, life.core.cell.header().number())?;
+            self.table()
+                .register(name, life.core.cell.header().number())?;
         }
-        let core = life.core.clone();
-        life.forget();
-        Ok(start(self, core, body))
+        Ok(start(life, body))
     }
 
     /// A process for code that is not one: it has a pid and a mailbox, and ends when it is dropped.
@@ -111,7 +110,7 @@ impl Runtime {
         let core = Core::new(self, Location::caller(), None)?;
         Ok(Attached {
             process: Process { core: core.clone() },
-            life: Life::without_task(core),
+            life: Life::new(core),
         })
     }
 }
@@ -126,16 +125,20 @@ impl<M: Message> Process<M> {
     where
         N: Message,
         B: FnOnce(Process<N>) -> F + Send + 'static,
-        F: Future<Output: IntoExit> + Send,
+        F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(self.runtime(), Location::caller(), Some(self.group_leader()))?;
+        let core = Core::new(
+            self.runtime(),
+            Location::caller(),
+            Some(self.group_leader()),
+        )?;
         let child = core.cell.header().pid();
         core.prepare(Signal::Link { from: self.pid() });
         self.tie(|inside, _| {
             // The child is linked already: nothing is to be sent.
             inside.relations.link(child, Epoch::LOCAL, &mut Vec::new());
         });
-        Ok(start(self.runtime(), core, body))
+        Ok(start(Life::new(core), body))
     }
 
     /// Starts a process that this one monitors from the beginning.
@@ -150,9 +153,13 @@ impl<M: Message> Process<M> {
     where
         N: Message,
         B: FnOnce(Process<N>) -> F + Send + 'static,
-        F: Future<Output: IntoExit> + Send,
+        F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(self.runtime(), Location::caller(), Some(self.group_leader()))?;
+        let core = Core::new(
+            self.runtime(),
+            Location::caller(),
+            Some(self.group_leader()),
+        )?;
         let child = core.cell.header().pid();
         let reference = self.runtime().make_reference();
         let from = self.pid();
@@ -169,7 +176,7 @@ impl<M: Message> Process<M> {
                 .relations
                 .monitor(target, reference, options, epoch, &mut Vec::new());
         });
-        Ok((start(self.runtime(), core, body), reference))
+        Ok((start(Life::new(core), body), reference))
     }
 }
 
@@ -195,15 +202,16 @@ impl<M: Message> Core<M> {
     }
 }
 
-fn start<M, B, F>(runtime: &Runtime, core: Arc<Core<M>>, body: B) -> Address<M>
+fn start<M, B, F>(life: Life<M>, body: B) -> Address<M>
 where
     M: Message,
     B: FnOnce(Process<M>) -> F + Send + 'static,
-    F: Future<Output: IntoExit> + Send,
+    F: Future<Output: IntoExit> + Send + 'static,
 {
-    let address = Address::here(core.cell.header().pid(), core.cell.clone());
-    runtime.executor().spawn_detached(Box::pin(task::run(core, body)));
-    address
+    let cell = life.core.cell.clone();
+    let executor = cell.header().runtime().executor();
+    executor.spawn_detached(Box::pin(task::run(life, body)));
+    Address::here(cell.header().pid(), cell)
 }
 
 /// A process that code outside of any process holds: see [`Runtime::attach`].
@@ -261,4 +269,3 @@ impl<M: Message> Drop for Attached<M> {
         self.life.reason.get_or_insert(reason);
     }
 }
-

@@ -12,14 +12,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use purlin_term::Atom;
 
-use super::head::Head;
 use super::cell::AnyProcess;
+use super::head::Head;
 
 /// Parts of the table. A guess, unmeasured: many times the threads that meet there.
 const SHARDS: u64 = 64;

@@ -21,19 +21,15 @@ use crate::message::Message;
 use crate::panics;
 use crate::runtime::Runtime;
 
-/// Runs `body` as the process behind `core`, to its end.
-pub(super) async fn run<M, B, F>(core: Arc<Core<M>>, body: B)
+/// Runs `body` as the process whose `life` it is, to its end.
+pub(super) async fn run<M, B, F>(mut life: Life<M>, body: B)
 where
     M: Message,
     B: FnOnce(Process<M>) -> F,
     F: Future<Output: IntoExit>,
 {
-    let mut life = Life {
-        core: core.clone(),
-        reason: None,
-        is_crash: false,
-    };
     let end = {
+        let core = life.core.clone();
         // Inside the future, so that a panic of the closure itself is the process's.
         let body = async move { body(Process { core }).await.into_exit() };
         let mut body = pin!(body);
@@ -98,8 +94,7 @@ pub(super) struct Life<M: Message> {
 }
 
 impl<M: Message> Life<M> {
-    /// For a process without a task.
-    pub(super) fn without_task(core: Arc<Core<M>>) -> Self {
+    pub(super) fn new(core: Arc<Core<M>>) -> Self {
         Self {
             core,
             reason: None,
