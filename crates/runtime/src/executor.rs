@@ -16,9 +16,10 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs a task until it ends or its handle aborts it.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle>;
 
-    /// Runs a task until it ends. Processes are started so: they are ended by signals.
-    fn spawn_detached(&self, task: BoxFuture<'static, ()>) {
-        drop(self.spawn(task));
+    /// The tokio runtime on which processes may be started directly, if any may: it spares each an
+    /// allocation. Otherwise they come by [`Executor::spawn`], and are ended by signals all the same.
+    fn tokio(&self) -> Option<&tokio::runtime::Handle> {
+        None
     }
 
     /// Runs blocking work on a thread where it delays no task.

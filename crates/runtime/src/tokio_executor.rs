@@ -29,8 +29,8 @@ impl Executor for TokioExecutor {
         Box::new(TokioTask(self.runtime.spawn(task).abort_handle()))
     }
 
-    fn spawn_detached(&self, task: BoxFuture<'static, ()>) {
-        drop(self.runtime.spawn(task));
+    fn tokio(&self) -> Option<&Handle> {
+        Some(&self.runtime)
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {

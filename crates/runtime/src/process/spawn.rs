@@ -14,7 +14,7 @@ use super::cell::Slot;
 use super::exit::IntoExit;
 use super::head::{Head, pid_of};
 use super::inside::Inside;
-use super::task::{self, Life};
+use super::task::{Life, Task};
 use super::{Core, Process, Received, RegisterError, TooManyProcesses};
 use crate::message::Message;
 use crate::runtime::Runtime;
@@ -210,7 +210,10 @@ where
 {
     let cell = life.core.cell.clone();
     let executor = cell.header().runtime().executor();
-    executor.spawn_detached(Box::pin(task::run(life, body)));
+    match executor.tokio() {
+        Some(tokio) => drop(tokio.spawn(Task::new(life, body))),
+        None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
+    }
     Address::here(cell.header().pid(), cell)
 }
 
