@@ -22,6 +22,9 @@ pub trait Executor: Send + Sync + 'static {
         None
     }
 
+    /// Runs a task on a thread of its own, where it may block without delaying others.
+    fn spawn_on_thread(&self, task: BoxFuture<'static, ()>);
+
     /// Runs blocking work on a thread where it delays no task.
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>);
 

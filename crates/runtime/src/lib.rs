@@ -11,6 +11,7 @@ mod process;
 mod report;
 mod runtime;
 mod send;
+mod stop;
 mod timer;
 mod tokio_executor;
 
@@ -18,13 +19,14 @@ pub use executor::{BoxFuture, Executor, TaskHandle};
 pub use message::{Local, Message, Raw};
 pub use outside::{Destination, Outside};
 pub use process::{
-    Attached, Encoded, Ended, IntoExit, Mark, Peek, Process, ProcessInfo, Received, RegisterError,
-    SpawnError, SpawnOptions, TooManyProcesses,
+    Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Process, ProcessInfo,
+    Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses,
 };
 pub use purlin_otp::reason::{self, Reason};
 pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions};
 pub use purlin_otp::signal::{Epoch, Signal, Target};
 pub use runtime::{Config, Runtime};
 pub use send::{Address, Recipient, SendError};
+pub use stop::Stopped;
 pub use timer::TimerRef;
 pub use tokio_executor::TokioExecutor;

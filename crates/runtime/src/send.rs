@@ -7,14 +7,16 @@
 //! Sending to a process that has ended succeeds, as in Erlang: a monitor tells of the end. All that one
 //! process sends to another arrives in the order sent, by whichever address.
 
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError};
 
 use crate::message::Message;
 use crate::outside::Destination;
-use crate::process::{AnyProcess, Cell, Incoming, Refused, push_message};
+use crate::process::{AnyProcess, Cell, Entry, Incoming, Refused, Unsent, push_message};
 use crate::runtime::Runtime;
 
 /// Why a message was not sent. It was not delivered then, and will not be.
@@ -30,6 +32,9 @@ pub enum SendError {
     /// The receiver's mailbox is full, and its policy is to refuse.
     #[error("the mailbox of {0} is full")]
     Full(Pid),
+    /// Neither the road nor the mailbox had room in time.
+    #[error("there was no room within {} ms", .0.as_millis())]
+    TimedOut(Duration),
     /// The road to the node is full; wait with `send`.
     #[error("the road to {0} is full")]
     Busy(NodeName),
@@ -132,7 +137,7 @@ pub enum Route<'a, T> {
 }
 
 /// The queue of a process of this node.
-pub struct RouteHere<'a, T>(&'a Cell<T>);
+pub struct RouteHere<'a, T>(&'a Arc<Cell<T>>);
 
 impl<M> Recipient<M> for Address<M> {
     #[inline]
@@ -170,16 +175,18 @@ recipients! {
     Atom => |name| Route::Named(name.clone()),
 }
 
-/// What is to be done for a message to arrive.
-pub(crate) enum Step {
-    /// It is done.
+/// What is still to be done for a message to arrive.
+pub(crate) enum Step<T> {
+    /// Nothing.
     Done(Result<(), SendError>),
     /// It goes to another node.
     Outside(Destination, EncodedTerm),
+    /// The mailbox is full, and its policy is to wait.
+    Wait(Arc<dyn AnyProcess>, Unsent<T>),
 }
 
 impl Runtime {
-    /// Sends `message`, in nobody's name, waiting while the road is full.
+    /// Sends `message`, in nobody's name, waiting while the road or the mailbox is full.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
@@ -188,9 +195,10 @@ impl Runtime {
         to: impl Recipient<T>,
         message: T,
     ) -> Result<(), SendError> {
-        match self.begin_send(self.nobody(), &to, message) {
+        let from = self.nobody();
+        match self.begin_send(from, &to, message, Entry::Counted) {
             Step::Done(done) => done,
-            Step::Outside(to, message) => self.send_outside(self.nobody(), to, message).await,
+            step => self.finish_send(from, step).await,
         }
     }
 
@@ -199,7 +207,7 @@ impl Runtime {
     /// # Errors
     /// [`SendError`]: it was not sent.
     pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
-        self.try_send_from(self.nobody(), &to, message)
+        self.try_send_from(self.nobody(), &to, message, Entry::Counted)
     }
 
     pub(crate) fn try_send_from<T: Message>(
@@ -207,13 +215,41 @@ impl Runtime {
         from: Pid,
         to: &impl Recipient<T>,
         message: T,
+        entry: Entry,
     ) -> Result<(), SendError> {
-        match self.begin_send(from, to, message) {
+        match self.begin_send(from, to, message, entry) {
             Step::Done(done) => done,
+            Step::Wait(process, _) => Err(SendError::Full(process.head().pid())),
             Step::Outside(to, message) => match self.outside() {
                 Some(outside) => outside.try_send(from, to, message),
                 None => Err(no_network(to.node())),
             },
+        }
+    }
+
+    /// Waits until what [`Runtime::begin_send`] left can be done, and does it.
+    pub(crate) async fn finish_send<T: Message>(
+        &self,
+        from: Pid,
+        step: Step<T>,
+    ) -> Result<(), SendError> {
+        match step {
+            Step::Done(done) => done,
+            Step::Outside(to, message) => match self.outside() {
+                Some(outside) => outside.send(from, to, message).await,
+                None => Err(no_network(to.node())),
+            },
+            Step::Wait(process, message) => {
+                let is_alive = match process.head().bound() {
+                    Some(bound) => bound.wait().await,
+                    None => true,
+                };
+                if is_alive {
+                    // It has its place, so it is not refused; the dead need none.
+                    let _ = push_unsent(&*process, from, message, Entry::Admitted);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -223,38 +259,46 @@ impl Runtime {
         from: Pid,
         to: &impl Recipient<T>,
         message: T,
-    ) -> Step {
+        entry: Entry,
+    ) -> Step<T> {
         match to.route() {
-            Route::Here(RouteHere(cell)) => {
-                Step::Done(delivered(push_message(cell, message), cell.header().pid()))
-            }
-            Route::To(to) => self.begin_send_to(from, to, message),
+            Route::Here(RouteHere(cell)) => match push_message(cell, message, entry) {
+                Ok(()) => Step::Done(Ok(())),
+                Err((refused, message)) => refused_here(cell, refused, message),
+            },
+            Route::To(to) => self.begin_send_to(from, to, message, entry),
             Route::Named(name) => match self.table().whereis(&name) {
-                Some(process) => Step::Done(deliver(&*process, from, message)),
+                Some(process) => deliver(process, from, message, entry),
                 None => Step::Done(Err(SendError::NotRegistered(name))),
             },
         }
     }
 
-    fn begin_send_to<T: Message>(&self, from: Pid, to: Destination, message: T) -> Step {
+    fn begin_send_to<T: Message>(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: T,
+        entry: Entry,
+    ) -> Step<T> {
         if to.node() != self.node() {
             return match message.encode() {
                 Ok(message) => Step::Outside(to, message),
                 Err(error) => Step::Done(Err(error.into())),
             };
         }
-        Step::Done(match to {
-            Destination::Pid(pid) => match self.find(pid) {
-                Some(process) => deliver(&*process, from, message),
-                None => Ok(()),
-            },
-            Destination::Name(name, _) => match self.table().whereis(&name) {
-                Some(process) => deliver(&*process, from, message),
-                // To `{Name, Node}` as in OTP: nobody is told that there is no such name.
-                None => Ok(()),
-            },
-            Destination::Alias(alias) => self.send_to_alias(from, alias, message),
-        })
+        let process = match to {
+            Destination::Pid(pid) => self.find(pid),
+            // As in OTP, nobody is told that there is no such name.
+            Destination::Name(name, _) => self.table().whereis(&name),
+            Destination::Alias(alias) => {
+                return Step::Done(self.send_to_alias(from, alias, message));
+            }
+        };
+        match process {
+            Some(process) => deliver(process, from, message, entry),
+            None => Step::Done(Ok(())),
+        }
     }
 
     /// Whether the alias is active is seen when the message arrives.
@@ -267,25 +311,13 @@ impl Runtime {
         let Some(process) = self.owner_of(&alias) else {
             return Ok(());
         };
-        let content = if process.message_type() == std::any::TypeId::of::<T>() {
+        let content = if process.message_type() == TypeId::of::<T>() {
             AliasContent::Own(Box::new(message))
         } else {
             AliasContent::Encoded(message.encode()?, Some(from))
         };
         let _ = process.push_signal(Incoming::ToAlias(alias, content));
         Ok(())
-    }
-
-    pub(crate) async fn send_outside(
-        &self,
-        from: Pid,
-        to: Destination,
-        message: EncodedTerm,
-    ) -> Result<(), SendError> {
-        match self.outside() {
-            Some(outside) => outside.send(from, to, message).await,
-            None => Err(no_network(to.node())),
-        }
     }
 
     /// Delivers a message that came from another node. To the dead it is dropped.
@@ -302,7 +334,8 @@ impl Runtime {
             }
         };
         if let Some(process) = process {
-            let _ = process.push_encoded(message, from);
+            // Refusals are counted where the bound is.
+            let _ = process.push_encoded(&message, from, Entry::Counted);
         }
     }
 }
@@ -310,27 +343,61 @@ impl Runtime {
 /// A message to an alias, as it waits to be let in.
 pub(crate) enum AliasContent {
     /// Of the process's own type.
-    Own(Box<dyn std::any::Any + Send>),
+    Own(Box<dyn Any + Send>),
     /// Encoded, and who sent it.
     Encoded(EncodedTerm, Option<Pid>),
 }
 
 /// Moves `message` to a process of its type; any other gets it encoded.
-fn deliver<T: Message>(process: &dyn AnyProcess, from: Pid, message: T) -> Result<(), SendError> {
-    let pushed = if process.message_type() == std::any::TypeId::of::<T>() {
-        process.push_own(&mut Some(message))
+fn deliver<T: Message>(
+    process: Arc<dyn AnyProcess>,
+    from: Pid,
+    message: T,
+    entry: Entry,
+) -> Step<T> {
+    let message = if process.message_type() == TypeId::of::<T>() {
+        Unsent::Own(message)
     } else {
-        process.push_encoded(message.encode()?, Some(from))
+        match message.encode() {
+            Ok(message) => Unsent::Encoded(message),
+            Err(error) => return Step::Done(Err(error.into())),
+        }
     };
-    delivered(pushed, process.head().pid())
+    match push_unsent(&*process, from, message, entry) {
+        Err((Refused::Wait, Some(message))) => Step::Wait(process, message),
+        Err((Refused::Full | Refused::Wait, _)) => {
+            Step::Done(Err(SendError::Full(process.head().pid())))
+        }
+        // What is sent to the dead is dropped without a word.
+        Ok(()) | Err((Refused::Dead, _)) => Step::Done(Ok(())),
+    }
 }
 
-/// What is sent to the dead is dropped without a word.
-#[inline]
-fn delivered(pushed: Result<(), Refused>, to: Pid) -> Result<(), SendError> {
-    match pushed {
-        Ok(()) | Err(Refused::Dead) => Ok(()),
-        Err(Refused::Full) => Err(SendError::Full(to)),
+fn push_unsent<T: Message>(
+    process: &dyn AnyProcess,
+    from: Pid,
+    message: Unsent<T>,
+    entry: Entry,
+) -> Result<(), (Refused, Option<Unsent<T>>)> {
+    match message {
+        Unsent::Own(message) => {
+            let mut place = Some(message);
+            let pushed = process.push_own(&mut place, entry);
+            pushed.map_err(|refused| (refused, place.map(Unsent::Own)))
+        }
+        Unsent::Encoded(message) => {
+            let pushed = process.push_encoded(&message, Some(from), entry);
+            pushed.map_err(|refused| (refused, Some(Unsent::Encoded(message))))
+        }
+    }
+}
+
+#[cold]
+fn refused_here<M: Message>(cell: &Arc<Cell<M>>, refused: Refused, message: Option<M>) -> Step<M> {
+    match (refused, message) {
+        (Refused::Dead, _) => Step::Done(Ok(())),
+        (Refused::Wait, Some(message)) => Step::Wait(cell.clone(), Unsent::Own(message)),
+        (Refused::Full | Refused::Wait, _) => Step::Done(Err(SendError::Full(cell.header().pid()))),
     }
 }
 

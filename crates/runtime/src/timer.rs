@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::executor::{Executor, TaskHandle};
 use crate::message::Message;
+use crate::process::Entry;
 use crate::runtime::Runtime;
 use crate::send::Recipient;
 
@@ -79,7 +80,7 @@ impl Runtime {
         let runtime = self.clone();
         let fire = move || {
             // Whom it does not reach is gone or full, and nobody is there to hear of it.
-            let _ = runtime.try_send(to, message);
+            let _ = runtime.try_send_from(runtime.nobody(), &to, message, Entry::Forced);
         };
         let executor = self.executor();
         self.timers()

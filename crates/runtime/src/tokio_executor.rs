@@ -33,6 +33,11 @@ impl Executor for TokioExecutor {
         Some(&self.runtime)
     }
 
+    fn spawn_on_thread(&self, task: BoxFuture<'static, ()>) {
+        let runtime = self.runtime.clone();
+        drop(self.runtime.spawn_blocking(move || runtime.block_on(task)));
+    }
+
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
         drop(self.runtime.spawn_blocking(work));
     }

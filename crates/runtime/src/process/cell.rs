@@ -5,7 +5,6 @@
 //! pids and names reach the same queue through [`AnyProcess`], which hides the type.
 
 use std::any::{Any, TypeId};
-use std::sync::Arc;
 
 use purlin_mailbox::{Closed, Shared};
 use purlin_otp::relations::Info;
@@ -66,6 +65,27 @@ pub(crate) enum Refused {
     Dead,
     /// The mailbox is full.
     Full,
+    /// The mailbox is full, and whoever can wait may.
+    Wait,
+}
+
+/// A message that did not enter a queue.
+pub(crate) enum Unsent<T> {
+    /// As it is, for a receiver of its type.
+    Own(T),
+    /// Encoded.
+    Encoded(EncodedTerm),
+}
+
+/// Whether a place in the mailbox has to be found first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It counts against the bound.
+    Counted,
+    /// It has its place already.
+    Admitted,
+    /// It is a timer's: it takes a place that is not there if it must.
+    Forced,
 }
 
 /// A process whose type of messages is not known.
@@ -75,20 +95,20 @@ pub(crate) trait AnyProcess: Send + Sync {
     /// The type that [`AnyProcess::push_own`] takes.
     fn message_type(&self) -> TypeId;
 
-    /// Moves a message of the process's own type, an `Option<M>`, into its queue.
-    fn push_own(&self, message: &mut dyn Any) -> Result<(), Refused>;
+    /// Moves a message of the process's own type, an `Option<M>`, into its queue; it stays there if it
+    /// is refused.
+    fn push_own(&self, message: &mut dyn Any, entry: Entry) -> Result<(), Refused>;
 
     /// Puts an encoded message into the queue.
-    fn push_encoded(&self, message: EncodedTerm, from: Option<Pid>) -> Result<(), Refused>;
+    fn push_encoded(
+        &self,
+        message: &EncodedTerm,
+        from: Option<Pid>,
+        entry: Entry,
+    ) -> Result<(), Refused>;
 
     /// Puts a signal into the queue; gives it back when the process has ended.
     fn push_signal(&self, signal: Incoming) -> Result<(), Incoming>;
-
-    /// What waits in the queue.
-    fn queue_len(&self) -> usize;
-
-    /// The same process, as a value that can be turned back into its typed form.
-    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 impl<M: Message> AnyProcess for Cell<M> {
@@ -100,17 +120,32 @@ impl<M: Message> AnyProcess for Cell<M> {
         TypeId::of::<M>()
     }
 
-    fn push_own(&self, message: &mut dyn Any) -> Result<(), Refused> {
-        let message = message.downcast_mut::<Option<M>>().and_then(Option::take);
-        match message {
-            Some(message) => push_message(self, message),
+    fn push_own(&self, message: &mut dyn Any, entry: Entry) -> Result<(), Refused> {
+        let Some(place) = message.downcast_mut::<Option<M>>() else {
+            return Ok(());
+        };
+        if !enter(self.header(), entry)? {
+            return Ok(());
+        }
+        match place.take() {
+            Some(message) => self
+                .push(Slot::Message(message))
+                .map_err(|Closed(_)| Refused::Dead),
             None => Ok(()),
         }
     }
 
-    fn push_encoded(&self, term: EncodedTerm, from: Option<Pid>) -> Result<(), Refused> {
+    fn push_encoded(
+        &self,
+        term: &EncodedTerm,
+        from: Option<Pid>,
+        entry: Entry,
+    ) -> Result<(), Refused> {
+        if !enter(self.header(), entry)? {
+            return Ok(());
+        }
         let encoded = Encoded {
-            term,
+            term: term.clone(),
             from,
             is_foreign: false,
         };
@@ -126,19 +161,33 @@ impl<M: Message> AnyProcess for Cell<M> {
             _ => unreachable!("what was pushed comes back"),
         })
     }
-
-    fn queue_len(&self) -> usize {
-        self.len()
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
-    }
 }
 
-/// Puts a message of its own type into the queue of a process.
+/// Puts a message of its own type into the queue of a process; gives it back if it is refused.
 #[inline]
-pub(crate) fn push_message<M>(cell: &Cell<M>, message: M) -> Result<(), Refused> {
+pub(crate) fn push_message<M>(
+    cell: &Cell<M>,
+    message: M,
+    entry: Entry,
+) -> Result<(), (Refused, Option<M>)> {
+    match enter(cell.header(), entry) {
+        Ok(true) => {}
+        Ok(false) => return Ok(()),
+        Err(refused) => return Err((refused, Some(message))),
+    }
     cell.push(Slot::Message(message))
-        .map_err(|Closed(_)| Refused::Dead)
+        .map_err(|Closed(_)| (Refused::Dead, None))
+}
+
+/// Takes a place in the mailbox; `Ok(false)` if the message is to be dropped instead.
+#[inline]
+fn enter(head: &Head, entry: Entry) -> Result<bool, Refused> {
+    match (head.bound(), entry) {
+        (Some(bound), Entry::Counted) => bound.admit(),
+        (Some(bound), Entry::Forced) => {
+            bound.force();
+            Ok(true)
+        }
+        (None, _) | (_, Entry::Admitted) => Ok(true),
+    }
 }

@@ -24,7 +24,8 @@ impl IntoExit for () {
 type Never = <fn() -> ! as Returns>::Value;
 
 /// Names what a function returns.
-trait Returns {
+pub trait Returns {
+    /// That.
     type Value;
 }
 

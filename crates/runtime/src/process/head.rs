@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use purlin_term::Pid;
 
+use super::bound::{Bound, MailboxBound};
 use super::table::RegisterError;
 use crate::runtime::Runtime;
 
@@ -35,6 +36,7 @@ pub(crate) struct Head {
     /// The queue wakes the process already, since its body waits for a message.
     waits: AtomicBool,
     label: OnceLock<Box<Mutex<String>>>,
+    bound: Option<Box<Bound>>,
 }
 
 impl Head {
@@ -42,8 +44,10 @@ impl Head {
         runtime: Runtime,
         number: u64,
         spawned_at: &'static Location<'static>,
+        bound: Option<MailboxBound>,
     ) -> Self {
         Self {
+            bound: bound.map(|bound| Box::new(Bound::new(bound))),
             runtime,
             number,
             spawned_at,
@@ -57,6 +61,11 @@ impl Head {
 
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    #[inline]
+    pub(crate) fn bound(&self) -> Option<&Bound> {
+        self.bound.as_deref()
     }
 
     pub(crate) fn number(&self) -> u64 {

@@ -20,6 +20,7 @@ use purlin_otp::relations::{Output, Relations};
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Term};
 
+use super::bound::Bound;
 use super::cell::{Encoded, Incoming, Slot};
 use super::head::Head;
 use super::inspect::{Inspect, ProcessInfo};
@@ -114,7 +115,7 @@ impl<M: Message> Inside<M> {
             Incoming::ToAlias(alias, content) => {
                 let is_active = self.relations.handle_alias_message(&alias, &mut out);
                 self.carry_out(out);
-                return is_active.then(|| let_in(content)).flatten();
+                return is_active.then(|| self.let_in(content)).flatten();
             }
             Incoming::ConnectionLost(node, epoch) => {
                 self.relations.handle_connection_lost(node, epoch, &mut out);
@@ -176,8 +177,10 @@ impl<M: Message> Inside<M> {
         while self.ending.is_none() {
             match self.receiver.pop() {
                 Some(Slot::Message(message)) => {
-                    self.budget -= 1;
-                    return Poll::Ready(Received::Message(message));
+                    if self.leave() {
+                        self.budget -= 1;
+                        return Poll::Ready(Received::Message(message));
+                    }
                 }
                 Some(other) => {
                     if let Some(received) = self.open(other) {
@@ -197,10 +200,17 @@ impl<M: Message> Inside<M> {
         Poll::Pending
     }
 
+    /// A message has left the queue; false if it is to be dropped for a newer one.
+    #[inline]
+    fn leave(&self) -> bool {
+        self.head().bound().is_none_or(Bound::leave)
+    }
+
     /// What a slot that is no plain message is for the process.
     #[inline(never)]
     fn open(&mut self, slot: Slot<M>) -> Option<Received<M>> {
         match slot {
+            Slot::Message(_) | Slot::Encoded(_) if !self.leave() => None,
             Slot::Message(message) => Some(Received::Message(message)),
             Slot::Info(info) => Some(Received::Info(*info)),
             Slot::Encoded(encoded) => self.decode(encoded).map(received),
@@ -252,14 +262,17 @@ impl<M: Message> Inside<M> {
             let slot = self.receiver.next(cursor)?;
             if let Some(peek) = peek(slot) {
                 if wanted(peek) {
-                    return self.receiver.take(cursor).map(received);
+                    return self.take(cursor);
                 }
                 continue;
             }
             // What is not yet a message, or never one, is made so in its place and looked at again.
             let raw = mem::replace(slot, Slot::Gone);
             let seen = match raw {
-                Slot::Encoded(encoded) => self.decode(encoded),
+                Slot::Encoded(encoded) => self.decode(encoded).or_else(|| {
+                    self.leave();
+                    None
+                }),
                 raw => self.handle(raw),
             };
             if seen.is_some() {
@@ -268,6 +281,31 @@ impl<M: Message> Inside<M> {
             self.put_back(before, seen);
         }
         None
+    }
+
+    /// Takes out what was visited last. Where an older message should go for a newer one, this does.
+    fn take(&mut self, cursor: &Cursor) -> Option<Received<M>> {
+        let slot = self.receiver.take(cursor)?;
+        if let Slot::Message(_) | Slot::Encoded(_) = slot {
+            self.leave();
+        }
+        Some(received(slot))
+    }
+
+    /// A message that came by an alias: like a reply, it is never refused.
+    fn let_in(&self, content: AliasContent) -> Option<Slot<M>> {
+        let slot = match content {
+            AliasContent::Own(message) => Slot::Message(*message.downcast::<M>().ok()?),
+            AliasContent::Encoded(term, from) => Slot::Encoded(Box::new(Encoded {
+                term,
+                from,
+                is_foreign: false,
+            })),
+        };
+        if let Some(bound) = self.head().bound() {
+            bound.force();
+        }
+        Some(slot)
     }
 
     /// As [`Inside::find`], waiting for what is yet to come.
@@ -310,6 +348,7 @@ impl<M> Inspect for Inside<M> {
             spawned_at: head.spawned_at(),
             // Without the question itself.
             message_queue_len: messages.saturating_sub(1),
+            messages_dropped: head.bound().map_or(0, Bound::dropped),
             links: self.relations.links().collect(),
             monitors: self
                 .relations
@@ -324,20 +363,6 @@ impl<M> Inspect for Inside<M> {
                 None => Vec::new(),
             },
         }
-    }
-}
-
-fn let_in<M: Message>(content: AliasContent) -> Option<Slot<M>> {
-    match content {
-        AliasContent::Own(message) => {
-            let message = message.downcast::<M>().ok()?;
-            Some(Slot::Message(*message))
-        }
-        AliasContent::Encoded(term, from) => Some(Slot::Encoded(Box::new(Encoded {
-            term,
-            from,
-            is_foreign: false,
-        }))),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct ProcessInfo {
     pub spawned_at: &'static Location<'static>,
     /// What waits in its mailbox.
     pub message_queue_len: usize,
+    /// Messages that its bound refused or dropped.
+    pub messages_dropped: u64,
     /// The processes it is linked to.
     pub links: Vec<Pid>,
     /// What it monitors.

@@ -12,6 +12,7 @@
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
 //! - `table`: pids and names.
 
+mod bound;
 mod cell;
 mod exit;
 mod head;
@@ -32,8 +33,9 @@ use purlin_otp::relations::{AliasMode, MonitorOptions, Output};
 use purlin_otp::signal::{Epoch, Signal, Target};
 use purlin_term::{Pid, Reference, Term};
 
+pub use bound::{MailboxBound, Overflow};
 pub use cell::Encoded;
-pub(crate) use cell::{AnyProcess, Cell, Incoming, Refused, push_message};
+pub(crate) use cell::{AnyProcess, Cell, Entry, Incoming, Refused, Unsent, push_message};
 pub use exit::IntoExit;
 pub(crate) use head::{Head, number_of, pid_of};
 pub(crate) use inside::Inside;
@@ -169,10 +171,27 @@ impl<M: Message> Process<M> {
         message: T,
     ) -> Result<(), SendError> {
         let from = self.pid();
-        match self.runtime().begin_send(from, &to, message) {
+        match self
+            .runtime()
+            .begin_send(from, &to, message, Entry::Counted)
+        {
             Step::Done(done) => done,
-            Step::Outside(to, message) => self.runtime().send_outside(from, to, message).await,
+            step => self.runtime().finish_send(from, step).await,
         }
+    }
+
+    /// As [`Process::send`], waiting no longer than `patience`.
+    ///
+    /// # Errors
+    /// [`SendError::TimedOut`], or what [`Process::send`] says: it was not sent.
+    pub async fn send_timeout<T: Message>(
+        &self,
+        to: impl Recipient<T>,
+        message: T,
+        patience: Duration,
+    ) -> Result<(), SendError> {
+        let sent = tokio::time::timeout(patience, self.send(to, message)).await;
+        sent.unwrap_or(Err(SendError::TimedOut(patience)))
     }
 
     /// Sends `message` at once or not at all.
@@ -180,7 +199,8 @@ impl<M: Message> Process<M> {
     /// # Errors
     /// [`SendError`]: it was not sent.
     pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
-        self.runtime().try_send_from(self.pid(), &to, message)
+        self.runtime()
+            .try_send_from(self.pid(), &to, message, Entry::Counted)
     }
 
     /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other.

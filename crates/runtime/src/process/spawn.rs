@@ -10,6 +10,7 @@ use purlin_otp::relations::MonitorOptions;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, Pid, Reference};
 
+use super::bound::{MailboxBound, Overflow};
 use super::cell::Slot;
 use super::exit::IntoExit;
 use super::head::{Head, pid_of};
@@ -30,13 +31,17 @@ pub struct SpawnOptions {
     pub name: Option<Atom>,
     /// Where its output goes; else to where its parent's does.
     pub group_leader: Option<Pid>,
+    /// It runs on a thread of its own, since it blocks.
+    pub own_thread: bool,
+    /// How many messages may wait for it.
+    pub mailbox: Option<MailboxBound>,
 }
 
 /// Why a process was not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// As many processes live as may.
+    /// As many processes live as may, or the runtime is stopping.
     #[error(transparent)]
     TooManyProcesses(#[from] TooManyProcesses),
     /// The name cannot be given; the process was not started.
@@ -45,6 +50,21 @@ pub enum SpawnError {
 }
 
 impl SpawnOptions {
+    /// The process blocks its thread, or computes for long: it gets one of its own.
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
+        self
+    }
+
+    /// A bound for its mailbox.
+    pub fn mailbox(mut self, messages_max: usize, overflow: Overflow) -> Self {
+        self.mailbox = Some(MailboxBound {
+            messages_max,
+            overflow,
+        });
+        self
+    }
+
     /// A name for people.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -70,7 +90,7 @@ impl Runtime {
         B: FnOnce(Process<M>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(self, Location::caller(), None)?;
+        let core = Core::new(self, Location::caller(), None, None)?;
         Ok(start(Life::new(core), body))
     }
 
@@ -89,7 +109,12 @@ impl Runtime {
         B: FnOnce(Process<M>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(self, Location::caller(), options.group_leader)?;
+        let core = Core::new(
+            self,
+            Location::caller(),
+            options.group_leader,
+            options.mailbox,
+        )?;
         let life = Life::new(core);
         if let Some(label) = options.label {
             life.core.cell.header().set_label(label);
@@ -98,7 +123,10 @@ impl Runtime {
             self.table()
                 .register(name, life.core.cell.header().number())?;
         }
-        Ok(start(life, body))
+        Ok(match options.own_thread {
+            true => start_on_thread(life, body),
+            false => start(life, body),
+        })
     }
 
     /// A process for code that is not one: it has a pid and a mailbox, and ends when it is dropped.
@@ -107,7 +135,7 @@ impl Runtime {
     /// [`TooManyProcesses`] when as many live as may.
     #[track_caller]
     pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
-        let core = Core::new(self, Location::caller(), None)?;
+        let core = Core::new(self, Location::caller(), None, None)?;
         Ok(Attached {
             process: Process { core: core.clone() },
             life: Life::new(core),
@@ -131,6 +159,7 @@ impl<M: Message> Process<M> {
             self.runtime(),
             Location::caller(),
             Some(self.group_leader()),
+            None,
         )?;
         let child = core.cell.header().pid();
         core.prepare(Signal::Link { from: self.pid() });
@@ -159,6 +188,7 @@ impl<M: Message> Process<M> {
             self.runtime(),
             Location::caller(),
             Some(self.group_leader()),
+            None,
         )?;
         let child = core.cell.header().pid();
         let reference = self.runtime().make_reference();
@@ -186,10 +216,12 @@ impl<M: Message> Core<M> {
         runtime: &Runtime,
         place: &'static Location<'static>,
         group_leader: Option<Pid>,
+        bound: Option<MailboxBound>,
     ) -> Result<Arc<Self>, TooManyProcesses> {
         let number = runtime.table().reserve()?;
         let pid = pid_of(runtime, number);
-        let (cell, receiver) = mailbox::<Slot<M>, Head>(Head::new(runtime.clone(), number, place));
+        let head = Head::new(runtime.clone(), number, place, bound);
+        let (cell, receiver) = mailbox::<Slot<M>, Head>(head);
         runtime.table().insert(number, cell.clone());
         let inside = Inside::new(receiver, pid, group_leader.unwrap_or(pid));
         let inside = Mutex::new(inside);
@@ -214,6 +246,18 @@ where
         Some(tokio) => drop(tokio.spawn(Task::new(life, body))),
         None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
     }
+    Address::here(cell.header().pid(), cell)
+}
+
+fn start_on_thread<M, B, F>(life: Life<M>, body: B) -> Address<M>
+where
+    M: Message,
+    B: FnOnce(Process<M>) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    let cell = life.core.cell.clone();
+    let executor = cell.header().runtime().executor();
+    executor.spawn_on_thread(Box::pin(Task::new(life, body)));
     Address::here(cell.header().pid(), cell)
 }
 

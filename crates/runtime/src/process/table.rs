@@ -10,10 +10,12 @@
 //! - `I3` a process has at most one name.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use purlin_term::Atom;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::cell::AnyProcess;
 use super::head::Head;
@@ -39,7 +41,7 @@ pub enum RegisterError {
     Undefined,
 }
 
-/// As many processes live as may.
+/// As many processes live as may, or the runtime is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the node has as many processes as it may")]
 pub struct TooManyProcesses;
@@ -58,10 +60,19 @@ type Shard = BTreeMap<u64, Box<Page>>;
 pub(crate) struct Table {
     shards: Box<[Mutex<Shard>]>,
     names: RwLock<Names>,
-    next: AtomicU64,
-    live: AtomicUsize,
-    max: usize,
+    /// The last number that was given, and how many of them have ended. Apart, since different
+    /// threads write them.
+    started: Apart<AtomicU64>,
+    ended: Apart<AtomicU64>,
+    max: u64,
+    is_closed: AtomicBool,
+    /// After it was closed: a process has ended.
+    end: Notify,
 }
+
+/// A value on a cache line of its own.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 #[derive(Default)]
 struct Names {
@@ -82,19 +93,34 @@ impl Table {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             names: RwLock::default(),
-            next: AtomicU64::new(1),
-            live: AtomicUsize::new(0),
-            max,
+            started: Apart(AtomicU64::new(0)),
+            ended: Apart(AtomicU64::new(0)),
+            max: max as u64,
+            is_closed: AtomicBool::new(false),
+            end: Notify::new(),
         }
     }
 
     /// Makes room for one more process, and answers its number.
     pub(crate) fn reserve(&self) -> Result<u64, TooManyProcesses> {
-        if self.live.fetch_add(1, Ordering::Relaxed) >= self.max {
-            self.live.fetch_sub(1, Ordering::Relaxed);
+        let number = self.started.0.fetch_add(1, Ordering::Relaxed) + 1;
+        let ended = self.ended.0.load(Ordering::Relaxed);
+        if number - ended > self.max || self.is_closed.load(Ordering::Relaxed) {
+            // The number is lost: it belongs to a process that ended before it began.
+            self.ended.0.fetch_add(1, Ordering::Relaxed);
             return Err(TooManyProcesses);
         }
-        Ok(self.next.fetch_add(1, Ordering::Relaxed))
+        Ok(number)
+    }
+
+    /// No process starts from now on.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits for the next end of a process, after [`Table::close`].
+    pub(crate) fn ended(&self) -> Notified<'_> {
+        self.end.notified()
     }
 
     pub(crate) fn insert(&self, number: u64, process: Arc<dyn AnyProcess>) {
@@ -113,8 +139,12 @@ impl Table {
         if head.close_name() {
             self.names_mut().remove_number(head.number());
         }
-        if self.take(head.number()).is_some() {
-            self.live.fetch_sub(1, Ordering::Relaxed);
+        if self.take(head.number()).is_none() {
+            return;
+        }
+        self.ended.0.fetch_add(1, Ordering::SeqCst);
+        if self.is_closed.load(Ordering::SeqCst) {
+            self.end.notify_waiters();
         }
     }
 
@@ -171,7 +201,8 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        let ended = self.ended.0.load(Ordering::Relaxed);
+        (self.started.0.load(Ordering::Relaxed) - ended) as usize
     }
 
     /// All processes, in the order in which they started.

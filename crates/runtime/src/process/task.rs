@@ -212,6 +212,9 @@ impl<M: Message> Drop for Life<M> {
 /// Closes the queue and answers what still came; what is left are the ties to others.
 fn close<M: Message>(runtime: &Runtime, inside: &mut Inside<M>) -> Relations {
     inside.receiver.close();
+    if let Some(bound) = inside.head().bound() {
+        bound.close();
+    }
     while let Some(slot) = inside.receiver.pop() {
         if let Slot::Signal(signal) = slot {
             answer_after_end(runtime, &mut inside.relations, *signal);
