@@ -20,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use crate::link::Link;
-use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Ordering, UnsafeCell, alloc, dealloc};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Lifetime, Ordering, UnsafeCell, alloc, dealloc};
 
 /// Slots of the first block: what most processes that ever get a message need. A guess between
 /// the memory of idle processes and the cost of a new block.
@@ -60,6 +60,7 @@ pub(crate) struct Block<T> {
     slots: u8,
     /// The slot of the mark that `Shared::close` leaves, plus one.
     end_mark: AtomicU8,
+    lifetime: Lifetime,
 }
 
 type Slot<T> = UnsafeCell<MaybeUninit<T>>;
@@ -98,7 +99,9 @@ impl<T> std::ops::Deref for BlockRef<T> {
     #[inline(always)]
     fn deref(&self) -> &Block<T> {
         // SAFETY: whoever made it vouches that the block is alive while it is used.
-        unsafe { self.0.as_ref() }
+        let block = unsafe { self.0.as_ref() };
+        block.lifetime.access();
+        block
     }
 }
 
@@ -119,6 +122,7 @@ impl<T> BlockRef<T> {
             start,
             slots,
             end_mark: AtomicU8::new(0),
+            lifetime: Lifetime::new(),
         };
         // SAFETY: the memory is fresh and laid out for a head and that many slots.
         unsafe {
@@ -155,6 +159,7 @@ impl<T> BlockRef<T> {
     pub(crate) unsafe fn renew(self, start: u64, prev: *mut Block<T>) {
         // SAFETY: nobody else holds it.
         let head = unsafe { &mut *self.as_ptr() };
+        head.lifetime.end();
         head.ready.store(0, Ordering::Relaxed);
         head.next = Link::new();
         head.prev.store(prev, Ordering::Relaxed);
@@ -169,6 +174,7 @@ impl<T> BlockRef<T> {
     ///
     /// Nobody else holds it, and it is used no more.
     pub(crate) unsafe fn free(self) {
+        self.lifetime.end();
         let (layout, slots_at) = layout::<T>(self.slots);
         let memory = self.as_ptr().cast::<u8>();
         let slots = usize::from(self.slots);
