@@ -12,8 +12,9 @@ use std::fmt;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
 
-use crate::block::{Block, BlockRef, Linked};
+use crate::block::{Block, BlockRef};
 use crate::known::{Known, Progress};
+use crate::link::Linked;
 use crate::shared::Shared;
 use crate::sync::{Arc, Ordering};
 
@@ -203,10 +204,13 @@ impl<T, H> Receiver<T, H> {
         let ended = self.end == End::Reached;
         // Blocks that become done below are kept until it is known whether they are held.
         self.end = End::Closed { held: true };
-        // Without having closed it, nor seen its end, one cannot know where it ends.
-        let held = self.abandon(sealed.unwrap_or(u64::MAX));
+        let filled = self.abandon();
+        // Without having closed it, nor seen its end, one cannot know who is still at work.
+        let given_up = sealed.map(|end| end - filled);
+        self.taken += given_up.unwrap_or(0);
+        self.shared.set_taken(self.taken);
         self.end = End::Closed {
-            held: held && !ended,
+            held: !ended && given_up != Some(0),
         };
         self.free_limbo();
     }
@@ -459,9 +463,8 @@ impl<T, H> Receiver<T, H> {
         !self.advance() && self.disarm()
     }
 
-    /// Gives up what is not published; `end` is the number of positions that were reserved. True if
-    /// pushes may still hold blocks.
-    fn abandon(&mut self, end: u64) -> bool {
+    /// Gives up what is not published; how many positions are.
+    fn abandon(&mut self) -> u64 {
         let mut filled = self.back().map_or(0, Known::start);
         loop {
             let link = match self.later.back_mut().or(self.front.as_mut()) {
@@ -483,7 +486,7 @@ impl<T, H> Receiver<T, H> {
             self.append(Known::new(block));
         }
         self.armed = NOWHERE;
-        filled < end
+        filled
     }
 
     /// Frees what blocks there are, or leaves them to the shared half while pushes may hold them.
