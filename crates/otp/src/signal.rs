@@ -30,7 +30,7 @@ pub enum Target {
 pub struct Epoch(pub u64);
 
 /// A signal, from the process that it speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Signal {
     /// `from` links itself to the receiver.
     Link {

@@ -45,9 +45,11 @@ struct ByNode {
 impl Links {
     /// The owner links. True when a `Link` is to be sent.
     pub(super) fn link(&mut self, to: Pid, epoch: Epoch) -> bool {
-        if self.0.get(&to.into()).is_some_and(Link::is_active) {
-            return false;
-        }
+        let epoch = match self.0.get(&to.into()) {
+            Some(link) if link.is_active() => return false,
+            Some(link) => link.epoch.max(epoch),
+            None => epoch,
+        };
         self.0.insert(to.into(), Link::active(epoch));
         true
     }
