@@ -15,6 +15,8 @@
 //!
 //! A world that offends is printed with the shortest way to it.
 
+#![allow(clippy::disallowed_macros, reason = "a search says how far it went")]
+
 mod support;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -98,6 +100,14 @@ struct Budget {
     deaths: u8,
     breaks: u8,
     traps: [bool; 2],
+}
+
+impl Item {
+    fn epoch(&self) -> Epoch {
+        match self {
+            Self::Signal { epoch, .. } | Self::Lost { epoch, .. } => *epoch,
+        }
+    }
 }
 
 fn pids() -> [Pid; 2] {
@@ -217,13 +227,17 @@ impl World {
             let Output::Send { to, signal } = output else {
                 panic!("a verb only sends: {output:?}");
             };
-            self.send(who, &to, signal);
+            self.send(who, &to, signal, epoch);
         }
     }
 
-    fn send(&mut self, from: usize, to: &Target, signal: Signal) {
+    /// What was meant for a connection that is gone is lost.
+    fn send(&mut self, from: usize, to: &Target, signal: Signal, epoch: Epoch) {
         assert_eq!(*to, Target::Pid(pids()[1 - from]));
-        let (epoch, seen) = (self.epoch, self.sides[from].seen);
+        if epoch != self.epoch {
+            return;
+        }
+        let seen = self.sides[from].seen;
         let item = Item::Signal {
             signal,
             epoch,
@@ -238,7 +252,7 @@ impl World {
         self.sides[who].awaits_exit = false;
         for farewell in relations.exit(reason) {
             match farewell {
-                Farewell::Send { to, signal } => self.send(who, &to, signal),
+                Farewell::Send { to, signal } => self.send(who, &to, signal, self.epoch),
                 Farewell::Orphan { .. } => panic!("nobody was asked for"),
             }
         }
@@ -249,6 +263,7 @@ impl World {
         let other = pids()[1 - who];
         let side = &mut self.sides[who];
         let mut out = Vec::new();
+        let over = item.epoch();
         match item {
             Item::Lost { epoch, seen } => {
                 side.seen = side.seen.max(seen);
@@ -273,20 +288,20 @@ impl World {
                     Some(relations) => relations.handle_signal(signal, epoch, &mut out),
                     None => {
                         let me = Target::Pid(pids()[who]);
-                        if let Some((to, answer)) = refuse(&me, &signal, &reason::noproc()) {
-                            self.send(who, &Target::Pid(to), answer);
+                        for (to, answer) in refuse(&me, &signal, &reason::noproc()) {
+                            self.send(who, &Target::Pid(to), answer, epoch);
                         }
                     }
                 }
             }
         }
         out.into_iter()
-            .try_for_each(|output| self.carry_out(who, output))
+            .try_for_each(|output| self.carry_out(who, output, over))
     }
 
-    fn carry_out(&mut self, who: usize, output: Output) -> Result<(), String> {
+    fn carry_out(&mut self, who: usize, output: Output, over: Epoch) -> Result<(), String> {
         match output {
-            Output::Send { to, signal } => self.send(who, &to, signal),
+            Output::Send { to, signal } => self.send(who, &to, signal, over),
             Output::Deliver(Info::Exit { reason, .. }) => self.see_exit(who, &reason)?,
             Output::Terminate(reason) => {
                 self.see_exit(who, &reason)?;
