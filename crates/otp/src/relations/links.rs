@@ -66,6 +66,18 @@ impl Links {
         }
     }
 
+    /// The other end believes in a link that the owner does not want. True when an `Unlink` with this
+    /// id is to be sent; what the owner has said itself of that link stays.
+    pub(super) fn decline(&mut self, from: Pid, epoch: Epoch, id: NonZeroU64) -> bool {
+        let key = from.into();
+        let is_new = self.0.get(&key).is_none();
+        if is_new {
+            let unlinking = Some(id);
+            self.0.insert(key, Link { unlinking, epoch });
+        }
+        is_new
+    }
+
     /// The other end linked. An existing record stays as it is: an active one has the link already,
     /// and past an inactive one the other end has our `Unlink` still to come.
     pub(super) fn handle_link(&mut self, from: Pid, epoch: Epoch) {

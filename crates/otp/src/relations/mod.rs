@@ -20,6 +20,8 @@
 //!   connection, or from `refuse` in its place;
 //! - the loss of a connection is told before anything that came over a later one to that node, and
 //!   nothing that came over the lost one follows it;
+//! - what a call that was given an epoch answers for another node is sent over that connection, or
+//!   dropped when that is gone;
 //! - references are made once; what is sent to this process in another's name was sent by its node.
 //!
 //! Invariants:
@@ -118,7 +120,7 @@ impl Relations {
 
     /// Ends a link: nothing of it is seen any more. True if there was one.
     pub fn unlink(&mut self, from: Pid, epoch: Epoch, out: &mut Vec<Output>) -> bool {
-        let id = NonZeroU64::MIN.saturating_add(self.unlinks);
+        let id = self.next_unlink();
         let Some(inner) = &mut self.inner else {
             return false;
         };
@@ -396,6 +398,11 @@ impl Relations {
             };
             self.deliver(down, out);
         }
+    }
+
+    /// `I4`: 2^64 of them are not sent.
+    fn next_unlink(&self) -> NonZeroU64 {
+        NonZeroU64::MIN.saturating_add(self.unlinks)
     }
 
     fn deliver(&self, info: Info, out: &mut Vec<Output>) {
