@@ -219,7 +219,7 @@ impl Relations {
                 from,
                 reference,
                 name,
-            } => self.handle_monitor(from, reference, name, epoch),
+            } => self.handle_monitor(from, reference, name),
             Signal::Demonitor { from, reference } => {
                 if let Some(inner) = &mut self.inner {
                     inner.watchers.handle_demonitor(from, &reference);
@@ -263,7 +263,7 @@ impl Relations {
         let Some(inner) = &mut self.inner else {
             return;
         };
-        inner.watchers.handle_connection_lost(node, epoch);
+        inner.watchers.handle_connection_lost(node);
         let links = inner.links.handle_connection_lost(node, epoch);
         let held = inner.held.handle_connection_lost(node, epoch);
         let reason = reason::noconnection();
@@ -369,14 +369,14 @@ impl Relations {
     }
 
     /// A process that monitors itself by a name learns here that it does: there is no such monitor.
-    fn handle_monitor(&mut self, from: Pid, reference: Reference, name: Option<Atom>, at: Epoch) {
+    fn handle_monitor(&mut self, from: Pid, reference: Reference, name: Option<Atom>) {
         let me = self.me;
         let inner = self.inner();
         if from == me {
             inner.held.demonitor(&reference);
             inner.held.unalias(&reference);
         } else {
-            inner.watchers.handle_monitor(from, reference, name, at);
+            inner.watchers.handle_monitor(from, reference, name);
         }
     }
 
