@@ -11,7 +11,8 @@ use crate::reason;
 use crate::signal::{ChildIs, Epoch, Signal};
 
 impl Relations {
-    /// Notes a spawn request to another node, under a fresh reference. The caller sends it.
+    /// Notes a spawn request to another node, under a fresh reference. The caller sends it, or answers
+    /// with [`Signal::SpawnFailed`] and `noconnection` when there is no connection.
     pub fn spawn_request(
         &mut self,
         node: NodeName,
