@@ -2,9 +2,9 @@
 //!
 //! The worlds of two processes, with their signals under way on two ordered channels, are searched
 //! breadth first: at each world either process may do any of its verbs (as long as the budget of
-//! verbs lasts), either channel may deliver its first item, and the connection may break at any place
-//! of either channel. Worlds that were seen are not searched again. A judge follows along that knows
-//! of the machine only what it answers and what goes over the channels:
+//! verbs lasts), either channel may deliver its first item, and the connection may break at any
+//! place of either channel. Worlds that were seen are not searched again. A judge follows along
+//! that knows of the machine only what it answers and what goes over the channels:
 //!
 //! - `J1` when nothing is under way, both are linked or neither is, and where the verbs since the
 //!   last such moment decide which, it is that;
@@ -416,8 +416,8 @@ impl World {
     /// What the verbs since nothing was under way decide: the last, where only one process did
     /// any, or all, where they are the same.
     ///
-    /// Two last verbs that are the same decide nothing: an unlink without a link says nothing, and a
-    /// `Link` may still come.
+    /// Two last verbs that are the same decide nothing: an unlink without a link says nothing, and
+    /// a `Link` may still come.
     fn decided(&self) -> Option<bool> {
         if self.was_broken {
             return None;

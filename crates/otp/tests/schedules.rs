@@ -1,20 +1,20 @@
 //! Several processes on three nodes, random schedules, and a judge of what each process sees.
 //!
 //! Signals travel over one wire for each pair of processes, then wait in the receiver's inbox, as
-//! they do between nodes. A schedule is a list of numbers, each of which picks one step: a verb, the
-//! arrival of a signal, its handling, an end, a broken connection. After the list everything under
-//! way is let arrive. The judge keeps a small model of each reference and asks the machines nothing
-//! but what they answer:
+//! they do between nodes. A schedule is a list of numbers, each of which picks one step: a verb,
+//! the arrival of a signal, its handling, an end, a broken connection. After the list everything
+//! under way is let arrive. The judge keeps a small model of each reference and asks the machines
+//! nothing but what they answer:
 //!
 //! - `K1` a `DOWN` is seen once, with its target and tag, and not after `demonitor`, which answers
 //!   whether it still took the monitor back;
 //! - `K2` when nothing is under way, a monitor that has not fired watches a living process, which
 //!   knows of it, and no process knows of any other monitor;
-//! - `K3` a message through an alias is taken just as long as the model says that the alias is active,
-//!   and `unalias` answers whether it was one;
+//! - `K3` a message through an alias is taken just as long as the model says that the alias is
+//!   active, and `unalias` answers whether it was one;
 //! - `K4` a spawn request has one outcome, which is seen if it is wanted;
-//! - `K5` when nothing is under way, links hold from both sides or neither, and so nobody is linked to
-//!   the dead, nor to one that abandoned the request for it.
+//! - `K5` when nothing is under way, links hold from both sides or neither, and so nobody is linked
+//!   to the dead, nor to one that abandoned the request for it.
 
 #![allow(clippy::disallowed_macros, reason = "a search says how far it went")]
 

@@ -1,9 +1,9 @@
 //! One process and its ties to others: links, monitors, aliases, spawn requests.
 //!
 //! A [`Relations`] belongs to one process and is changed by that process alone: by its verbs (what
-//! the process wants) and by `handle_*` (what arrived for it, in the order in which it arrived). What
-//! follows is put into a `Vec` that the caller reuses: signals to others, what the process is to
-//! see in the place of a signal, or that the process ends. Others are treated alike on whatever
+//! the process wants) and by `handle_*` (what arrived for it, in the order in which it arrived).
+//! What follows is put into a `Vec` that the caller reuses: signals to others, what the process is
+//! to see in the place of a signal, or that the process ends. Others are treated alike on whatever
 //! node they live. Whoever carries the signals answers for processes and nodes that cannot be
 //! reached, with [`refuse`](crate::signal::refuse).
 //!
@@ -25,7 +25,8 @@
 //! - references are made once; what is sent to this process in another's name was sent by its node.
 //!
 //! Invariants:
-//! - `I1` a link acts at most once, and not after [`Relations::unlink`] returned, unless linked anew;
+//! - `I1` a link acts at most once, and not after [`Relations::unlink`] returned, unless linked
+//!   anew;
 //! - `I2` a monitor fires at most once, and not after [`Relations::demonitor`] returned;
 //! - `I3` after `Terminate` nothing is delivered and nothing else terminates;
 //! - `I4` an id of an `Unlink` is never used again by the same process;
@@ -326,8 +327,8 @@ impl Relations {
 
     /// How many records are kept here that others may cause: links, and monitors on this process.
     ///
-    /// What one input changes of it is of the node that the input is about, so whoever bounds what a
-    /// node may hold here adds up the differences.
+    /// What one input changes of it is of the node that the input is about, so whoever bounds what
+    /// a node may hold here adds up the differences.
     pub fn held_by_others(&self) -> usize {
         let inner = self.inner.as_ref();
         inner.map_or(0, |inner| inner.links.len() + inner.watchers.len())

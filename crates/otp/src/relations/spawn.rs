@@ -11,8 +11,8 @@ use crate::reason;
 use crate::signal::{ChildIs, Epoch, Signal};
 
 impl Relations {
-    /// Notes a spawn request to another node, under a fresh reference. The caller sends it, or answers
-    /// with [`Signal::SpawnFailed`] and `noconnection` when there is no connection.
+    /// Notes a spawn request to another node, under a fresh reference. The caller sends it, or
+    /// answers with [`Signal::SpawnFailed`] and `noconnection` when there is no connection.
     pub fn spawn_request(
         &mut self,
         node: NodeName,
@@ -132,8 +132,8 @@ impl Relations {
     /// Tells the child, and undoes its ties, as `abandoned` by `exit/2` and an ordinary unlink.
     ///
     /// OTP breaks the link with an `Exit`. That says that its sender has ended, and where the child
-    /// unlinked and linked anew meanwhile, or this process linked to the child by itself, it leaves a
-    /// link that has one end. To the child it looks the same.
+    /// unlinked and linked anew meanwhile, or this process linked to the child by itself, it leaves
+    /// a link that has one end. To the child it looks the same.
     fn undo_spawn(
         &mut self,
         reference: Reference,
