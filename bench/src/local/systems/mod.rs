@@ -12,6 +12,7 @@
 //! [`Latch`]: super::measure::Latch
 
 mod beam;
+mod ractor;
 mod threads;
 mod tokio;
 
@@ -24,6 +25,7 @@ pub(super) const ALL: &[System] = &[
     tokio::SYSTEM,
     beam::OTP25,
     beam::OTP28,
+    ractor::SYSTEM,
 ];
 
 /// The names that goals refer to; the first is measured against them.
