@@ -12,6 +12,7 @@
 //! [`Latch`]: super::measure::Latch
 
 mod beam;
+mod kameo;
 mod ractor;
 mod threads;
 mod tokio;
@@ -26,6 +27,7 @@ pub(super) const ALL: &[System] = &[
     beam::OTP25,
     beam::OTP28,
     ractor::SYSTEM,
+    kameo::SYSTEM,
 ];
 
 /// The names that goals refer to; the first is measured against them.
