@@ -11,6 +11,7 @@
 //!
 //! [`Latch`]: super::measure::Latch
 
+mod actix;
 mod beam;
 mod kameo;
 mod ractor;
@@ -28,6 +29,8 @@ pub(super) const ALL: &[System] = &[
     beam::OTP28,
     ractor::SYSTEM,
     kameo::SYSTEM,
+    actix::ONE_THREAD,
+    actix::TWO_THREADS,
 ];
 
 /// The names that goals refer to; the first is measured against them.
