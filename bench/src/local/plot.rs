@@ -12,7 +12,7 @@ const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 340.0;
 /// Room in a panel for title and axes.
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 44.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 48.0;
 /// Room above all panels for the legend.
@@ -103,10 +103,19 @@ impl Range {
     }
 
     fn ticks(&self) -> Vec<f64> {
-        let few = (self.to / self.from).log10() <= DECADES_OF_RUNGS;
-        let wanted = |rung: &f64| few || rung.log10().fract() == 0.0;
-        let inside = |rung: &f64| (self.from..=self.to).contains(rung);
-        rungs().filter(inside).filter(wanted).collect()
+        match (self.to / self.from).log10() <= DECADES_OF_RUNGS {
+            true => rungs().filter(|rung| self.holds(*rung)).collect(),
+            false => self.powers(),
+        }
+    }
+
+    fn powers(&self) -> Vec<f64> {
+        let powers = rungs().step_by(RUNGS.len());
+        powers.filter(|power| self.holds(*power)).collect()
+    }
+
+    fn holds(&self, value: f64) -> bool {
+        (self.from..=self.to).contains(&value)
     }
 }
 
@@ -155,7 +164,7 @@ fn frame(svg: &mut String, rows: &[Row], axes: &Axes) {
     text(svg, LEFT, 38.0, "start", &cost);
     let middle = (axes.sizes.begin + axes.sizes.end) / 2.0;
     text(svg, middle, HEIGHT - 10.0, "middle", load.axis());
-    for size in axes.sizes.ticks() {
+    for size in axes.sizes.powers() {
         let x = axes.sizes.at(size);
         grid(svg, (x, axes.costs.begin), (x, axes.costs.end));
         text(svg, x, HEIGHT - BOTTOM + 16.0, "middle", &label(size));
