@@ -333,6 +333,18 @@ mod tests {
     }
 
     #[test]
+    fn a_smaller_share_is_still_the_same_for_every_process() {
+        let job = Job {
+            kind: Kind::Ring,
+            size: 4,
+            operations: 400,
+        };
+        assert_eq!(job.shared(10).operations, 40);
+        assert_eq!(job.shared(7).operations, 56);
+        assert_eq!(job.shared(1_000).operations, 4);
+    }
+
+    #[test]
     fn a_kind_is_found_by_its_name() {
         for kind in Kind::ALL {
             assert_eq!(Kind::named(kind.name()), Some(kind));

@@ -14,9 +14,9 @@
 //! figures drift; so a figure counts only as a ratio to another of the same run, and a difference
 //! under 20 % is noise.
 //!
-//! - I1. A run that has not ended after [`LIMIT`] is ended and reported, and larger sizes of that
+//! - I1. A run that has not ended after `LIMIT` is ended and reported, and larger sizes of that
 //!   load are not tried with that system.
-//! - I2. A system that has used its [`GOAL_BUDGET`] (or [`GROWTH_BUDGET`]) at a size sits out the
+//! - I2. A system that has used its `GOAL_BUDGET` (or `GROWTH_BUDGET`) at a size sits out the
 //!   remaining rounds of it, and the table says how many it had. At least one is always done.
 //! - I3. What a system does otherwise than the load says is in a note beside its figure.
 //!

@@ -44,8 +44,13 @@ fn line(text: &mut String, row: &Row, entry: &Entry) {
     };
     let [median, min, max] =
         [figures.median, figures.min, figures.max].map(|figure| human(figure, row.load.unit));
-    let range = format!("({min} to {max}, {})", figures.rounds);
-    write!(text, "    {name:<18}{median:>9}  {range:<28}").expect(WRITES);
+    let rounds = if figures.rounds == 1 {
+        "round"
+    } else {
+        "rounds"
+    };
+    let range = format!("({min} to {max}, {} {rounds})", figures.rounds);
+    write!(text, "    {name:<18}{median:>9}  {range:<34}").expect(WRITES);
     for reference in [BEAM, TOKIO] {
         write!(text, "{:>14}", ratio(row, figures, reference)).expect(WRITES);
     }
