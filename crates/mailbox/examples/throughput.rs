@@ -4,6 +4,9 @@
 //!
 //! Two worker threads. Each case runs alternately with both queues, ROUNDS times (default 5); the
 //! figure is the median. Then what things weigh in memory.
+//!
+//! `count ours|tokio DEPTH ROUNDS` instead pushes and pops on one thread, for callgrind: the
+//! difference between two numbers of rounds is what the queue costs.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::poll_fn;
@@ -44,6 +47,7 @@ trait Queue: 'static {
     type Receiver: Send + 'static;
     fn new() -> (Self::Sender, Self::Receiver);
     fn send(sender: &Self::Sender, number: u64);
+    fn take(receiver: &mut Self::Receiver) -> Option<u64>;
     fn receive(receiver: &mut Self::Receiver) -> impl Future<Output = u64> + Send;
 }
 
@@ -59,6 +63,10 @@ impl Queue for Ours {
 
     fn send(sender: &Self::Sender, number: u64) {
         sender.push(number).unwrap();
+    }
+
+    fn take(receiver: &mut Self::Receiver) -> Option<u64> {
+        receiver.pop()
     }
 
     async fn receive(receiver: &mut Self::Receiver) -> u64 {
@@ -84,6 +92,10 @@ impl Queue for Tokio {
 
     fn send(sender: &Self::Sender, number: u64) {
         sender.send(number).unwrap();
+    }
+
+    fn take(receiver: &mut Self::Receiver) -> Option<u64> {
+        receiver.try_recv().ok()
     }
 
     async fn receive(receiver: &mut Self::Receiver) -> u64 {
@@ -173,9 +185,38 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// Pushes and pops without a runtime, `depth` at a time.
+fn count<Q: Queue>(depth: u64, rounds: u64) {
+    let (sender, mut receiver) = Q::new();
+    for _ in 0..rounds {
+        for number in 0..depth {
+            Q::send(&sender, number);
+        }
+        for number in 0..depth {
+            assert_eq!(Q::take(&mut receiver), Some(number));
+        }
+    }
+}
+
 fn main() {
-    let rounds = std::env::args().nth(1);
-    let rounds: usize = rounds.map_or(5, |rounds| rounds.parse().expect("a number"));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, queue, depth, rounds] = &args[..] {
+        assert_eq!(command, "count");
+        let number = |text: &str| text.parse().expect("a number");
+        let (depth, rounds) = (number(depth), number(rounds));
+        return match &queue[..] {
+            "ours" => count::<Ours>(depth, rounds),
+            _ => count::<Tokio>(depth, rounds),
+        };
+    }
+    compare(
+        args.first()
+            .map_or(5, |rounds| rounds.parse().expect("a number")),
+    );
+    weigh();
+}
+
+fn compare(rounds: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
@@ -191,8 +232,6 @@ fn main() {
         let (ours, tokio) = (median(ours), median(tokio));
         println!("{name:20} {ours:8.1} {tokio:8.1}  {:5.2}", tokio / ours);
     }
-    drop(runtime);
-    weigh();
 }
 
 fn weigh() {

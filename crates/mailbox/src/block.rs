@@ -22,12 +22,12 @@ use std::ptr::{self, NonNull};
 use crate::link::Link;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Lifetime, Ordering, UnsafeCell, alloc, dealloc};
 
-/// Slots of the first block: what most processes that ever get a message need. A guess between
-/// the memory of idle processes and the cost of a new block.
+/// Slots of the first block, and of all while little waits: the memory of idle processes against
+/// the cost of a new block (`docs/decisions/own-mailbox.md` has the figures for 8).
 #[cfg(not(purlin_loom))]
 pub(crate) const FIRST_SLOTS: u8 = 4;
-/// Slots of the largest block: beyond 32 the cost of a block no longer shows in the throughput
-/// bench (`examples/throughput.rs`), and idle memory doubles.
+/// Slots of the largest block: tokio's number for its channel; others are unmeasured. At most as
+/// many as `ready` has bits for.
 #[cfg(not(purlin_loom))]
 pub(crate) const MOST_SLOTS: u8 = 32;
 
@@ -316,13 +316,16 @@ impl<T> Block<T> {
     }
 
     /// `newest` has moved past this block when `reserved` positions were handed out.
+    ///
+    /// Relaxed suffices: the push that says so publishes afterwards, at a position before
+    /// `reserved`, which the frontier has to pass.
     pub(crate) fn pass(&self, reserved: u64) {
-        self.passed_at.store(reserved, Ordering::Release);
+        self.passed_at.store(reserved, Ordering::Relaxed);
     }
 
     /// True when no push can hold this block, since all before `frontier` are published (`I3`).
     pub(crate) fn is_unheld(&self, frontier: u64) -> bool {
-        self.passed_at.load(Ordering::Acquire) <= frontier
+        self.passed_at.load(Ordering::Relaxed) <= frontier
     }
 }
 

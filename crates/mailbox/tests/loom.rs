@@ -132,7 +132,7 @@ fn a_waiting_receiver_gets_the_items_of_two_senders() {
 
 #[test]
 fn blocks_are_used_again_while_senders_look_for_theirs() {
-    model(3, || {
+    model(5, || {
         let (shared, mut receiver) = mailbox(());
         let senders = [push_all(&shared, &[1, 2, 3]), push_all(&shared, &[11])];
         let mut received = Vec::new();
@@ -145,6 +145,24 @@ fn blocks_are_used_again_while_senders_look_for_theirs() {
         received.extend(drain(&mut receiver));
         assert_eq!(received.len(), 4);
         assert!(in_order(&received, &[1, 2, 3]) && in_order(&received, &[11]));
+    });
+}
+
+#[test]
+fn a_sender_that_is_held_up_holds_the_blocks_it_may_see() {
+    model(3, || {
+        let (shared, mut receiver) = mailbox(());
+        shared.push(item(0)).unwrap();
+        let mut received = drain(&mut receiver);
+        let sender = push_all(&shared, &[11]);
+        for number in [1, 2] {
+            shared.push(item(number)).unwrap();
+            received.extend(drain(&mut receiver));
+        }
+        sender.join().unwrap();
+        received.extend(drain(&mut receiver));
+        assert_eq!(received.len(), 4);
+        assert!(in_order(&received, &[0, 1, 2]));
     });
 }
 
@@ -186,7 +204,7 @@ fn push_until_closed(
 
 #[test]
 fn what_a_closing_receiver_drains_is_what_was_accepted() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         let senders = [
             push_until_closed(&shared, &[1, 2]),

@@ -14,6 +14,7 @@
 mod actix;
 mod beam;
 mod kameo;
+mod purlin;
 mod ractor;
 mod threads;
 mod tokio;
@@ -23,7 +24,7 @@ use super::measure::Answer;
 
 /// The systems of a round, in turn.
 pub(super) const ALL: &[System] = &[
-    // Purlin's own runtime takes its place here.
+    purlin::SYSTEM,
     tokio::SYSTEM,
     beam::OTP25,
     beam::OTP28,
