@@ -35,6 +35,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use loads::Load;
+use rounds::{Bench, Row};
 use systems::System;
 
 /// After so long a run is ended. The slowest that is known to end takes about 20 seconds.
@@ -74,15 +75,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Shows and writes after each load what is known by then: a whole run is long.
 fn run(options: &Options) -> Result<(), Failure> {
     options.check_names()?;
-    let rows = rounds::run(options)?;
-    print!("{}", report::table(&rows));
+    let bench = Bench::prepare(options)?;
+    let mut rows = Vec::new();
+    for load in options.chosen(loads::ALL, Load::described) {
+        let of_load = bench.rows(load);
+        print!("{}", report::table(&of_load));
+        rows.extend(of_load);
+        save(options, &rows)?;
+    }
+    print!("{}", report::LEGEND);
+    Ok(())
+}
+
+fn save(options: &Options, rows: &[Row]) -> Result<(), Failure> {
     if let Some(file) = &options.json {
-        std::fs::write(file, report::json(&rows))?;
+        std::fs::write(file, report::json(rows))?;
     }
     if let Some(file) = &options.plot {
-        std::fs::write(file, plot::svg(&rows))?;
+        std::fs::write(file, plot::svg(rows))?;
     }
     Ok(())
 }

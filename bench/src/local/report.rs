@@ -11,7 +11,12 @@ const NOISE: f64 = 0.20;
 
 const WRITES: &str = "a string takes everything";
 
-/// The rows that goals are about, each with its goals; then how cost grows with size.
+pub(super) const LEGEND: &str = "
+x: times the rate of OTP 25 and of plain tokio (in rows of ms and bytes, times the time or bytes)
+~: the same, but under 20 %: noise
+";
+
+/// Of one load: the row that goals are about, with its goals; then how cost grows with size.
 pub(super) fn table(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows.iter().filter(|row| row.is_goal) {
@@ -23,8 +28,6 @@ pub(super) fn table(rows: &[Row]) -> String {
             writeln!(text, "    {}", verdict(row, *goal)).expect(WRITES);
         }
     }
-    text += "\nx: times the rate of OTP 25 and of plain tokio (in rows of ms and bytes, times the time or \
-             bytes); ~: under 20 %, noise\n";
     growth(&mut text, rows);
     text
 }
@@ -108,27 +111,18 @@ fn verdict(row: &Row, goal: Goal) -> String {
 
 /// The cost of one operation, size by size.
 fn growth(text: &mut String, rows: &[Row]) {
-    for of_load in rows.chunk_by(|a, b| a.load.name == b.load.name) {
-        let load = of_load[0].load;
-        if of_load.len() < 2 {
-            continue;
-        }
-        let cost = load.unit.cost_name();
-        writeln!(
-            text,
-            "\n{}, {cost} an operation, by {}",
-            load.name,
-            load.axis()
-        )
-        .expect(WRITES);
-        write!(text, "    {:<18}", "").expect(WRITES);
-        for row in of_load {
-            write!(text, "{:>12}", grouped(row.job.size)).expect(WRITES);
-        }
-        text.push('\n');
-        for entry in &of_load[0].entries {
-            growth_line(text, of_load, entry.system.name);
-        }
+    let [first, _, ..] = rows else {
+        return;
+    };
+    let (cost, axis) = (first.load.unit.cost_name(), first.load.axis());
+    writeln!(text, "\n    {cost} an operation, by {axis}").expect(WRITES);
+    write!(text, "    {:<18}", "").expect(WRITES);
+    for row in rows {
+        write!(text, "{:>12}", grouped(row.job.size)).expect(WRITES);
+    }
+    text.push('\n');
+    for entry in &first.entries {
+        growth_line(text, rows, entry.system.name);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::loads::{self, Job, Load};
+use super::loads::{Job, Load};
 use super::systems::{self, System};
 use super::worker::{Lost, Workers};
 use super::{Failure, GOAL_BUDGET, GROWTH_BUDGET, GROWTH_ROUNDS, LIMIT, Options};
@@ -61,31 +61,26 @@ impl Entry {
     }
 }
 
-pub(super) fn run(options: &Options) -> Result<Vec<Row>, Failure> {
-    let systems = options.chosen(systems::ALL, System::described);
-    let loads = options.chosen(loads::ALL, Load::described);
-    let bench = Bench {
-        workers: Workers::prepare()?,
-        started: Instant::now(),
-        systems,
-        options,
-    };
-    Ok(loads
-        .into_iter()
-        .flat_map(|load| bench.rows(load))
-        .collect())
-}
-
-/// What stays the same for all rows.
-struct Bench<'a> {
+/// What stays the same for all loads.
+pub(super) struct Bench<'a> {
     workers: Workers,
     started: Instant,
     systems: Vec<&'static System>,
     options: &'a Options,
 }
 
-impl Bench<'_> {
-    fn rows(&self, load: &'static Load) -> Vec<Row> {
+impl<'a> Bench<'a> {
+    pub(super) fn prepare(options: &'a Options) -> Result<Self, Failure> {
+        Ok(Self {
+            workers: Workers::prepare()?,
+            started: Instant::now(),
+            systems: options.chosen(systems::ALL, System::described),
+            options,
+        })
+    }
+
+    /// One load, at its size or at all sizes.
+    pub(super) fn rows(&self, load: &'static Load) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         for &size in load.sizes {
             if self.options.growth || size == load.size {
