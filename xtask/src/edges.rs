@@ -6,7 +6,8 @@
 //! depend on anything, and nothing depends on them.
 //!
 //! It also checks that each member takes the workspace's lints, of which `unsafe_code = "forbid"`
-//! is one.
+//! is one. The one crate that has unsafe code ([`UNSAFE`]) cannot take that lint: it repeats all the
+//! others, and denies unsafe code but in the modules that say so.
 
 use std::collections::BTreeSet;
 
@@ -37,18 +38,16 @@ const DRAWN_FOR_TESTS: &[(&str, &str)] = &[("term", "macros")];
 /// Crates that may depend on anything, and that no other crate depends on.
 const FREE: &[&str] = &["sim", "xtask"];
 
+/// The crate that may have unsafe code, and so has a list of lints of its own.
+const UNSAFE: &str = "purlin-mailbox";
+
 /// Checks each edge and each member's lints; the error has one line for each offence.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let members: Vec<&Package> = workspace.metadata.members().collect();
     let mut offences = Vec::new();
     for member in &members {
         offences.extend(edge_offences(member));
-        if !takes_workspace_lints(member)? {
-            offences.push(format!(
-                "{}: `[lints] workspace = true` is missing",
-                member.name
-            ));
-        }
+        offences.extend(lint_offence(workspace, member)?);
     }
     if !forbids_unsafe(workspace)? {
         offences.push("Cargo.toml: the workspace's lints do not forbid unsafe_code".to_owned());
@@ -116,6 +115,32 @@ fn short(name: &str) -> &str {
     name.strip_prefix("purlin-").unwrap_or(name)
 }
 
+fn lint_offence(workspace: &Workspace, member: &Package) -> Result<Option<String>> {
+    if member.name == UNSAFE {
+        let root = parse(&workspace.root.join("Cargo.toml"))?;
+        let repeated = repeats_lints_but_unsafe(&root, &parse(&member.manifest_path)?);
+        return Ok((!repeated).then(|| {
+            format!("{UNSAFE}: its lints are not the workspace's with unsafe_code = \"deny\"")
+        }));
+    }
+    let taken = takes_workspace_lints(member)?;
+    Ok((!taken).then(|| format!("{}: `[lints] workspace = true` is missing", member.name)))
+}
+
+/// True when a manifest has all lints of the workspace, `unsafe_code` denied instead of forbidden;
+/// it may have more.
+fn repeats_lints_but_unsafe(root: &toml::Table, manifest: &toml::Table) -> bool {
+    let tools = member_of(root, &["workspace", "lints"]).and_then(toml::Value::as_table);
+    let denied = member_of(manifest, &["lints", "rust", "unsafe_code"]);
+    denied.and_then(toml::Value::as_str) == Some("deny")
+        && tools.into_iter().flatten().all(|(tool, lints)| {
+            let lints = lints.as_table().into_iter().flatten();
+            lints
+                .filter(|(lint, _)| *lint != "unsafe_code")
+                .all(|(lint, level)| member_of(manifest, &["lints", tool, lint]) == Some(level))
+        })
+}
+
 fn takes_workspace_lints(member: &Package) -> Result<bool> {
     let manifest = parse(&member.manifest_path)?;
     Ok(member_of(&manifest, &["lints", "workspace"]).and_then(toml::Value::as_bool) == Some(true))
@@ -169,6 +194,23 @@ mod tests {
         assert!(is_allowed("xtask", "term", false));
         assert!(!is_allowed("node", "sim", false));
         assert!(!is_allowed("purlin", "xtask", true));
+    }
+
+    #[test]
+    fn the_unsafe_crate_repeats_the_other_lints() {
+        let root = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"";
+        let root = toml::from_str(root).unwrap();
+        let repeated = |lints: &str| {
+            let manifest = toml::from_str(&format!("[lints.rust]\n{lints}")).unwrap();
+            repeats_lints_but_unsafe(&root, &manifest)
+        };
+        assert!(repeated(
+            "unsafe_code = 'deny'\nmissing_docs = 'warn'\nmore = 'warn'"
+        ));
+        assert!(!repeated("unsafe_code = 'deny'"));
+        assert!(!repeated("unsafe_code = 'deny'\nmissing_docs = 'allow'"));
+        assert!(!repeated("unsafe_code = 'allow'\nmissing_docs = 'warn'"));
+        assert!(!repeated("missing_docs = 'warn'"));
     }
 
     #[test]

@@ -1,0 +1,33 @@
+//! Processes for Rust programs: spawn, signals, timers, names.
+//!
+//! Start at [`Runtime`]; a process sees itself as a [`Process`].
+
+mod executor;
+pub mod limits;
+mod message;
+mod outside;
+pub mod panics;
+mod process;
+mod report;
+mod runtime;
+mod schedule;
+mod send;
+mod stop;
+mod timer;
+mod tokio_executor;
+
+pub use executor::{BoxFuture, Executor, TaskHandle};
+pub use message::{Local, Message, Raw};
+pub use outside::{Destination, Outside};
+pub use process::{
+    Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Process, ProcessInfo,
+    Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses,
+};
+pub use purlin_otp::reason::{self, Reason};
+pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions};
+pub use purlin_otp::signal::{Epoch, Signal, Target};
+pub use runtime::{Config, Runtime};
+pub use send::{Address, Recipient, SendError};
+pub use stop::Stopped;
+pub use timer::TimerRef;
+pub use tokio_executor::TokioExecutor;

@@ -1,0 +1,74 @@
+//! The way to other nodes, as a runtime sees it.
+//!
+//! A node implements [`Outside`] on its connections. What is for a node that cannot be reached is
+//! answered like what is for a dead process, with `noconnection`.
+
+use purlin_otp::reason::Reason;
+use purlin_otp::signal::{Epoch, Signal, Target};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
+
+use crate::executor::BoxFuture;
+use crate::send::SendError;
+
+/// To whom a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A process.
+    Pid(Pid),
+    /// Whoever has this name on that node.
+    Name(Atom, NodeName),
+    /// The process behind an alias.
+    Alias(Reference),
+}
+
+impl Destination {
+    /// The node that the message goes to.
+    pub fn node(&self) -> NodeName {
+        match self {
+            Self::Pid(pid) => pid.node,
+            Self::Name(_, node) => *node,
+            Self::Alias(reference) => reference.node(),
+        }
+    }
+}
+
+impl From<Pid> for Destination {
+    fn from(pid: Pid) -> Self {
+        Self::Pid(pid)
+    }
+}
+
+impl From<(Atom, NodeName)> for Destination {
+    fn from((name, node): (Atom, NodeName)) -> Self {
+        Self::Name(name, node)
+    }
+}
+
+/// Carries signals and messages to other nodes.
+///
+/// All that one process sends to one other arrives in the order sent.
+pub trait Outside: Send + Sync {
+    /// Sends a signal for `from`. Never waits: where there is no connection the answer, if one is due,
+    /// comes back as a signal to `from`.
+    fn signal(&self, from: Pid, to: Target, signal: Signal);
+
+    /// The connection to a node that is current, or will be the next.
+    fn epoch(&self, node: NodeName) -> Epoch;
+
+    /// The reply to a spawn request of a process that has ended is to be refused with `reason`.
+    fn adopt_orphan(&self, reference: Reference, node: NodeName, reason: Reason);
+
+    /// Sends a message for `from`, waiting while the road is full.
+    fn send(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> BoxFuture<'_, Result<(), SendError>>;
+
+    /// Sends a message for `from` at once or not at all.
+    ///
+    /// # Errors
+    /// [`SendError::Busy`] while the road is full.
+    fn try_send(&self, from: Pid, to: Destination, message: EncodedTerm) -> Result<(), SendError>;
+}

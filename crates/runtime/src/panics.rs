@@ -1,0 +1,64 @@
+//! Where a panic happened.
+//!
+//! Rust tells a panic's place only to the panic hook, which belongs to the program: [`install_hook`] is
+//! for its `main`. Without it processes end with the panic's text alone.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+
+/// A place in a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) backtrace: Option<String>,
+}
+
+thread_local! {
+    /// The place of the last panic on this thread, until somebody asks.
+    static LAST: RefCell<Option<Place>> = const { RefCell::new(None) };
+    /// A process runs on this thread: its panics are reported by its end, not by the hook.
+    static IN_PROCESS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Makes panics of processes carry their place into exit reasons and crash reports, and keeps the hook
+/// that was there for all other panics.
+///
+/// A backtrace is taken when `RUST_BACKTRACE` asks for one.
+pub fn install_hook() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !IN_PROCESS.get() {
+            return before(info);
+        }
+        let place = info.location().map(|location| Place {
+            file: location.file().into(),
+            line: location.line(),
+            backtrace: backtrace(),
+        });
+        LAST.with_borrow_mut(|last| *last = place);
+    }));
+}
+
+fn backtrace() -> Option<String> {
+    let backtrace = Backtrace::capture();
+    (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string())
+}
+
+/// Runs a step of a process.
+pub(crate) fn in_process<R>(step: impl FnOnce() -> R) -> R {
+    let before = IN_PROCESS.replace(true);
+    let done = step();
+    IN_PROCESS.set(before);
+    done
+}
+
+/// The place of the panic that was just caught on this thread.
+pub(crate) fn last_place() -> Option<Place> {
+    LAST.with_borrow(Clone::clone)
+}
+
+/// The backtrace of that panic, where one was asked for. Forgets the panic.
+pub(crate) fn last_backtrace() -> Option<String> {
+    LAST.take()?.backtrace
+}

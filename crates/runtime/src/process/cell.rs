@@ -1,0 +1,193 @@
+//! The shared side of a process: its queue, and how anything enters it.
+//!
+//! The queue carries everything that a process receives, in the order of arrival: messages of the
+//! process's own type, encoded ones, and signals. Typed addresses push messages straight into it;
+//! pids and names reach the same queue through [`AnyProcess`], which hides the type.
+
+use std::any::{Any, TypeId};
+
+use purlin_mailbox::{Closed, Shared};
+use purlin_otp::relations::Info;
+use purlin_otp::signal::{Epoch, Signal};
+use purlin_term::{EncodedTerm, NodeName, Pid, Reference};
+
+use super::head::Head;
+use super::inspect::Inspect;
+use crate::message::Message;
+use crate::send::AliasContent;
+
+/// What lies in the queue of a process whose messages are `M`s.
+pub(crate) enum Slot<M> {
+    /// A message.
+    Message(M),
+    /// A message that is still encoded, or that was found to be of another type.
+    Encoded(Box<Encoded>),
+    /// What a signal meant for the process to see: it stays in its place among the messages.
+    Info(Box<Info>),
+    /// A signal that was not handled yet.
+    Signal(Box<Incoming>),
+    /// What was here is being looked at, or is gone.
+    Gone,
+}
+
+/// A signal on its way, or a question from outside that is answered in the order of signals.
+pub(crate) enum Incoming {
+    /// A signal of OTP's, with the epoch of the connection that it came over.
+    Signal(Signal, Epoch),
+    /// A message to an alias: delivered if the alias is active when it arrives.
+    ToAlias(Reference, AliasContent),
+    /// The connection to a node ended.
+    ConnectionLost(NodeName, Epoch),
+    /// Output goes there from now on.
+    GroupLeader(Pid),
+    /// A question about the process, answered by itself.
+    Ask(Box<dyn FnOnce(&mut dyn Inspect) + Send>),
+}
+
+/// A message that came encoded.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The message.
+    pub term: EncodedTerm,
+    /// Who sent it, where that is known.
+    pub from: Option<Pid>,
+    /// It was tried and is not of the process's type.
+    pub(crate) is_foreign: bool,
+}
+
+/// The queue of a process and its head.
+pub(crate) type Cell<M> = Shared<Slot<M>, Head>;
+
+/// Why a message did not enter a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The process has ended.
+    Dead,
+    /// The mailbox is full.
+    Full,
+    /// The mailbox is full, and whoever can wait may.
+    Wait,
+}
+
+/// A message that did not enter a queue.
+pub(crate) enum Unsent<T> {
+    /// As it is, for a receiver of its type.
+    Own(T),
+    /// Encoded.
+    Encoded(EncodedTerm),
+}
+
+/// Whether a place in the mailbox has to be found first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It counts against the bound.
+    Counted,
+    /// It has its place already.
+    Admitted,
+    /// It is a timer's: it takes a place that is not there if it must.
+    Forced,
+}
+
+/// A process whose type of messages is not known.
+pub(crate) trait AnyProcess: Send + Sync {
+    fn head(&self) -> &Head;
+
+    /// The type that [`AnyProcess::push_own`] takes.
+    fn message_type(&self) -> TypeId;
+
+    /// Moves a message of the process's own type, an `Option<M>`, into its queue; it stays there if it
+    /// is refused.
+    fn push_own(&self, message: &mut dyn Any, entry: Entry) -> Result<(), Refused>;
+
+    /// Puts an encoded message into the queue.
+    fn push_encoded(
+        &self,
+        message: &EncodedTerm,
+        from: Option<Pid>,
+        entry: Entry,
+    ) -> Result<(), Refused>;
+
+    /// Puts a signal into the queue; gives it back when the process has ended.
+    fn push_signal(&self, signal: Incoming) -> Result<(), Incoming>;
+}
+
+impl<M: Message> AnyProcess for Cell<M> {
+    fn head(&self) -> &Head {
+        self.header()
+    }
+
+    fn message_type(&self) -> TypeId {
+        TypeId::of::<M>()
+    }
+
+    fn push_own(&self, message: &mut dyn Any, entry: Entry) -> Result<(), Refused> {
+        let Some(place) = message.downcast_mut::<Option<M>>() else {
+            return Ok(());
+        };
+        if !enter(self.header(), entry)? {
+            return Ok(());
+        }
+        match place.take() {
+            Some(message) => self
+                .push(Slot::Message(message))
+                .map_err(|Closed(_)| Refused::Dead),
+            None => Ok(()),
+        }
+    }
+
+    fn push_encoded(
+        &self,
+        term: &EncodedTerm,
+        from: Option<Pid>,
+        entry: Entry,
+    ) -> Result<(), Refused> {
+        if !enter(self.header(), entry)? {
+            return Ok(());
+        }
+        let encoded = Encoded {
+            term: term.clone(),
+            from,
+            is_foreign: false,
+        };
+        self.push(Slot::Encoded(Box::new(encoded)))
+            .map_err(|Closed(_)| Refused::Dead)
+    }
+
+    fn push_signal(&self, signal: Incoming) -> Result<(), Incoming> {
+        self.header().announce_signal();
+        let pushed = self.push(Slot::Signal(Box::new(signal)));
+        pushed.map_err(|Closed(slot)| match slot {
+            Slot::Signal(signal) => *signal,
+            _ => unreachable!("what was pushed comes back"),
+        })
+    }
+}
+
+/// Puts a message of its own type into the queue of a process; gives it back if it is refused.
+#[inline]
+pub(crate) fn push_message<M>(
+    cell: &Cell<M>,
+    message: M,
+    entry: Entry,
+) -> Result<(), (Refused, Option<M>)> {
+    match enter(cell.header(), entry) {
+        Ok(true) => {}
+        Ok(false) => return Ok(()),
+        Err(refused) => return Err((refused, Some(message))),
+    }
+    cell.push(Slot::Message(message))
+        .map_err(|Closed(_)| (Refused::Dead, None))
+}
+
+/// Takes a place in the mailbox; `Ok(false)` if the message is to be dropped instead.
+#[inline]
+fn enter(head: &Head, entry: Entry) -> Result<bool, Refused> {
+    match (head.bound(), entry) {
+        (Some(bound), Entry::Counted) => bound.admit(),
+        (Some(bound), Entry::Forced) => {
+            bound.force();
+            Ok(true)
+        }
+        (None, _) | (_, Entry::Admitted) => Ok(true),
+    }
+}

@@ -1,0 +1,163 @@
+//! What others see of a process without asking it: its pid, and a few flags.
+//!
+//! The head lies beside the queue, in the one allocation that addresses of the process share.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use purlin_term::Pid;
+
+use super::bound::{Bound, MailboxBound};
+use super::table::RegisterError;
+use crate::runtime::Runtime;
+
+/// Bits of a process number that go into a pid's id; those above go into its serial.
+///
+/// OTP's own pids have 28, and tools print them so.
+const ID_BITS: u32 = 28;
+
+/// States of the name.
+const UNNAMED: u8 = 0;
+const NAMED: u8 = 1;
+/// The process ends: it gets no name any more.
+const CLOSED: u8 = 2;
+
+/// The head of a process.
+pub(crate) struct Head {
+    runtime: Runtime,
+    number: u64,
+    spawned_at: &'static Location<'static>,
+    /// Signals that were sent, and those of them that were handled: while they differ, the process
+    /// looks through its queue before it runs.
+    signals_sent: AtomicU32,
+    signals_handled: AtomicU32,
+    name: AtomicU8,
+    /// The queue wakes the process already, since its body waits for a message.
+    waits: AtomicBool,
+    label: OnceLock<Box<Mutex<String>>>,
+    bound: Option<Box<Bound>>,
+}
+
+impl Head {
+    pub(crate) fn new(
+        runtime: Runtime,
+        number: u64,
+        spawned_at: &'static Location<'static>,
+        bound: Option<MailboxBound>,
+    ) -> Self {
+        Self {
+            bound: bound.map(|bound| Box::new(Bound::new(bound))),
+            runtime,
+            number,
+            spawned_at,
+            signals_sent: AtomicU32::new(0),
+            signals_handled: AtomicU32::new(0),
+            name: AtomicU8::new(UNNAMED),
+            waits: AtomicBool::new(false),
+            label: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    #[inline]
+    pub(crate) fn bound(&self) -> Option<&Bound> {
+        self.bound.as_deref()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        pid_of(&self.runtime, self.number)
+    }
+
+    /// Where in the program the process was started.
+    pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
+        self.spawned_at
+    }
+
+    /// Called before a signal enters the queue, so that it is never there unannounced.
+    pub(crate) fn announce_signal(&self) {
+        self.signals_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Called by the process for each signal that it took out of the queue.
+    pub(crate) fn signal_handled(&self) {
+        let handled = self.signals_handled.load(Ordering::Relaxed);
+        self.signals_handled
+            .store(handled.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Signals that were sent and are not handled yet.
+    #[inline]
+    pub(crate) fn signals_waiting(&self) -> usize {
+        // Acquire by the queue: a signal that is in the queue was announced before.
+        let sent = self.signals_sent.load(Ordering::Relaxed);
+        sent.wrapping_sub(self.signals_handled.load(Ordering::Relaxed)) as usize
+    }
+
+    /// Whether the queue wakes the process already. Set and read by the process alone.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_name(&self) -> Result<(), RegisterError> {
+        let taken = self
+            .name
+            .compare_exchange(UNNAMED, NAMED, Ordering::AcqRel, Ordering::Acquire);
+        match taken {
+            Ok(_) => Ok(()),
+            Err(NAMED) => Err(RegisterError::HasName),
+            Err(_) => Err(RegisterError::NoProcess),
+        }
+    }
+
+    pub(crate) fn free_name(&self) {
+        let _ = self
+            .name
+            .compare_exchange(NAMED, UNNAMED, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// No name from now on; answers whether there was one to be taken away.
+    pub(crate) fn close_name(&self) -> bool {
+        self.name.swap(CLOSED, Ordering::AcqRel) == NAMED
+    }
+
+    pub(crate) fn has_begun_to_end(&self) -> bool {
+        self.name.load(Ordering::Acquire) == CLOSED
+    }
+
+    pub(crate) fn set_label(&self, label: String) {
+        let place = self.label.get_or_init(Box::default);
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = label;
+    }
+
+    pub(crate) fn label(&self) -> Option<String> {
+        let place = self.label.get()?;
+        Some(place.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+/// The pid of a process number on a node.
+pub(crate) fn pid_of(runtime: &Runtime, number: u64) -> Pid {
+    Pid {
+        node: runtime.node(),
+        creation: runtime.creation(),
+        id: (number & ((1 << ID_BITS) - 1)) as u32,
+        serial: (number >> ID_BITS) as u32,
+    }
+}
+
+/// The process number of a pid of this node.
+pub(crate) fn number_of(pid: Pid) -> u64 {
+    u64::from(pid.serial) << ID_BITS | u64::from(pid.id)
+}

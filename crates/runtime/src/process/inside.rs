@@ -1,0 +1,385 @@
+//! The inner side of a process: the receiving end of its queue, and what it knows of others.
+//!
+//! Only the process's own task comes here, by two ways: its body, which receives, links and monitors,
+//! and the task around it, which lets signals act while the body waits for something else. Signals are
+//! handled when they are met in the queue. A process that has signals looks through its whole queue
+//! before it runs, so that `kill` does not wait behind messages; what a signal means for the process to
+//! see stays in the signal's place.
+//!
+//! Invariants:
+//! - `I1` everything before `intake` was looked at: no unhandled signal lies there;
+//! - `I2` after `ending` is set nothing is received.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::task::{Context, Poll};
+
+use purlin_mailbox::{Cursor, Receiver};
+use purlin_otp::reason::Reason;
+use purlin_otp::relations::{Output, Relations};
+use purlin_otp::signal::{Epoch, Signal};
+use purlin_term::{Pid, Term};
+
+use super::bound::Bound;
+use super::cell::{Encoded, Incoming, Slot};
+use super::head::Head;
+use super::inspect::{Inspect, ProcessInfo};
+use super::received::{Peek, Received};
+use crate::limits::RECEIVES_MAX;
+use crate::message::Message;
+use crate::send::AliasContent;
+
+/// What the task of a process owns of it.
+pub(crate) struct Inside<M> {
+    pub(crate) receiver: Receiver<Slot<M>, Head>,
+    pub(crate) relations: Relations,
+    intake: Cursor,
+    /// Messages that may be received before the task has to yield.
+    budget: u32,
+    pub(crate) ending: Option<Reason>,
+    /// Messages of other types are received too.
+    pub(crate) takes_foreign: bool,
+    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) group_leader: Pid,
+}
+
+/// What few processes have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) dictionary: BTreeMap<Term, Term>,
+    /// Messages that were of no type the process takes.
+    foreign: u64,
+}
+
+impl<M: Message> Inside<M> {
+    pub(crate) fn new(receiver: Receiver<Slot<M>, Head>, pid: Pid, group_leader: Pid) -> Self {
+        Self {
+            intake: receiver.start(),
+            receiver,
+            relations: Relations::new(pid),
+            budget: RECEIVES_MAX,
+            ending: None,
+            takes_foreign: false,
+            extra: None,
+            group_leader,
+        }
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        self.receiver.shared().header()
+    }
+
+    /// The task of the process runs: it may receive again.
+    pub(crate) fn begin_turn(&mut self) {
+        self.budget = RECEIVES_MAX;
+    }
+
+    /// Lets every signal that waits act, wherever it lies.
+    pub(crate) fn handle_signals(&mut self) {
+        if self.head().signals_waiting() == 0 {
+            return;
+        }
+        while self.ending.is_none() {
+            let before = self.intake;
+            let Some(slot) = self.receiver.next(&mut self.intake) else {
+                break;
+            };
+            if let Slot::Signal(_) = slot {
+                let signal = mem::replace(slot, Slot::Gone);
+                let seen = self.handle(signal);
+                self.put_back(before, seen);
+            }
+        }
+    }
+
+    /// Puts what a signal became into its place, the first after `before`.
+    fn put_back(&mut self, before: Cursor, seen: Option<Slot<M>>) {
+        let mut cursor = before;
+        match (seen, self.receiver.next(&mut cursor)) {
+            (Some(seen), Some(slot)) => *slot = seen,
+            _ => drop(self.receiver.take(&cursor)),
+        }
+    }
+
+    /// A signal acts; answers what the process is to see of it.
+    fn handle(&mut self, slot: Slot<M>) -> Option<Slot<M>> {
+        let Slot::Signal(incoming) = slot else {
+            return Some(slot);
+        };
+        self.head().signal_handled();
+        let mut out = Vec::new();
+        match *incoming {
+            Incoming::Signal(signal, epoch) => {
+                self.relations.handle_signal(signal, epoch, &mut out);
+            }
+            Incoming::ToAlias(alias, content) => {
+                let is_active = self.relations.handle_alias_message(&alias, &mut out);
+                self.carry_out(out);
+                return is_active.then(|| self.let_in(content)).flatten();
+            }
+            Incoming::ConnectionLost(node, epoch) => {
+                self.relations.handle_connection_lost(node, epoch, &mut out);
+            }
+            Incoming::GroupLeader(leader) => self.group_leader = leader,
+            Incoming::Ask(question) => question(self),
+        }
+        self.carry_out(out)
+    }
+
+    /// Carries out what follows; answers the first thing that the process is to see.
+    ///
+    /// A lost connection can be seen many times: all but the first go to the end of the queue, where
+    /// nothing of that node can lie after them.
+    pub(crate) fn carry_out(&mut self, outputs: Vec<Output>) -> Option<Slot<M>> {
+        let mut seen = None;
+        for output in outputs {
+            match output {
+                Output::Send { to, signal } => {
+                    self.head()
+                        .runtime()
+                        .send_signal(self.relations.me(), to, signal);
+                }
+                Output::Deliver(info) => {
+                    let slot = Slot::Info(Box::new(info));
+                    if seen.is_none() {
+                        seen = Some(slot);
+                    } else {
+                        let _ = self.receiver.shared().push(slot);
+                    }
+                }
+                Output::Terminate(reason) => self.ending = Some(reason),
+            }
+        }
+        seen
+    }
+
+    /// A signal of this process to itself acts at once.
+    pub(crate) fn handle_own(&mut self, signal: Signal) {
+        let mut out = Vec::new();
+        self.relations.handle_signal(signal, Epoch::LOCAL, &mut out);
+        self.deliver_own(out);
+    }
+
+    /// Carries out what a verb of the process caused.
+    pub(crate) fn deliver_own(&mut self, out: Vec<Output>) {
+        if let Some(slot) = self.carry_out(out) {
+            let _ = self.receiver.shared().push(slot);
+        }
+    }
+
+    /// The oldest message, or what a signal has become; `Pending` when there is none.
+    #[inline]
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received<M>> {
+        if self.budget == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        while self.ending.is_none() {
+            match self.receiver.pop() {
+                Some(Slot::Message(message)) => {
+                    if self.leave() {
+                        self.budget -= 1;
+                        return Poll::Ready(Received::Message(message));
+                    }
+                }
+                Some(other) => {
+                    if let Some(received) = self.open(other) {
+                        self.budget -= 1;
+                        return Poll::Ready(received);
+                    }
+                }
+                None => {
+                    let start = self.receiver.start();
+                    if self.receiver.poll_arrival(cx, &start).is_pending() {
+                        self.head().set_waits(true);
+                        break;
+                    }
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// A message has left the queue; false if it is to be dropped for a newer one.
+    #[inline]
+    fn leave(&self) -> bool {
+        self.head().bound().is_none_or(Bound::leave)
+    }
+
+    /// What a slot that is no plain message is for the process.
+    #[inline(never)]
+    fn open(&mut self, slot: Slot<M>) -> Option<Received<M>> {
+        match slot {
+            Slot::Message(_) | Slot::Encoded(_) if !self.leave() => None,
+            Slot::Message(message) => Some(Received::Message(message)),
+            Slot::Info(info) => Some(Received::Info(*info)),
+            Slot::Encoded(encoded) => self.decode(encoded).map(received),
+            Slot::Signal(_) => {
+                let slot = self.handle(slot)?;
+                self.open(slot)
+            }
+            Slot::Gone => None,
+        }
+    }
+
+    /// Decodes a message; one of another type is dropped unless the process takes those.
+    fn decode(&mut self, mut encoded: Box<Encoded>) -> Option<Slot<M>> {
+        if encoded.is_foreign {
+            return Some(Slot::Encoded(encoded));
+        }
+        match M::decode(&encoded.term) {
+            Ok(message) => Some(Slot::Message(message)),
+            Err(_) if self.takes_foreign => {
+                encoded.is_foreign = true;
+                Some(Slot::Encoded(encoded))
+            }
+            Err(error) => {
+                self.note_foreign(&encoded, &error);
+                None
+            }
+        }
+    }
+
+    /// Counted, and logged the first time: a flood is not to fill the log.
+    fn note_foreign(&mut self, encoded: &Encoded, error: &dyn std::fmt::Display) {
+        let extra = self.extra.get_or_insert_default();
+        extra.foreign += 1;
+        if extra.foreign == 1 {
+            let pid = self.relations.me();
+            let from = encoded.from.map(tracing::field::display);
+            tracing::warn!(%pid, from, %error, "a message of another type was dropped");
+        }
+    }
+
+    /// The first message after `cursor` that `wanted` picks, taken out; `cursor` moves on.
+    pub(crate) fn find(
+        &mut self,
+        cursor: &mut Cursor,
+        wanted: &mut impl FnMut(Peek<'_, M>) -> bool,
+    ) -> Option<Received<M>> {
+        while self.ending.is_none() {
+            let before = *cursor;
+            let slot = self.receiver.next(cursor)?;
+            if let Some(peek) = peek(slot) {
+                if wanted(peek) {
+                    return self.take(cursor);
+                }
+                continue;
+            }
+            // What is not yet a message, or never one, is made so in its place and looked at again.
+            let raw = mem::replace(slot, Slot::Gone);
+            let seen = match raw {
+                Slot::Encoded(encoded) => self.decode(encoded).or_else(|| {
+                    self.leave();
+                    None
+                }),
+                raw => self.handle(raw),
+            };
+            if seen.is_some() {
+                *cursor = before;
+            }
+            self.put_back(before, seen);
+        }
+        None
+    }
+
+    /// Takes out what was visited last. Where an older message should go for a newer one, this does.
+    fn take(&mut self, cursor: &Cursor) -> Option<Received<M>> {
+        let slot = self.receiver.take(cursor)?;
+        if let Slot::Message(_) | Slot::Encoded(_) = slot {
+            self.leave();
+        }
+        Some(received(slot))
+    }
+
+    /// A message that came by an alias: like a reply, it is never refused.
+    fn let_in(&self, content: AliasContent) -> Option<Slot<M>> {
+        let slot = match content {
+            AliasContent::Own(message) => Slot::Message(*message.downcast::<M>().ok()?),
+            AliasContent::Encoded(term, from) => Slot::Encoded(Box::new(Encoded {
+                term,
+                from,
+                is_foreign: false,
+            })),
+        };
+        if let Some(bound) = self.head().bound() {
+            bound.force();
+        }
+        Some(slot)
+    }
+
+    /// As [`Inside::find`], waiting for what is yet to come.
+    pub(crate) fn poll_find(
+        &mut self,
+        cx: &mut Context<'_>,
+        cursor: &mut Cursor,
+        wanted: &mut impl FnMut(Peek<'_, M>) -> bool,
+    ) -> Poll<Received<M>> {
+        loop {
+            if let Some(found) = self.find(cursor, wanted) {
+                return Poll::Ready(found);
+            }
+            if self.ending.is_some() || self.receiver.poll_arrival(cx, cursor).is_pending() {
+                self.head().set_waits(self.ending.is_none());
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The body waits for something else than messages: the queue is to wake the task all the same.
+    /// Answers whether something came in the meantime.
+    pub(crate) fn watch_queue(&mut self, cx: &mut Context<'_>) -> bool {
+        // In this order: a signal that lies before `end` was announced, so it is handled here, and
+        // one after it makes the queue ready.
+        let end = self.receiver.end();
+        self.handle_signals();
+        self.ending.is_some() || self.receiver.poll_arrival(cx, &end).is_ready()
+    }
+}
+
+impl<M> Inspect for Inside<M> {
+    fn info(&self) -> ProcessInfo {
+        let shared = self.receiver.shared();
+        let head = shared.header();
+        let messages = shared.len().saturating_sub(head.signals_waiting());
+        ProcessInfo {
+            pid: self.relations.me(),
+            label: head.label(),
+            spawned_at: head.spawned_at(),
+            // Without the question itself.
+            message_queue_len: messages.saturating_sub(1),
+            messages_dropped: head.bound().map_or(0, Bound::dropped),
+            links: self.relations.links().collect(),
+            monitors: self
+                .relations
+                .monitors()
+                .map(|(_, target)| target.clone())
+                .collect(),
+            monitored_by: self.relations.monitored_by().collect(),
+            trap_exit: self.relations.traps_exits(),
+            group_leader: self.group_leader,
+            dictionary: match &self.extra {
+                Some(extra) => extra.dictionary.clone().into_iter().collect(),
+                None => Vec::new(),
+            },
+        }
+    }
+}
+
+fn peek<M>(slot: &Slot<M>) -> Option<Peek<'_, M>> {
+    match slot {
+        Slot::Message(message) => Some(Peek::Message(message)),
+        Slot::Info(info) => Some(Peek::Info(info)),
+        Slot::Encoded(encoded) if encoded.is_foreign => Some(Peek::Foreign(encoded)),
+        Slot::Encoded(_) | Slot::Signal(_) | Slot::Gone => None,
+    }
+}
+
+fn received<M>(slot: Slot<M>) -> Received<M> {
+    match slot {
+        Slot::Message(message) => Received::Message(message),
+        Slot::Info(info) => Received::Info(*info),
+        Slot::Encoded(encoded) => Received::Foreign(*encoded),
+        Slot::Signal(_) | Slot::Gone => unreachable!("signals and holes are not received"),
+    }
+}

@@ -1,0 +1,394 @@
+//! Processes: a body, a pid, a queue, and ties to others.
+//!
+//! A process is a task that runs a body. The body gets a [`Process`], through which it receives, sends
+//! and ties itself to others. It ends with what the body returns ([`IntoExit`]), with a panic, or with
+//! an exit signal, which acts at the next await of the body.
+//!
+//!     spawn -> Table (pid -> queue)         Address, pid, name
+//!                 |                                | push
+//!               task -> Inside (receive, ties) <- queue (purlin-mailbox)
+//!
+//! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
+//! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
+//! - `table`: pids and names.
+
+mod bound;
+mod cell;
+mod exit;
+mod head;
+mod inside;
+mod inspect;
+mod received;
+mod spawn;
+mod table;
+mod task;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use purlin_mailbox::Cursor;
+use purlin_otp::reason::Reason;
+use purlin_otp::relations::{AliasMode, MonitorOptions, Output};
+use purlin_otp::signal::{Epoch, Signal, Target};
+use purlin_term::{Pid, Reference, Term};
+
+pub use bound::{MailboxBound, Overflow};
+pub use cell::Encoded;
+pub(crate) use cell::{AnyProcess, Cell, Entry, Incoming, Refused, Unsent, push_message};
+pub use exit::IntoExit;
+pub(crate) use head::{Head, number_of, pid_of};
+pub(crate) use inside::Inside;
+pub use inspect::ProcessInfo;
+pub use received::{Peek, Received};
+pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
+pub(crate) use table::Table;
+pub use table::{RegisterError, TooManyProcesses};
+pub(crate) use task::shown;
+
+use crate::message::Message;
+use crate::runtime::Runtime;
+use crate::send::{Address, Recipient, SendError, Step};
+
+/// A process seen from inside: its body has it, and nobody else.
+pub struct Process<M> {
+    core: Arc<Core<M>>,
+}
+
+/// What the body of a process and the task around it share. They take turns: the lock is never
+/// waited for, unless a body lends its process to another thread.
+struct Core<M> {
+    cell: Arc<Cell<M>>,
+    inside: Mutex<Inside<M>>,
+}
+
+/// A place in a mailbox: after everything that had arrived when it was made.
+#[derive(Debug, Clone)]
+pub struct Mark(Cursor);
+
+impl<M: Message> Core<M> {
+    fn inside(&self) -> MutexGuard<'_, Inside<M>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Message> Process<M> {
+    fn inside(&self) -> MutexGuard<'_, Inside<M>> {
+        self.core.inside()
+    }
+
+    /// The runtime it lives in.
+    pub fn runtime(&self) -> &Runtime {
+        self.core.cell.header().runtime()
+    }
+
+    /// This process.
+    pub fn pid(&self) -> Pid {
+        self.core.cell.header().pid()
+    }
+
+    /// The typed address of this process.
+    pub fn address(&self) -> Address<M> {
+        Address::here(self.pid(), self.core.cell.clone())
+    }
+
+    /// The next message, in the order of arrival.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has taken nothing.
+    pub async fn receive(&mut self) -> Received<M> {
+        std::future::poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// As [`Process::receive`], for futures written by hand.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received<M>> {
+        self.inside().poll_receive(cx)
+    }
+
+    /// The next message of the process's own type. What became of links and monitors is passed over
+    /// and lost: for processes that have none.
+    pub async fn receive_message(&mut self) -> M {
+        loop {
+            if let Received::Message(message) = self.receive().await {
+                return message;
+            }
+        }
+    }
+
+    /// The next message, if one comes in time. Cancel-safe.
+    pub async fn receive_timeout(&mut self, patience: Duration) -> Option<Received<M>> {
+        tokio::time::timeout(patience, self.receive()).await.ok()
+    }
+
+    /// A message that waits already.
+    pub fn try_receive(&mut self) -> Option<Received<M>> {
+        let mut inside = self.inside();
+        let mut cursor = inside.receiver.start();
+        inside.find(&mut cursor, &mut |_| true)
+    }
+
+    /// The first message that `wanted` picks, whatever waits before it: Erlang's selective receive.
+    /// What is passed over stays where it is. Cancel-safe.
+    pub async fn receive_where(&mut self, wanted: impl FnMut(Peek<'_, M>) -> bool) -> Received<M> {
+        let start = self.inside().receiver.start();
+        self.receive_from(start, wanted).await
+    }
+
+    /// As [`Process::receive_where`], passing over what had arrived when `mark` was made without looking
+    /// at it: for an answer to a question that was asked after that.
+    pub async fn receive_after(
+        &mut self,
+        mark: &Mark,
+        wanted: impl FnMut(Peek<'_, M>) -> bool,
+    ) -> Received<M> {
+        self.receive_from(mark.0.clone(), wanted).await
+    }
+
+    async fn receive_from(
+        &mut self,
+        mut cursor: Cursor,
+        mut wanted: impl FnMut(Peek<'_, M>) -> bool,
+    ) -> Received<M> {
+        std::future::poll_fn(|cx| self.inside().poll_find(cx, &mut cursor, &mut wanted)).await
+    }
+
+    /// The place after everything that has arrived so far.
+    pub fn mark(&self) -> Mark {
+        Mark(self.inside().receiver.end())
+    }
+
+    /// Whether messages of other types are received, as [`Received::Foreign`], instead of being dropped.
+    pub fn take_foreign(&mut self, take: bool) {
+        self.inside().takes_foreign = take;
+    }
+
+    /// Sends `message`, waiting while the road is full. Cancel-safe: it is sent whole or not at all.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub async fn send<T: Message>(
+        &self,
+        to: impl Recipient<T>,
+        message: T,
+    ) -> Result<(), SendError> {
+        let from = self.pid();
+        match self
+            .runtime()
+            .begin_send(from, &to, message, Entry::Counted)
+        {
+            Step::Done(done) => done,
+            step => self.runtime().finish_send(from, step).await,
+        }
+    }
+
+    /// As [`Process::send`], waiting no longer than `patience`.
+    ///
+    /// # Errors
+    /// [`SendError::TimedOut`], or what [`Process::send`] says: it was not sent.
+    pub async fn send_timeout<T: Message>(
+        &self,
+        to: impl Recipient<T>,
+        message: T,
+        patience: Duration,
+    ) -> Result<(), SendError> {
+        let sent = tokio::time::timeout(patience, self.send(to, message)).await;
+        sent.unwrap_or(Err(SendError::TimedOut(patience)))
+    }
+
+    /// Sends `message` at once or not at all.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
+        self.runtime()
+            .try_send_from(self.pid(), &to, message, Entry::Counted)
+    }
+
+    /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other.
+    pub fn link(&self, to: Pid) {
+        let epoch = self.runtime().epoch(to.node);
+        self.tie(|inside, out| inside.relations.link(to, epoch, out));
+    }
+
+    /// Ends a link: no exit signal of it acts or is received any more.
+    pub fn unlink(&self, from: Pid) {
+        let epoch = self.runtime().epoch(from.node);
+        self.tie(|inside, out| inside.relations.unlink(from, epoch, out));
+    }
+
+    /// Watches a process: its end, or its absence, is received as `Info::Down`.
+    pub fn monitor(&self, target: impl Into<Target>) -> Reference {
+        self.monitor_with(target, MonitorOptions::default())
+    }
+
+    /// As [`Process::monitor`], with a tag or an alias.
+    pub fn monitor_with(&self, target: impl Into<Target>, options: MonitorOptions) -> Reference {
+        let (target, mut options) = (target.into(), options);
+        let runtime = self.runtime();
+        let reference = match options.alias {
+            Some(_) => runtime.make_alias(number_of(self.pid())),
+            None => runtime.make_reference(),
+        };
+        if let Target::Name(name, node) = &target
+            && *node == runtime.node()
+        {
+            options.holder = runtime.whereis(name);
+        }
+        let epoch = runtime.epoch(target.node());
+        self.tie(|inside, out| {
+            inside
+                .relations
+                .monitor(target, reference, options, epoch, out);
+        });
+        reference
+    }
+
+    /// Takes a monitor back: it does not fire any more, and a `Down` that was not received yet is gone.
+    /// Answers whether it had not fired.
+    pub fn demonitor(&self, reference: Reference) -> bool {
+        let had_not_fired = self.demonitor_keeping(reference);
+        if !had_not_fired {
+            let mut inside = self.inside();
+            let mut cursor = inside.receiver.start();
+            let _ = inside.find(&mut cursor, &mut |peek| peek.is_down(&reference));
+        }
+        had_not_fired
+    }
+
+    /// As [`Process::demonitor`], without taking a `Down` out of the mailbox: `demonitor/1` of OTP.
+    pub fn demonitor_keeping(&self, reference: Reference) -> bool {
+        self.tie(|inside, out| inside.relations.demonitor(&reference, out))
+    }
+
+    /// Makes an alias: an address of this process that can be taken back.
+    pub fn alias(&self, mode: AliasMode) -> Reference {
+        let reference = self.runtime().make_alias(number_of(self.pid()));
+        self.inside().relations.alias(reference, mode);
+        reference
+    }
+
+    /// Takes an alias back: what is sent to it from now on, or was sent and has not arrived, is dropped.
+    pub fn unalias(&self, alias: Reference) -> bool {
+        self.inside().relations.unalias(&alias)
+    }
+
+    /// Whether exit signals are received, as `Info::Exit`, instead of ending this process; answers what
+    /// was set before.
+    pub fn trap_exit(&self, trap: bool) -> bool {
+        self.inside().relations.set_trap_exit(trap)
+    }
+
+    /// Sends an exit signal: `exit/2`. To this process itself it acts at the next await.
+    pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
+        let (from, reason) = (self.pid(), Reason::new(reason.into()));
+        let signal = Signal::Exit2 { from, reason };
+        if to == from {
+            return self.inside().handle_own(signal);
+        }
+        self.runtime().send_signal(from, to.into(), signal);
+    }
+
+    /// Where output of this process goes.
+    pub fn group_leader(&self) -> Pid {
+        self.inside().group_leader
+    }
+
+    /// Names this process for people: in reports and in `process_info`.
+    pub fn set_label(&self, label: impl Into<String>) {
+        self.core.cell.header().set_label(label.into());
+    }
+
+    /// A value of this process's own dictionary.
+    pub fn get(&self, key: &Term) -> Option<Term> {
+        let inside = self.inside();
+        inside.extra.as_ref()?.dictionary.get(key).cloned()
+    }
+
+    /// Puts a value into this process's own dictionary; answers the one that was there.
+    pub fn put(&self, key: Term, value: Term) -> Option<Term> {
+        let mut inside = self.inside();
+        let extra = inside.extra.get_or_insert_default();
+        extra.dictionary.insert(key, value)
+    }
+
+    /// Takes a value out of this process's own dictionary.
+    pub fn erase(&self, key: &Term) -> Option<Term> {
+        self.inside().extra.as_mut()?.dictionary.remove(key)
+    }
+
+    fn tie<R>(&self, verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R) -> R {
+        let mut inside = self.inside();
+        let mut out = Vec::new();
+        let answer = verb(&mut inside, &mut out);
+        inside.deliver_own(out);
+        answer
+    }
+}
+
+impl Runtime {
+    /// Sends an exit signal in nobody's name: `exit/2`.
+    pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
+        let (from, reason) = (self.nobody(), Reason::new(reason.into()));
+        self.send_signal(from, to.into(), Signal::Exit2 { from, reason });
+    }
+
+    /// Asks a process of this node about itself; `None` if it has ended.
+    pub async fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let question = Incoming::Ask(Box::new(move |inspect: &mut dyn inspect::Inspect| {
+            let _ = sender.send(inspect.info());
+        }));
+        self.find(pid)?.push_signal(question).ok()?;
+        receiver.await.ok()
+    }
+
+    /// Makes another process the place where output of `pid` goes.
+    pub fn set_group_leader(&self, pid: Pid, leader: Pid) {
+        if let Some(process) = self.find(pid) {
+            let _ = process.push_signal(Incoming::GroupLeader(leader));
+        }
+    }
+
+    /// Carries a signal to a process here or elsewhere; the dead are answered for.
+    pub(crate) fn send_signal(&self, from: Pid, to: Target, signal: Signal) {
+        if to.node() != self.node() {
+            return match self.outside() {
+                Some(outside) => outside.signal(from, to, signal),
+                None => self.answer_for(&to, &signal, &purlin_otp::reason::noconnection()),
+            };
+        }
+        self.deliver_signal(to, signal, Epoch::LOCAL);
+    }
+
+    /// Delivers a signal to a process of this node, which came over a connection of that epoch.
+    pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) {
+        let process = match &to {
+            Target::Pid(pid) => self.find(*pid),
+            Target::Name(name, _) => self.table().whereis(name),
+        };
+        let refused = match process {
+            Some(process) => process.push_signal(Incoming::Signal(signal, epoch)).err(),
+            None => Some(Incoming::Signal(signal, epoch)),
+        };
+        if let Some(Incoming::Signal(signal, _)) = refused {
+            self.answer_for(&to, &signal, self.noproc());
+        }
+    }
+
+    /// Answers a signal in the place of whom it did not reach.
+    pub fn answer_for(&self, to: &Target, signal: &Signal, reason: &Reason) {
+        for (whom, answer) in purlin_otp::signal::refuse(to, signal, reason) {
+            let speaker = match to {
+                Target::Pid(pid) => *pid,
+                Target::Name(..) => self.nobody(),
+            };
+            self.send_signal(speaker, whom.into(), answer);
+        }
+    }
+
+    /// Tells a process that the connection to a node is gone.
+    pub fn connection_lost(&self, pid: Pid, node: purlin_term::NodeName, epoch: Epoch) {
+        if let Some(process) = self.find(pid) {
+            let _ = process.push_signal(Incoming::ConnectionLost(node, epoch));
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Starting processes.
+
+use std::panic::Location;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use purlin_mailbox::mailbox;
+use purlin_otp::reason::Reason;
+use purlin_otp::relations::MonitorOptions;
+use purlin_otp::signal::{Epoch, Signal};
+use purlin_term::{Atom, Pid, Reference};
+
+use super::bound::{MailboxBound, Overflow};
+use super::cell::Slot;
+use super::exit::IntoExit;
+use super::head::{Head, pid_of};
+use super::inside::Inside;
+use super::task::{Life, Task};
+use super::{Core, Process, Received, RegisterError, TooManyProcesses};
+use crate::message::Message;
+use crate::runtime::Runtime;
+use crate::send::Address;
+
+/// How a process is started.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SpawnOptions {
+    /// A name for people.
+    pub label: Option<String>,
+    /// A registered name, which it has before it runs.
+    pub name: Option<Atom>,
+    /// Where its output goes; else to where its parent's does.
+    pub group_leader: Option<Pid>,
+    /// It runs on a thread of its own, since it blocks.
+    pub own_thread: bool,
+    /// How many messages may wait for it.
+    pub mailbox: Option<MailboxBound>,
+}
+
+/// Why a process was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// As many processes live as may, or the runtime is stopping.
+    #[error(transparent)]
+    TooManyProcesses(#[from] TooManyProcesses),
+    /// The name cannot be given; the process was not started.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+impl SpawnOptions {
+    /// The process blocks its thread, or computes for long: it gets one of its own.
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
+        self
+    }
+
+    /// A bound for its mailbox.
+    pub fn mailbox(mut self, messages_max: usize, overflow: Overflow) -> Self {
+        self.mailbox = Some(MailboxBound {
+            messages_max,
+            overflow,
+        });
+        self
+    }
+
+    /// A name for people.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// A registered name, which the process has before it runs.
+    pub fn name(mut self, name: Atom) -> Self {
+        self.name = Some(name);
+        self
+    }
+}
+
+impl Runtime {
+    /// Starts a process that runs `body`.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may; nothing was started.
+    #[track_caller]
+    pub fn spawn<M, B, F>(&self, body: B) -> Result<Address<M>, TooManyProcesses>
+    where
+        M: Message,
+        B: FnOnce(Process<M>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let core = Core::new(self, Location::caller(), None, None)?;
+        Ok(start(Life::new(core), body))
+    }
+
+    /// As [`Runtime::spawn`], with options.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was started.
+    #[track_caller]
+    pub fn spawn_with<M, B, F>(
+        &self,
+        options: SpawnOptions,
+        body: B,
+    ) -> Result<Address<M>, SpawnError>
+    where
+        M: Message,
+        B: FnOnce(Process<M>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let core = Core::new(
+            self,
+            Location::caller(),
+            options.group_leader,
+            options.mailbox,
+        )?;
+        let life = Life::new(core);
+        if let Some(label) = options.label {
+            life.core.cell.header().set_label(label);
+        }
+        if let Some(name) = options.name {
+            self.table()
+                .register(name, life.core.cell.header().number())?;
+        }
+        Ok(match options.own_thread {
+            true => start_on_thread(life, body),
+            false => start(life, body),
+        })
+    }
+
+    /// A process for code that is not one: it has a pid and a mailbox, and ends when it is dropped.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may.
+    #[track_caller]
+    pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
+        let core = Core::new(self, Location::caller(), None, None)?;
+        Ok(Attached {
+            process: Process { core: core.clone() },
+            life: Life::new(core),
+        })
+    }
+}
+
+impl<M: Message> Process<M> {
+    /// Starts a process that is linked to this one from the beginning.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may; nothing was started.
+    #[track_caller]
+    pub fn spawn_link<N, B, F>(&self, body: B) -> Result<Address<N>, TooManyProcesses>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let core = Core::new(
+            self.runtime(),
+            Location::caller(),
+            Some(self.group_leader()),
+            None,
+        )?;
+        let child = core.cell.header().pid();
+        core.prepare(Signal::Link { from: self.pid() });
+        self.tie(|inside, _| {
+            // The child is linked already: nothing is to be sent.
+            inside.relations.link(child, Epoch::LOCAL, &mut Vec::new());
+        });
+        Ok(start(Life::new(core), body))
+    }
+
+    /// Starts a process that this one monitors from the beginning.
+    ///
+    /// # Errors
+    /// [`TooManyProcesses`] when as many live as may; nothing was started.
+    #[track_caller]
+    pub fn spawn_monitor<N, B, F>(
+        &self,
+        body: B,
+    ) -> Result<(Address<N>, Reference), TooManyProcesses>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let core = Core::new(
+            self.runtime(),
+            Location::caller(),
+            Some(self.group_leader()),
+            None,
+        )?;
+        let child = core.cell.header().pid();
+        let reference = self.runtime().make_reference();
+        let from = self.pid();
+        let name = None;
+        core.prepare(Signal::Monitor {
+            from,
+            reference,
+            name,
+        });
+        self.tie(|inside, _| {
+            let options = MonitorOptions::default();
+            let (target, epoch) = (child.into(), Epoch::LOCAL);
+            inside
+                .relations
+                .monitor(target, reference, options, epoch, &mut Vec::new());
+        });
+        Ok((start(Life::new(core), body), reference))
+    }
+}
+
+impl<M: Message> Core<M> {
+    /// A process that is found under its pid, and does not run yet.
+    fn new(
+        runtime: &Runtime,
+        place: &'static Location<'static>,
+        group_leader: Option<Pid>,
+        bound: Option<MailboxBound>,
+    ) -> Result<Arc<Self>, TooManyProcesses> {
+        let number = runtime.table().reserve()?;
+        let pid = pid_of(runtime, number);
+        let head = Head::new(runtime.clone(), number, place, bound);
+        let (cell, receiver) = mailbox::<Slot<M>, Head>(head);
+        runtime.table().insert(number, cell.clone());
+        let inside = Inside::new(receiver, pid, group_leader.unwrap_or(pid));
+        let inside = Mutex::new(inside);
+        Ok(Arc::new(Self { cell, inside }))
+    }
+
+    /// A tie that the process has from the beginning.
+    fn prepare(&self, signal: Signal) {
+        self.inside().handle_own(signal);
+    }
+}
+
+fn start<M, B, F>(life: Life<M>, body: B) -> Address<M>
+where
+    M: Message,
+    B: FnOnce(Process<M>) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    let cell = life.core.cell.clone();
+    let executor = cell.header().runtime().executor();
+    match executor.tokio() {
+        Some(tokio) => drop(tokio.spawn(Task::new(life, body))),
+        None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
+    }
+    Address::here(cell.header().pid(), cell)
+}
+
+fn start_on_thread<M, B, F>(life: Life<M>, body: B) -> Address<M>
+where
+    M: Message,
+    B: FnOnce(Process<M>) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    let cell = life.core.cell.clone();
+    let executor = cell.header().runtime().executor();
+    executor.spawn_on_thread(Box::pin(Task::new(life, body)));
+    Address::here(cell.header().pid(), cell)
+}
+
+/// A process that code outside of any process holds: see [`Runtime::attach`].
+///
+/// Signals act when it receives.
+pub struct Attached<M: Message> {
+    process: Process<M>,
+    life: Life<M>,
+}
+
+/// An attached process was ended by an exit signal, and receives nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the process was ended: {0}")]
+pub struct Ended(pub Reason);
+
+impl<M: Message> Attached<M> {
+    /// The next message. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Ended`] when an exit signal ended the process.
+    pub async fn receive(&mut self) -> Result<Received<M>, Ended> {
+        std::future::poll_fn(|cx| {
+            let mut inside = self.process.inside();
+            inside.begin_turn();
+            inside.handle_signals();
+            let polled = inside.poll_receive(cx);
+            match (polled, &inside.ending) {
+                (_, Some(reason)) => Poll::Ready(Err(Ended(reason.clone()))),
+                (Poll::Ready(received), None) => Poll::Ready(Ok(received)),
+                (Poll::Pending, None) => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Ends the process with a reason; dropped, it ends with `normal`.
+    pub fn end(mut self, reason: Reason) {
+        self.life.reason = Some(reason);
+    }
+}
+
+impl<M: Message> std::ops::Deref for Attached<M> {
+    type Target = Process<M>;
+
+    fn deref(&self) -> &Process<M> {
+        &self.process
+    }
+}
+
+impl<M: Message> Drop for Attached<M> {
+    fn drop(&mut self) {
+        let ending = self.process.inside().ending.take();
+        let runtime = self.process.runtime();
+        let reason = ending.unwrap_or_else(|| runtime.normal().clone());
+        self.life.reason.get_or_insert(reason);
+    }
+}

@@ -1,0 +1,253 @@
+//! The life of a process: its body runs, signals act between its steps, and its end is told.
+//!
+//! The end, in this order: the body is dropped; the process leaves names and table; its queue closes,
+//! and what still came is answered for; links and monitors are told. So whoever hears of an end finds
+//! nobody under the pid or the name, and nothing that the process sent can follow it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use purlin_otp::reason::{self, Reason};
+use purlin_otp::relations::{Farewell, Output, Relations};
+use purlin_term::Term;
+
+use super::cell::{Incoming, Slot};
+use super::exit::{IntoExit, is_quiet, of_panic};
+use super::inside::Inside;
+use super::{Core, Process};
+use crate::message::Message;
+use crate::panics;
+use crate::runtime::Runtime;
+
+pin_project_lite::pin_project! {
+    /// A process as a task. Written by hand, since an async block would hold the body several times.
+    pub(super) struct Task<M: Message, B, F> {
+        #[pin]
+        body: Body<B, F>,
+        // After the body, so that it is dropped after it.
+        life: Life<M>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body of a process: before its first step, running, and gone.
+    #[project = Stage]
+    enum Body<B, F> {
+        Start { body: Option<B> },
+        Running { #[pin] future: F },
+        Gone,
+    }
+}
+
+impl<M: Message, B, F> Task<M, B, F> {
+    pub(super) fn new(life: Life<M>, body: B) -> Self {
+        let body = Body::Start { body: Some(body) };
+        Self { body, life }
+    }
+}
+
+impl<M, B, F> Future for Task<M, B, F>
+where
+    M: Message,
+    B: FnOnce(Process<M>) -> F,
+    F: Future<Output: IntoExit>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let (life, mut body) = (this.life, this.body);
+        let Poll::Ready(end) = step(&life.core, body.as_mut(), cx) else {
+            return Poll::Pending;
+        };
+        life.end(end);
+        // The body goes first: what its values do when they are dropped is still the process's.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body.set(Body::Gone))) {
+            life.end(End::Panic(of_panic(&*panic)));
+        }
+        life.tell();
+        Poll::Ready(())
+    }
+}
+
+impl<B, F> Body<B, F> {
+    /// Runs the body on, from its beginning if it has not begun.
+    fn poll<M>(
+        mut self: Pin<&mut Self>,
+        core: &Arc<Core<M>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Reason>>
+    where
+        B: FnOnce(Process<M>) -> F,
+        F: Future<Output: IntoExit>,
+    {
+        loop {
+            let future = match self.as_mut().project() {
+                Stage::Running { future } => {
+                    return future.poll(cx).map(IntoExit::into_exit);
+                }
+                Stage::Start { body } => {
+                    let core = core.clone();
+                    body.take().map(|body| body(Process { core }))
+                }
+                Stage::Gone => None,
+            };
+            match future {
+                Some(future) => self.set(Body::Running { future }),
+                None => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// How a body came to its end.
+enum End {
+    Returned(Option<Reason>),
+    Panic(Reason),
+    Signal(Reason),
+}
+
+/// Polls the body once, signals first and last.
+fn step<M, B, F>(core: &Arc<Core<M>>, body: Pin<&mut Body<B, F>>, cx: &mut Context<'_>) -> Poll<End>
+where
+    M: Message,
+    B: FnOnce(Process<M>) -> F,
+    F: Future<Output: IntoExit>,
+{
+    core.cell.header().set_waits(false);
+    {
+        let mut inside = core.inside();
+        inside.begin_turn();
+        inside.handle_signals();
+        if let Some(reason) = inside.ending.take() {
+            return Poll::Ready(End::Signal(reason));
+        }
+    }
+    let head = core.cell.header();
+    let polled = head.runtime().schedule().step(head.number(), || {
+        panics::in_process(|| catch_unwind(AssertUnwindSafe(|| body.poll(core, cx))))
+    });
+    match polled {
+        Ok(Poll::Ready(reason)) => Poll::Ready(End::Returned(reason)),
+        Err(panic) => Poll::Ready(End::Panic(of_panic(&*panic))),
+        Ok(Poll::Pending) if core.cell.header().waits() => Poll::Pending,
+        Ok(Poll::Pending) => rest(core, cx),
+    }
+}
+
+/// The body waits for something else than messages: signals are to be seen all the same.
+fn rest<M: Message>(core: &Core<M>, cx: &mut Context<'_>) -> Poll<End> {
+    let mut inside = core.inside();
+    let came = inside.watch_queue(cx);
+    if let Some(reason) = inside.ending.take() {
+        return Poll::Ready(End::Signal(reason));
+    }
+    if came {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
+}
+
+/// A process that has not ended yet. It ends when this is dropped, if nobody ended it before.
+pub(super) struct Life<M: Message> {
+    pub(super) core: Arc<Core<M>>,
+    pub(super) reason: Option<Reason>,
+    is_crash: bool,
+    is_told: bool,
+}
+
+impl<M: Message> Life<M> {
+    pub(super) fn new(core: Arc<Core<M>>) -> Self {
+        Self {
+            core,
+            reason: None,
+            is_crash: false,
+            is_told: false,
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.is_crash |= matches!(end, End::Panic(_));
+        self.reason = match end {
+            End::Returned(reason) => reason.or_else(|| {
+                let runtime = self.core.cell.header().runtime();
+                Some(runtime.normal().clone())
+            }),
+            End::Panic(reason) | End::Signal(reason) => Some(reason),
+        };
+    }
+
+    /// Tells of the end, once.
+    fn tell(&mut self) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        // A task that is dropped unfinished was ended by its executor.
+        let reason = self.reason.take().unwrap_or_else(reason::killed);
+        let head = self.core.cell.header();
+        let runtime = head.runtime();
+        if self.is_crash || !is_quiet(&reason) {
+            crate::report::ended(head, &self.core.inside(), &reason, self.is_crash);
+        }
+        runtime.table().remove(head);
+        let relations = close(runtime, &mut self.core.inside());
+        for farewell in relations.exit(reason) {
+            match farewell {
+                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal),
+                Farewell::Orphan {
+                    reference,
+                    node,
+                    reason,
+                } => runtime.adopt_orphan(reference, node, reason),
+            }
+        }
+    }
+}
+
+impl<M: Message> Drop for Life<M> {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+/// Closes the queue and answers what still came; what is left are the ties to others.
+fn close<M: Message>(runtime: &Runtime, inside: &mut Inside<M>) -> Relations {
+    inside.receiver.close();
+    if let Some(bound) = inside.head().bound() {
+        bound.close();
+    }
+    while let Some(slot) = inside.receiver.pop() {
+        if let Slot::Signal(signal) = slot {
+            answer_after_end(runtime, &mut inside.relations, *signal);
+        }
+    }
+    let empty = Relations::new(inside.relations.me());
+    std::mem::replace(&mut inside.relations, empty)
+}
+
+/// A signal that came before the queue closed, and was not handled: it belongs to the life of the
+/// process, which ends only now, save that nothing ends it again.
+fn answer_after_end(runtime: &Runtime, relations: &mut Relations, signal: Incoming) {
+    let Incoming::Signal(signal, epoch) = signal else {
+        return;
+    };
+    let mut out = Vec::new();
+    let me = relations.me();
+    relations.handle_signal(signal, epoch, &mut out);
+    for output in out {
+        if let Output::Send { to, signal } = output {
+            runtime.send_signal(me, to, signal);
+        }
+    }
+}
+
+/// The reason as the log shows it.
+pub(crate) fn shown(reason: &Term) -> String {
+    let text = reason.to_string();
+    match text.char_indices().nth(crate::limits::REASON_SHOWN_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,249 @@
+//! A runtime: the processes of one node, and what they share.
+//!
+//! A [`Runtime`] is a handle, cheap to clone; nothing of it is static, so many of them fit into one OS
+//! process. It knows its own processes only. Whatever is for another node goes through an
+//! [`Outside`], which a node provides; without one there is no other node.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use purlin_otp::reason::{self, Reason};
+use purlin_otp::signal::Epoch;
+use purlin_term::{Atom, NodeName, Pid, Reference};
+
+use crate::executor::Executor;
+use crate::limits::PROCESSES_MAX;
+use crate::outside::Outside;
+use crate::process::{AnyProcess, RegisterError, Table, number_of, pid_of};
+use crate::schedule::{self, Schedule, Watched};
+use crate::timer::Timers;
+
+/// How a runtime is set up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Processes that live at once.
+    pub processes_max: usize,
+    /// A process that does not come to an await for so long is reported. Without it no thread is
+    /// started to look: for simulations, whose processes all share one.
+    pub long_schedule: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            processes_max: PROCESSES_MAX,
+            long_schedule: Some(crate::limits::LONG_SCHEDULE),
+        }
+    }
+}
+
+/// The processes of one node.
+#[derive(Clone)]
+pub struct Runtime(Arc<Inner>);
+
+struct Inner {
+    node: NodeName,
+    creation: u32,
+    executor: Arc<dyn Executor>,
+    table: Table,
+    timers: Timers,
+    schedule: Schedule,
+    outside: OnceLock<Arc<dyn Outside>>,
+    references: AtomicU64,
+    /// Kept, since most processes end with it.
+    normal: Reason,
+    noproc: Reason,
+}
+
+impl Watched for Inner {
+    fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Runtime({})", self.0.node)
+    }
+}
+
+impl Runtime {
+    /// A runtime for the processes of `node` in its incarnation `creation`.
+    pub fn new(node: NodeName, creation: u32, executor: Arc<dyn Executor>, config: Config) -> Self {
+        let inner = Arc::new(Inner {
+            node,
+            creation,
+            table: Table::new(config.processes_max),
+            executor,
+            timers: Timers::new(),
+            schedule: Schedule::new(),
+            outside: OnceLock::new(),
+            references: AtomicU64::new(1),
+            normal: reason::normal(),
+            noproc: reason::noproc(),
+        });
+        if let Some(limit) = config.long_schedule {
+            let weak = Arc::downgrade(&inner);
+            schedule::watch(&inner.schedule, move || schedule::upgrade(&weak), limit);
+        }
+        Self(inner)
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.0.table
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.0.timers
+    }
+
+    /// Connects the runtime to other nodes, once.
+    pub fn set_outside(&self, outside: Arc<dyn Outside>) {
+        let _ = self.0.outside.set(outside);
+    }
+
+    pub(crate) fn outside(&self) -> Option<&dyn Outside> {
+        self.0.outside.get().map(|outside| &**outside)
+    }
+
+    pub(crate) fn normal(&self) -> &Reason {
+        &self.0.normal
+    }
+
+    pub(crate) fn noproc(&self) -> &Reason {
+        &self.0.noproc
+    }
+
+    /// The connection to a node that a tie made now would go over.
+    pub(crate) fn epoch(&self, node: NodeName) -> Epoch {
+        match self.outside() {
+            Some(outside) if node != self.node() => outside.epoch(node),
+            _ => Epoch::LOCAL,
+        }
+    }
+
+    /// A spawn request whose process has ended: the reply is answered in its place.
+    pub(crate) fn adopt_orphan(&self, reference: Reference, node: NodeName, reason: Reason) {
+        if let Some(outside) = self.outside() {
+            outside.adopt_orphan(reference, node, reason);
+        }
+    }
+
+    /// The node that these processes belong to.
+    pub fn node(&self) -> NodeName {
+        self.0.node
+    }
+
+    /// The number of this incarnation of the node.
+    pub fn creation(&self) -> u32 {
+        self.0.creation
+    }
+
+    pub(crate) fn schedule(&self) -> &Schedule {
+        &self.0.schedule
+    }
+
+    /// What the processes run on.
+    pub fn executor(&self) -> &Arc<dyn Executor> {
+        &self.0.executor
+    }
+
+    /// Makes a new reference.
+    pub fn make_reference(&self) -> Reference {
+        let words = self.fresh_words();
+        Reference::new(self.node(), self.creation(), &words).expect("three words")
+    }
+
+    /// Makes a reference that names the process it belongs to, for an alias: a message to it finds
+    /// its way without a table.
+    pub(crate) fn make_alias(&self, owner: u64) -> Reference {
+        let [a, b, c] = self.fresh_words();
+        let words = [a, b, c, owner as u32, (owner >> 32) as u32];
+        Reference::new(self.node(), self.creation(), &words).expect("five words")
+    }
+
+    fn fresh_words(&self) -> [u32; 3] {
+        let number = self.0.references.fetch_add(1, Ordering::Relaxed);
+        // Releases before the 64-bit forms keep 18 bits of the first word.
+        [
+            (number & 0x3_ffff) as u32,
+            (number >> 18) as u32,
+            (number >> 50) as u32,
+        ]
+    }
+
+    /// The process behind an alias of this node.
+    pub(crate) fn owner_of(&self, alias: &Reference) -> Option<Arc<dyn AnyProcess>> {
+        let [_, _, _, low, high] = alias.words() else {
+            return None;
+        };
+        self.0.table.get(u64::from(*high) << 32 | u64::from(*low))
+    }
+
+    /// Whether `pid` belongs to this incarnation of this node.
+    pub fn is_local(&self, pid: Pid) -> bool {
+        pid.node == self.node() && pid.creation == self.creation()
+    }
+
+    pub(crate) fn find(&self, pid: Pid) -> Option<Arc<dyn AnyProcess>> {
+        if !self.is_local(pid) {
+            return None;
+        }
+        self.0.table.get(number_of(pid))
+    }
+
+    /// Gives a process of this node a name.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing was changed.
+    pub fn register(&self, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+        if !self.is_local(pid) {
+            return Err(RegisterError::NoProcess);
+        }
+        self.0.table.register(name, number_of(pid))
+    }
+
+    /// Frees a name; answers whether a process had it.
+    pub fn unregister(&self, name: &Atom) -> bool {
+        self.0.table.unregister(name)
+    }
+
+    /// The process that has a name.
+    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
+        let process = self.0.table.whereis(name)?;
+        Some(process.head().pid())
+    }
+
+    /// All registered names, sorted.
+    pub fn registered(&self) -> Vec<Atom> {
+        self.0.table.registered()
+    }
+
+    /// All processes, in the order in which they started.
+    pub fn processes(&self) -> Vec<Pid> {
+        let all = self.0.table.all().into_iter();
+        all.map(|process| process.head().pid()).collect()
+    }
+
+    /// How many processes live.
+    pub fn process_count(&self) -> usize {
+        self.0.table.len()
+    }
+
+    /// True if `pid` is a process of this incarnation of this node that has not begun to end.
+    pub fn is_process_alive(&self, pid: Pid) -> bool {
+        self.find(pid)
+            .is_some_and(|process| !process.head().has_begun_to_end())
+    }
+
+    /// A pid of this node that no process has: it speaks for code outside of processes.
+    pub fn nobody(&self) -> Pid {
+        pid_of(self, 0)
+    }
+}

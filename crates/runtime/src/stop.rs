@@ -1,0 +1,70 @@
+//! Stopping: every process ends, in order, and none is left behind unnoticed.
+//!
+//! Processes are asked to shut down from the youngest to the oldest, so that who was started by another
+//! ends before it. Those that have not ended when the deadline passes are killed. What a process does not
+//! let go of, since it never comes to an await, is reported, not waited for.
+
+use std::time::Duration;
+
+use purlin_otp::reason;
+use purlin_term::{Pid, Term};
+use tokio::time::{Instant, sleep_until};
+
+use crate::runtime::Runtime;
+
+/// How long a process that was killed may take to come to its next await. A guess, unmeasured.
+const KILL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a runtime stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Processes that did not end in time and were killed.
+    pub killed: usize,
+    /// Processes that hold their threads and have not ended yet.
+    pub left: Vec<Pid>,
+}
+
+impl Runtime {
+    /// Ends every process: by `shutdown`, and after `patience` by `kill`. Starts none any more.
+    pub async fn stop(&self, patience: Duration) -> Stopped {
+        self.table().close();
+        let deadline = Instant::now() + patience;
+        self.exit_all(&reason::shutdown());
+        let mut stopped = Stopped::default();
+        if !self.emptied(deadline).await {
+            stopped.killed = self.process_count();
+            self.exit_all(&reason::kill());
+            self.emptied(Instant::now() + KILL_PATIENCE).await;
+        }
+        self.timers().stop();
+        stopped.left = self.processes();
+        for pid in &stopped.left {
+            tracing::error!(%pid, "a process holds its thread and does not end");
+        }
+        stopped
+    }
+
+    fn exit_all(&self, reason: &Term) {
+        for pid in self.processes().into_iter().rev() {
+            self.exit(pid, reason.clone());
+        }
+    }
+
+    /// Waits until no process is left; false when the deadline passes first.
+    async fn emptied(&self, deadline: Instant) -> bool {
+        loop {
+            let ended = self.table().ended();
+            let mut ended = std::pin::pin!(ended);
+            // Before it counts: an end between the two is not to be missed.
+            ended.as_mut().enable();
+            if self.process_count() == 0 {
+                return true;
+            }
+            tokio::select! {
+                biased;
+                () = ended => {}
+                () = sleep_until(deadline) => return false,
+            }
+        }
+    }
+}
