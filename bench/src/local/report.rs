@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_of_the_sorted_figures() {
-        let Figures {
-            median,
-            min,
-            max,
-            rounds,
-        } = Figures::of(vec![30.0, 10.0, 20.0]);
-        assert_eq!((median, min, max, rounds), (20.0, 10.0, 30.0, 3));
+    fn the_median_is_the_middle_of_the_sorted_figures() {
+        let odd = Figures::of(vec![30.0, 10.0, 20.0]);
+        assert_eq!(
+            (odd.median, odd.min, odd.max, odd.rounds),
+            (20.0, 10.0, 30.0, 3)
+        );
+        let even = Figures::of(vec![30.0, 10.0]);
+        assert_eq!((even.median, even.rounds), (20.0, 2));
     }
 
     #[test]
