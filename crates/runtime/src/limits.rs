@@ -13,5 +13,5 @@ pub const RECEIVES_MAX: u32 = 128;
 /// reduction budget take at most, many times over; a guess, unmeasured.
 pub const LONG_SCHEDULE: Duration = Duration::from_millis(500);
 
-/// Characters of an exit reason that a report shows. A guess, unmeasured.
+/// Bytes of an exit reason's text that a report shows. A guess, unmeasured.
 pub const REASON_SHOWN_MAX: usize = 1000;

@@ -130,7 +130,8 @@ impl Runtime {
         self.0.creation
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    /// How it was set up.
+    pub fn config(&self) -> &Config {
         &self.0.config
     }
 
@@ -203,6 +204,12 @@ impl Runtime {
     pub fn whereis(&self, name: &Atom) -> Option<Pid> {
         let process = self.0.table.whereis(name)?;
         Some(process.head().pid())
+    }
+
+    /// The registered name of a process of this node, if it has one.
+    pub fn name_of(&self, pid: Pid) -> Option<Atom> {
+        self.is_local(pid)
+            .then(|| self.0.table.name_of(number_of(pid)))?
     }
 
     /// All registered names, sorted.

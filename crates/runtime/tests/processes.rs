@@ -442,3 +442,49 @@ async fn the_process_limit_is_an_error_with_a_name() {
     runtime.spawn(waits).unwrap();
     assert!(runtime.attach::<Term>().is_err());
 }
+
+#[tokio::test]
+async fn a_prepared_process_has_ties_and_signals_before_it_runs() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        let runtime = me.runtime().clone();
+        let prepared = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        let pid = prepared.pid();
+        me.monitor(pid);
+        runtime.send(pid, Term::from(1)).await.unwrap();
+        assert!(me.try_receive().is_none());
+        prepared.start(|mut me: Process<Term>| async move { me.receive_message().await });
+        assert_eq!(down(&mut me).await, (pid.into(), Term::from(1)));
+
+        let killed = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        me.monitor(killed.pid());
+        me.exit(killed.pid(), atom!("kill"));
+        killed.start(|_| async { unreachable!("it was killed before") });
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("killed")));
+
+        let dropped = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        me.monitor(dropped.pid());
+        drop(dropped);
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("killed")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_signal_ends_a_process_that_is_kept() {
+    let runtime = runtime();
+    in_process(&runtime, |me| async move {
+        let kept = me
+            .runtime()
+            .prepare::<Term>(SpawnOptions::default())
+            .unwrap();
+        kept.keep();
+        let pid = kept.pid();
+        kept.start(|mut me| async move { me.receive_message().await });
+        me.exit(pid, atom!("shutdown"));
+        me.exit(pid, atom!("kill"));
+        assert!(me.runtime().process_info(pid).await.is_some());
+        assert!(me.runtime().is_process_alive(pid));
+    })
+    .await;
+}

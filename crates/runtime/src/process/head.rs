@@ -35,6 +35,8 @@ pub(crate) struct Head {
     name: AtomicU8,
     /// The queue wakes the process already, since its body waits for a message.
     waits: AtomicBool,
+    /// It is not for the runtime to end it: code outside of processes has it, or it is kept.
+    is_apart: AtomicBool,
     label: OnceLock<Box<Mutex<String>>>,
     bound: Option<Box<Bound>>,
 }
@@ -55,6 +57,7 @@ impl Head {
             signals_handled: AtomicU32::new(0),
             name: AtomicU8::new(UNNAMED),
             waits: AtomicBool::new(false),
+            is_apart: AtomicBool::new(false),
             label: OnceLock::new(),
         }
     }
@@ -108,6 +111,15 @@ impl Head {
 
     pub(crate) fn set_waits(&self, waits: bool) {
         self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Answers whether it was set before.
+    pub(crate) fn set_apart(&self) -> bool {
+        self.is_apart.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_apart(&self) -> bool {
+        self.is_apart.load(Ordering::SeqCst)
     }
 
     pub(crate) fn take_name(&self) -> Result<(), RegisterError> {

@@ -155,8 +155,13 @@ impl<M: Message> Inside<M> {
 
     /// A signal of this process to itself acts at once.
     pub(crate) fn handle_own(&mut self, signal: Signal) {
+        self.handle_at(signal, Epoch::LOCAL);
+    }
+
+    /// A signal acts at once: one to itself, or one of before the process runs.
+    pub(crate) fn handle_at(&mut self, signal: Signal, epoch: Epoch) {
         let mut out = Vec::new();
-        self.relations.handle_signal(signal, Epoch::LOCAL, &mut out);
+        self.relations.handle_signal(signal, epoch, &mut out);
         self.deliver_own(out);
     }
 

@@ -4,11 +4,14 @@
 //! and ties itself to others. It ends with what the body returns ([`IntoExit`]), with a panic, or with
 //! an exit signal, which acts at the next await of the body.
 //!
-//!     spawn -> Table (pid -> queue)         Address, pid, name
-//!                 |                                | push
-//!               task -> Inside (receive, ties) <- queue (purlin-mailbox)
+//! ```text
+//! spawn -> Table (pid -> queue)         Address, pid, name
+//!             |                                | push
+//!           task -> Inside (receive, ties) <- queue (purlin-mailbox)
+//! ```
 //!
 //! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
+//! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
 //! - `table`: pids and names.
 
@@ -18,6 +21,7 @@ mod exit;
 mod head;
 mod inside;
 mod inspect;
+mod prepared;
 mod received;
 mod spawn;
 mod table;
@@ -29,9 +33,9 @@ use std::time::Duration;
 
 use purlin_mailbox::Cursor;
 use purlin_otp::reason::Reason;
-use purlin_otp::relations::{AliasMode, MonitorOptions, Output};
+use purlin_otp::relations::{AliasMode, MonitorOptions, Output, SpawnOptions as RequestOptions};
 use purlin_otp::signal::{Epoch, Signal, Target};
-use purlin_term::{Pid, Reference, Term};
+use purlin_term::{NodeName, Pid, Reference, Term};
 
 pub use bound::{MailboxBound, Overflow};
 pub use cell::Encoded;
@@ -40,6 +44,7 @@ pub use exit::IntoExit;
 pub(crate) use head::{Head, number_of, pid_of};
 pub(crate) use inside::Inside;
 pub use inspect::ProcessInfo;
+pub use prepared::Prepared;
 pub use received::{Peek, Received};
 pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
 pub(crate) use table::Table;
@@ -69,6 +74,12 @@ pub struct Mark(Cursor);
 impl<M: Message> Core<M> {
     fn inside(&self) -> MutexGuard<'_, Inside<M>> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self) {
+        let head = self.cell.header();
+        head.runtime().table().set_apart(head);
+        self.inside().relations.keep();
     }
 }
 
@@ -224,10 +235,7 @@ impl<M: Message> Process<M> {
     pub fn monitor_with(&self, target: impl Into<Target>, options: MonitorOptions) -> Reference {
         let (target, mut options) = (target.into(), options);
         let runtime = self.runtime();
-        let reference = match options.alias {
-            Some(_) => runtime.make_alias(number_of(self.pid())),
-            None => runtime.make_reference(),
-        };
+        let reference = self.reference_for(options.alias);
         if let Target::Name(name, node) = &target
             && *node == runtime.node()
         {
@@ -277,6 +285,29 @@ impl<M: Message> Process<M> {
         self.inside().relations.set_trap_exit(trap)
     }
 
+    /// From now on no exit signal ends this process or is seen by it, `kill` included: for the services of
+    /// a node. [`Runtime::stop`](crate::Runtime::stop) leaves it to whoever started it.
+    pub fn keep(&self) {
+        self.core.keep();
+    }
+
+    /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
+    /// connection of the epoch that this answers. The reply is received as `Info::Spawned` or
+    /// `Info::SpawnFailed`, as the options say.
+    pub fn note_spawn_request(
+        &self,
+        node: NodeName,
+        options: RequestOptions,
+    ) -> (Reference, Epoch) {
+        let alias = options.monitor.as_ref().and_then(|monitor| monitor.alias);
+        let reference = self.reference_for(alias);
+        let epoch = self.runtime().epoch(node);
+        self.inside()
+            .relations
+            .spawn_request(node, reference, options, epoch);
+        (reference, epoch)
+    }
+
     /// Sends an exit signal: `exit/2`. To this process itself it acts at the next await.
     pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.pid(), Reason::new(reason.into()));
@@ -313,6 +344,14 @@ impl<M: Message> Process<M> {
     /// Takes a value out of this process's own dictionary.
     pub fn erase(&self, key: &Term) -> Option<Term> {
         self.inside().extra.as_mut()?.dictionary.remove(key)
+    }
+
+    /// A new reference, and one that leads here if it is to be an alias.
+    fn reference_for(&self, alias: Option<AliasMode>) -> Reference {
+        match alias {
+            Some(_) => self.runtime().make_alias(number_of(self.pid())),
+            None => self.runtime().make_reference(),
+        }
     }
 
     fn tie<R>(&self, verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R) -> R {
@@ -386,7 +425,7 @@ impl Runtime {
     }
 
     /// Tells a process that the connection to a node is gone.
-    pub fn connection_lost(&self, pid: Pid, node: purlin_term::NodeName, epoch: Epoch) {
+    pub fn connection_lost(&self, pid: Pid, node: NodeName, epoch: Epoch) {
         if let Some(process) = self.find(pid) {
             let _ = process.push_signal(Incoming::ConnectionLost(node, epoch));
         }
