@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_runtime::{
-    Address, AliasMode, Config, Info, MonitorOptions, Process, Received, RegisterError, Runtime,
-    SpawnOptions, Target, TokioExecutor,
+    Address, AliasMode, Config, Epoch, Info, MonitorOptions, Process, Received, RegisterError,
+    Runtime, Signal, SpawnOptions, Target, TokioExecutor,
 };
 use purlin_term::{NodeName, Pid, Term, atom};
 
@@ -485,6 +485,32 @@ async fn no_signal_ends_a_process_that_is_kept() {
         me.exit(pid, atom!("kill"));
         assert!(me.runtime().process_info(pid).await.is_some());
         assert!(me.runtime().is_process_alive(pid));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exit_signal_to_an_alias_acts_while_it_is_one() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        let reason = || purlin_runtime::reason::shutdown();
+        let exit = |from| Signal::Exit2 {
+            from,
+            reason: reason(),
+        };
+        let from = me.runtime().nobody();
+        me.trap_exit(true);
+        let alias = me.alias(AliasMode::ExplicitUnalias);
+        me.runtime()
+            .deliver_signal_to_alias(alias, exit(from), Epoch(1));
+        assert!(matches!(
+            me.receive().await,
+            Received::Info(Info::Exit { .. })
+        ));
+        me.unalias(alias);
+        me.runtime()
+            .deliver_signal_to_alias(alias, exit(from), Epoch(1));
+        assert!(me.try_receive().is_none());
     })
     .await;
 }

@@ -3,7 +3,7 @@
 //! The head lies beside the queue, in the one allocation that addresses of the process share.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use purlin_term::Pid;
@@ -39,6 +39,10 @@ pub(crate) struct Head {
     is_apart: AtomicBool,
     label: OnceLock<Box<Mutex<String>>>,
     bound: Option<Box<Bound>>,
+    /// Bytes of encoded messages that came from other nodes and wait.
+    foreign_bytes: AtomicUsize,
+    /// Something of other nodes was refused, and that was logged.
+    has_refused: AtomicBool,
 }
 
 impl Head {
@@ -59,6 +63,8 @@ impl Head {
             waits: AtomicBool::new(false),
             is_apart: AtomicBool::new(false),
             label: OnceLock::new(),
+            foreign_bytes: AtomicUsize::new(0),
+            has_refused: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +75,30 @@ impl Head {
     #[inline]
     pub(crate) fn bound(&self) -> Option<&Bound> {
         self.bound.as_deref()
+    }
+
+    /// Makes room for bytes of another node; false if there is none. One message always has room.
+    pub(crate) fn admit_bytes(&self, weight: usize, max: usize) -> bool {
+        let before = self.foreign_bytes.fetch_add(weight, Ordering::Relaxed);
+        let is_admitted = before == 0 || before + weight <= max;
+        if !is_admitted {
+            self.release_bytes(weight);
+        }
+        is_admitted
+    }
+
+    /// A message of another node leaves the queue.
+    pub(crate) fn release_bytes(&self, weight: usize) {
+        self.foreign_bytes.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    /// Logged the first time: a flood is not to fill the log.
+    #[cold]
+    pub(crate) fn note_refused(&self, what: &dyn std::fmt::Display) {
+        if !self.has_refused.swap(true, Ordering::Relaxed) {
+            let pid = self.pid();
+            tracing::warn!(%pid, "a mailbox is full: what is sent to it is refused, from now on {what}");
+        }
     }
 
     pub(crate) fn number(&self) -> u64 {

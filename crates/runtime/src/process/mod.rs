@@ -217,7 +217,9 @@ impl<M: Message> Process<M> {
     /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other.
     pub fn link(&self, to: Pid) {
         let epoch = self.runtime().epoch(to.node);
-        self.tie(|inside, out| inside.relations.link(to, epoch, out));
+        self.tie_over(Some(epoch), |inside, out| {
+            inside.relations.link(to, epoch, out);
+        });
     }
 
     /// Ends a link: no exit signal of it acts or is received any more.
@@ -242,7 +244,7 @@ impl<M: Message> Process<M> {
             options.holder = runtime.whereis(name);
         }
         let epoch = runtime.epoch(target.node());
-        self.tie(|inside, out| {
+        self.tie_over(Some(epoch), |inside, out| {
             inside
                 .relations
                 .monitor(target, reference, options, epoch, out);
@@ -315,7 +317,7 @@ impl<M: Message> Process<M> {
         if to == from {
             return self.inside().handle_own(signal);
         }
-        self.runtime().send_signal(from, to.into(), signal);
+        self.runtime().send_signal(from, to.into(), signal, None);
     }
 
     /// Where output of this process goes.
@@ -355,10 +357,19 @@ impl<M: Message> Process<M> {
     }
 
     fn tie<R>(&self, verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R) -> R {
+        self.tie_over(None, verb)
+    }
+
+    /// As `tie`, for a verb that makes a tie over the connection of that epoch.
+    fn tie_over<R>(
+        &self,
+        over: Option<Epoch>,
+        verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R,
+    ) -> R {
         let mut inside = self.inside();
         let mut out = Vec::new();
         let answer = verb(&mut inside, &mut out);
-        inside.deliver_own(out);
+        inside.deliver_own(out, over);
         answer
     }
 }
@@ -367,7 +378,7 @@ impl Runtime {
     /// Sends an exit signal in nobody's name: `exit/2`.
     pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.nobody(), Reason::new(reason.into()));
-        self.send_signal(from, to.into(), Signal::Exit2 { from, reason });
+        self.send_signal(from, to.into(), Signal::Exit2 { from, reason }, None);
     }
 
     /// Asks a process of this node about itself; `None` if it has ended.
@@ -380,18 +391,21 @@ impl Runtime {
         receiver.await.ok()
     }
 
-    /// Makes another process the place where output of `pid` goes.
-    pub fn set_group_leader(&self, pid: Pid, leader: Pid) {
-        if let Some(process) = self.find(pid) {
-            let _ = process.push_signal(Incoming::GroupLeader(leader));
-        }
+    /// Makes another process the place where output of `pid` goes. Answers as
+    /// [`Runtime::deliver_signal`].
+    pub fn set_group_leader(&self, pid: Pid, leader: Pid) -> usize {
+        let Some(process) = self.find(pid) else {
+            return 0;
+        };
+        let _ = process.push_signal(Incoming::GroupLeader(leader));
+        process.head().signals_waiting()
     }
 
     /// Carries a signal to a process here or elsewhere; the dead are answered for.
-    pub(crate) fn send_signal(&self, from: Pid, to: Target, signal: Signal) {
+    pub(crate) fn send_signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>) {
         if to.node() != self.node() {
             return match self.outside() {
-                Some(outside) => outside.signal(from, to, signal),
+                Some(outside) => outside.signal(from, to, signal, over),
                 None => self.answer_for(&to, &signal, &purlin_otp::reason::noconnection()),
             };
         }
@@ -399,18 +413,34 @@ impl Runtime {
     }
 
     /// Delivers a signal to a process of this node, which came over a connection of that epoch.
-    pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) {
+    ///
+    /// Answers how many signals wait for the process now: a process handles them at each of its awaits,
+    /// an attached one when it receives. Who lets others send signals here bounds them by that.
+    pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) -> usize {
         let process = match &to {
             Target::Pid(pid) => self.find(*pid),
             Target::Name(name, _) => self.table().whereis(name),
         };
-        let refused = match process {
-            Some(process) => process.push_signal(Incoming::Signal(signal, epoch)).err(),
-            None => Some(Incoming::Signal(signal, epoch)),
+        let Some(process) = process else {
+            self.answer_for(&to, &signal, self.noproc());
+            return 0;
         };
-        if let Some(Incoming::Signal(signal, _)) = refused {
+        if let Err(Incoming::Signal(signal, _)) =
+            process.push_signal(Incoming::Signal(signal, epoch))
+        {
             self.answer_for(&to, &signal, self.noproc());
         }
+        process.head().signals_waiting()
+    }
+
+    /// Delivers a signal to whoever has the alias, if it is active then. Answers as
+    /// [`Runtime::deliver_signal`].
+    pub fn deliver_signal_to_alias(&self, alias: Reference, signal: Signal, epoch: Epoch) -> usize {
+        let Some(process) = self.owner_of(&alias) else {
+            return 0;
+        };
+        let _ = process.push_signal(Incoming::SignalToAlias(alias, signal, epoch));
+        process.head().signals_waiting()
     }
 
     /// Answers a signal in the place of whom it did not reach.
@@ -420,7 +450,7 @@ impl Runtime {
                 Target::Pid(pid) => *pid,
                 Target::Name(..) => self.nobody(),
             };
-            self.send_signal(speaker, whom.into(), answer);
+            self.send_signal(speaker, whom.into(), answer, None);
         }
     }
 

@@ -193,7 +193,7 @@ impl<M: Message> Life<M> {
         let relations = close(runtime, &mut self.core.inside());
         for farewell in relations.exit(reason) {
             match farewell {
-                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal),
+                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
                 Farewell::Orphan {
                     reference,
                     node,
@@ -236,7 +236,7 @@ fn answer_after_end(runtime: &Runtime, relations: &mut Relations, signal: Incomi
     relations.handle_signal(signal, epoch, &mut out);
     for output in out {
         if let Output::Send { to, signal } = output {
-            runtime.send_signal(me, to, signal);
+            runtime.send_signal(me, to, signal, None);
         }
     }
 }
