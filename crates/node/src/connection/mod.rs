@@ -17,13 +17,15 @@ mod latch;
 mod outbound;
 mod peers;
 mod serve;
+mod ties;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use purlin_proto::channel::{FlowId, Sender};
 use purlin_proto::control::{EncodeSignalError, encode_signal};
 use purlin_proto::flags::Flags;
 use purlin_proto::signal::Signal;
+use purlin_runtime::Epoch;
 use purlin_term::{NodeName, Pid};
 
 pub(crate) use accept::accept_all;
@@ -32,6 +34,7 @@ pub(crate) use latch::Latch;
 use outbound::Outbound;
 pub(crate) use peers::Peers;
 pub use purlin_proto::handshake::HandshakeError;
+pub(crate) use ties::{TieRefused, Ties};
 
 /// Why a message was not sent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -49,6 +52,13 @@ pub enum SendError {
     /// The peer does not take this kind of signal. Nothing was sent.
     #[error(transparent)]
     Signal(#[from] EncodeSignalError),
+    /// As much is queued for the node as may be, and the sender did not want to wait. Nothing was
+    /// sent.
+    #[error("the road to {0} is full")]
+    Busy(NodeName),
+    /// A process of this node does not take it. Nothing was sent.
+    #[error(transparent)]
+    Here(#[from] purlin_runtime::SendError),
 }
 
 /// One epoch of a connection to a peer.
@@ -56,6 +66,10 @@ pub(crate) struct Connection {
     peer: NodeName,
     flags: Flags,
     outbound: Outbound,
+    /// What processes here have to do with the peer.
+    pub(crate) ties: Ties,
+    /// Set when it becomes the current one.
+    epoch: AtomicU64,
     closer: Box<dyn Fn() + Send + Sync>,
     /// The connection is to end.
     closing: Latch,
@@ -74,6 +88,8 @@ impl Connection {
             peer,
             flags,
             outbound: Outbound::new(Sender::new(flags)),
+            ties: Ties::default(),
+            epoch: AtomicU64::new(0),
             closing: Latch::default(),
             ended: Latch::default(),
             finishing: AtomicBool::new(false),
@@ -83,6 +99,11 @@ impl Connection {
 
     pub(crate) fn peer(&self) -> NodeName {
         self.peer
+    }
+
+    /// Which connection it is: later ones to the same node have higher epochs.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Relaxed))
     }
 
     /// True if the peer counts among `nodes()`: where neither side is hidden, as in OTP.
@@ -119,6 +140,16 @@ impl Connection {
             () = self.closing.wait() => Err(SendError::Disconnected(self.peer)),
             () = self.outbound.queue(flow_of(flow), message) => Ok(()),
         }
+    }
+
+    /// Queues a signal at once if the queue is not full.
+    pub(crate) fn try_send(&self, flow: Pid, signal: &Signal) -> Result<(), SendError> {
+        if self.closing.is_set() {
+            return Err(SendError::Disconnected(self.peer));
+        }
+        let message = encode_signal(signal, self.flags)?;
+        let queued = self.outbound.try_queue(flow_of(flow), message);
+        queued.map_err(|_| SendError::Busy(self.peer))
     }
 
     /// Ends the connection; the first reason is logged.

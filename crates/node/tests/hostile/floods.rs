@@ -23,10 +23,11 @@ fn dead(lab: &Lab) -> Pid {
 
 /// A process that lives and never receives.
 fn deaf(lab: &Lab) -> Pid {
-    lab.victim.spawn(|mailbox: Mailbox| async move {
+    let deaf = lab.victim.spawn(|mailbox: Mailbox| async move {
         let _mailbox = mailbox;
-        std::future::pending().await
-    })
+        std::future::pending::<()>().await
+    });
+    deaf.unwrap()
 }
 
 /// Sends these frames and reads nothing; the victim closes for that reason.
@@ -365,10 +366,11 @@ fn messages_of_long_atoms() {
 
 /// A process that traps exits and does not receive.
 fn trapping(lab: &Lab) -> Pid {
-    lab.victim.spawn(|mailbox: Mailbox| async move {
+    let trapping = lab.victim.spawn(|mailbox: Mailbox| async move {
         mailbox.trap_exit(true);
-        std::future::pending().await
-    })
+        std::future::pending::<()>().await
+    });
+    trapping.unwrap()
 }
 
 #[test]
@@ -395,9 +397,8 @@ fn exit_signals_to_a_process_that_does_not_receive() {
 fn an_exit_signal_with_a_huge_reason() {
     run(async |lab| {
         let victim = deaf(lab);
-        let mut linked = lab.victim.attach();
-        lab.victim
-            .monitor(linked.pid(), purlin_node::Watched::Pid(victim));
+        let mut linked = lab.victim.attach().unwrap();
+        linked.monitor(victim);
         let mut mallory = Attacker::connect(lab).await;
         let exit = control([26.into(), pid(1).into(), victim.into()]);
         let len = 60_u32 << 20;
