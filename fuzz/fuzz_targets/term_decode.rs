@@ -52,11 +52,13 @@ fn survives_with_refs(term: &Term, limits: &Limits) {
 
 /// Neighbours in a container, where there are any, compare alike from both sides.
 fn ordered(term: &Term) {
-    let Some(items) = term.as_tuple().or(term.as_list()) else {
-        return;
+    let items: Vec<&Term> = match term {
+        Term::Tuple(items) => items.iter().collect(),
+        Term::List(items) => items.iter().collect(),
+        _ => return,
     };
     for pair in items.windows(2) {
-        let (a, b) = (&pair[0], &pair[1]);
+        let (a, b) = (pair[0], pair[1]);
         assert_eq!(a.cmp(b), b.cmp(a).reverse());
         assert_eq!(a.compare(b), b.compare(a).reverse());
         assert_eq!(a.cmp(b).is_eq(), a == b);

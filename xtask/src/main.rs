@@ -6,6 +6,7 @@
 //!
 //! - [`mod@test`] is the list of steps; [`steps`] times them and prints the table.
 //! - [`provision`] installs what the tests need; [`fuzz`] builds and runs the fuzz targets.
+//! - [`sim`] runs the simulator.
 //! - [`edges`], [`licences`], [`purity`] and [`status`] are checks that cargo does not have.
 //! - [`test_output`] reads what `cargo test` prints, so that [`status`] knows what ran.
 //! - [`workspace`] knows paths and `cargo metadata`; [`exec`] runs other programs.
@@ -17,6 +18,7 @@ mod fuzz;
 mod licences;
 mod provision;
 mod purity;
+mod sim;
 mod status;
 mod steps;
 mod test;
@@ -42,6 +44,9 @@ cargo xtask COMMAND
        --seconds N   for this long, divided over the targets (300)
        --json FILE   also write the figures to FILE
        --replay FILE run TARGET once, on this input
+  sim [--seeds N]    seeds of the simulator (100); `sim --help` has more
+       --replay SEED run one seed and print all that happens
+       --json FILE   also write the figures to FILE
   bench NAME [ARGS]  a benchmark of bench/, with OTP 25 and 28 provisioned
 ";
 
@@ -83,6 +88,7 @@ fn dispatch() -> Result<()> {
         },
         "status" => no_more(&mut args).and_then(|()| status::check_unrun(&Workspace::load()?)),
         "fuzz" => fuzz::run(&Workspace::load()?, &fuzz::Options::parse(&mut args)?),
+        "sim" => sim::run(&Workspace::load()?, &mut args),
         "bench" => bench::run(&Workspace::load()?, &mut args),
         other => bail!("there is no command `{other}`; `cargo xtask --help` lists them"),
     }

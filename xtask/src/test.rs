@@ -15,7 +15,7 @@ use crate::provision::{self, Otp};
 use crate::steps::Steps;
 use crate::test_output::{self, Binaries, Binary, Outcome, Reader, Report};
 use crate::workspace::{self, Workspace};
-use crate::{edges, exec, fuzz, licences, purity, status};
+use crate::{edges, exec, fuzz, licences, purity, sim, status};
 
 /// All tests together; far above what they take, far below what CI allows.
 const TESTS_LIMIT: Duration = Duration::from_secs(25 * 60);
@@ -39,6 +39,9 @@ pub(crate) fn run(workspace: &Workspace, fast: bool) -> Result<()> {
     let mut report = Report::default();
     let left_out = steps.run("tests", || tests(workspace, otp.as_ref(), &mut report));
     steps.run("documentation tests", || doc_tests(workspace, &mut report));
+    steps.run("planted bugs are found", || {
+        sim::find_planted_bugs(workspace)
+    });
     let left_out = left_out.unwrap_or_default();
     steps.run("status", || status::check(workspace, &report, &left_out));
     if !fast {

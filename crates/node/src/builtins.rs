@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use purlin_runtime::ProcessInfo;
-use purlin_term::{Atom, NodeName, Pid, Term, atom};
+use purlin_term::{Atom, List, NodeName, Pid, Term, atom};
 
 use crate::export::{FunctionName, Outcome, Raise};
 use crate::node::Node;
@@ -122,7 +122,7 @@ async fn ping(node: &Node, peer: &Term) -> Outcome {
 const ITEMS_MAX: usize = 64;
 
 /// The elements of a list argument of reasonable length.
-fn few(list: &[Term]) -> Result<&[Term], Raise> {
+fn few(list: &List) -> Result<&List, Raise> {
     if list.len() > ITEMS_MAX {
         return Err(Raise::badarg());
     }

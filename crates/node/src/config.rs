@@ -38,6 +38,9 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long connecting may take, host names and handshake included.
     pub connect_timeout: Duration,
+    /// For tests of those who judge nodes.
+    #[cfg(feature = "planted-bugs")]
+    pub planted_bug: Option<crate::PlantedBug>,
 }
 
 impl Config {
@@ -56,6 +59,8 @@ impl Config {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             // The handshake's own deadline, OTP's `net_setuptime`, and as much for what is before.
             connect_timeout: 2 * HANDSHAKE_TIMEOUT,
+            #[cfg(feature = "planted-bugs")]
+            planted_bug: None,
         }
     }
 

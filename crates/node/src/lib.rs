@@ -20,6 +20,8 @@ mod start;
 
 pub use client::CallError;
 pub use config::{Config, EPMD_PORT};
+#[cfg(feature = "planted-bugs")]
+pub use connection::PlantedBug;
 pub use connection::{ConnectError, HandshakeError, SendError};
 pub use export::{Call, FunctionName, Outcome, Raise};
 pub use host::{Host, TokioHost};

@@ -30,7 +30,7 @@ pub enum Target {
 pub struct Epoch(pub u64);
 
 /// A signal, from the process that it speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Signal {
     /// `from` links itself to the receiver.
     Link {
@@ -144,54 +144,69 @@ impl From<Pid> for Target {
     }
 }
 
-/// The answer to `signal` in place of `to`, which it did not reach, and whom the answer is for.
+/// The answers to `signal` in place of `to`, which it did not reach, and whom each is for.
 ///
 /// With the reason `noproc` when there is no such process, `noconnection` when its node cannot be
 /// reached, or the reason that [`Farewell::Orphan`](crate::relations::Farewell::Orphan) left.
-/// `None` when nobody waits for an answer: the signal is dropped.
-pub fn refuse(to: &Target, signal: &Signal, reason: &Reason) -> Option<(Pid, Signal)> {
-    let exit_of = |from: Pid| Signal::Exit {
-        from,
-        reason: reason.clone(),
-    };
-    match (signal, to) {
-        (Signal::Link { from }, Target::Pid(dead)) => Some((*from, exit_of(*dead))),
+/// None when nobody waits for an answer: the signal is dropped.
+pub fn refuse(
+    to: &Target,
+    signal: &Signal,
+    reason: &Reason,
+) -> impl Iterator<Item = (Pid, Signal)> + use<> {
+    let answers = match (signal, to) {
+        (Signal::Link { from }, Target::Pid(dead)) => [Some((*from, exit(*dead, reason))), None],
         (Signal::Unlink { from, id }, Target::Pid(dead)) => {
             let (dead, id) = (*dead, *id);
-            Some((*from, Signal::UnlinkAck { from: dead, id }))
+            [Some((*from, Signal::UnlinkAck { from: dead, id })), None]
         }
         (
             Signal::Monitor {
-                from, reference, ..
+                from,
+                reference,
+                name,
             },
             _,
-        ) => Some((
-            *from,
-            Signal::Down {
-                from: watched_as(to, signal),
-                reference: *reference,
-                reason: reason.clone(),
-            },
-        )),
-        // The child believes to be linked to one that is no more.
+        ) => {
+            let down = down(to, name.as_ref(), *reference, reason);
+            [Some((*from, down)), None]
+        }
+        // The child believes to be tied to one that is no more.
         (
             Signal::Spawned {
+                reference,
                 child,
-                is: ChildIs { linked: true, .. },
-                ..
+                is,
             },
             Target::Pid(dead),
-        ) => Some((*child, exit_of(*dead))),
-        _ => None,
-    }
+        ) => {
+            let (from, reference) = (*dead, *reference);
+            let demonitor = Signal::Demonitor { from, reference };
+            [
+                is.linked.then(|| (*child, exit(*dead, reason))),
+                is.monitored.then_some((*child, demonitor)),
+            ]
+        }
+        _ => [None, None],
+    };
+    answers.into_iter().flatten()
 }
 
-/// What a monitor signal to `to` watches, in the words of the one who monitors.
-fn watched_as(to: &Target, signal: &Signal) -> Target {
-    match signal {
-        Signal::Monitor {
-            name: Some(name), ..
-        } => Target::Name(name.clone(), to.node()),
-        _ => to.clone(),
+fn exit(from: Pid, reason: &Reason) -> Signal {
+    let reason = reason.clone();
+    Signal::Exit { from, reason }
+}
+
+/// The end of what a monitor signal to `to` watches, in the words of the one who monitors.
+fn down(to: &Target, name: Option<&Atom>, reference: Reference, reason: &Reason) -> Signal {
+    let from = match name {
+        Some(name) => Target::Name(name.clone(), to.node()),
+        None => to.clone(),
+    };
+    let reason = reason.clone();
+    Signal::Down {
+        from,
+        reference,
+        reason,
     }
 }

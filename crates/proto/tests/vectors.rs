@@ -89,7 +89,7 @@ fn show(term: &Term) -> String {
         Term::List(items) if items.iter().all(|item| matches!(item, Term::Int(1))) => {
             format!("\"{}\"", "\u{1}".repeat(items.len()))
         }
-        Term::List(items) => format!("[{}]", join(items, ", ")),
+        Term::List(items) => format!("[{}]", join(&items.to_vec(), ", ")),
         Term::ImproperList(list) => {
             format!("[{}|{}]", join(list.items(), ", "), show(list.tail()))
         }

@@ -10,6 +10,7 @@ pub mod panics;
 mod process;
 mod report;
 mod runtime;
+mod schedule;
 mod send;
 mod stop;
 mod timer;

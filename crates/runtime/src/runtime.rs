@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::signal::Epoch;
@@ -15,6 +16,7 @@ use crate::executor::Executor;
 use crate::limits::PROCESSES_MAX;
 use crate::outside::Outside;
 use crate::process::{AnyProcess, RegisterError, Table, number_of, pid_of};
+use crate::schedule::{self, Schedule, Watched};
 use crate::timer::Timers;
 
 /// How a runtime is set up.
@@ -23,18 +25,16 @@ use crate::timer::Timers;
 pub struct Config {
     /// Processes that live at once.
     pub processes_max: usize,
-    /// A process that does not come to an await for so long is reported.
-    pub long_schedule: std::time::Duration,
-    /// Whether crash reports carry a backtrace.
-    pub backtraces: bool,
+    /// A process that does not come to an await for so long is reported. Without it no thread is
+    /// started to look: for simulations, whose processes all share one.
+    pub long_schedule: Option<Duration>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             processes_max: PROCESSES_MAX,
-            long_schedule: crate::limits::LONG_SCHEDULE,
-            backtraces: false,
+            long_schedule: Some(crate::limits::LONG_SCHEDULE),
         }
     }
 }
@@ -46,15 +46,25 @@ pub struct Runtime(Arc<Inner>);
 struct Inner {
     node: NodeName,
     creation: u32,
-    config: Config,
     executor: Arc<dyn Executor>,
     table: Table,
     timers: Timers,
+    schedule: Schedule,
     outside: OnceLock<Arc<dyn Outside>>,
     references: AtomicU64,
     /// Kept, since most processes end with it.
     normal: Reason,
     noproc: Reason,
+}
+
+impl Watched for Inner {
+    fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    fn table(&self) -> &Table {
+        &self.table
+    }
 }
 
 impl std::fmt::Debug for Runtime {
@@ -66,18 +76,23 @@ impl std::fmt::Debug for Runtime {
 impl Runtime {
     /// A runtime for the processes of `node` in its incarnation `creation`.
     pub fn new(node: NodeName, creation: u32, executor: Arc<dyn Executor>, config: Config) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             node,
             creation,
             table: Table::new(config.processes_max),
-            config,
             executor,
             timers: Timers::new(),
+            schedule: Schedule::new(),
             outside: OnceLock::new(),
             references: AtomicU64::new(1),
             normal: reason::normal(),
             noproc: reason::noproc(),
-        }))
+        });
+        if let Some(limit) = config.long_schedule {
+            let weak = Arc::downgrade(&inner);
+            schedule::watch(&inner.schedule, move || schedule::upgrade(&weak), limit);
+        }
+        Self(inner)
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -130,9 +145,8 @@ impl Runtime {
         self.0.creation
     }
 
-    /// How it was set up.
-    pub fn config(&self) -> &Config {
-        &self.0.config
+    pub(crate) fn schedule(&self) -> &Schedule {
+        &self.0.schedule
     }
 
     /// What the processes run on.

@@ -5,8 +5,8 @@
 //! keeps pointing into that message's buffer. What is small is always copied out, so that 20 bytes
 //! never pin a read buffer.
 //!
-//! A binary is 16 bytes, as every other content of a [`Term`](crate::Term) is at most, so that a
-//! term is a tag of a whole word and two words: terms are moved about all the time, and a processor
+//! A binary is 16 bytes, as every content of a [`Term`](crate::Term) but a list is at most, so that
+//! a term is a tag of a whole word and two words: terms are moved about all the time, and a processor
 //! forwards a value from a store to a load only where the two have one size (`docs/decisions/codec-speed.md`).
 //!
 //! Invariant `I1`: unused inline bytes are zero, so that inline binaries compare as words.
@@ -73,14 +73,40 @@ impl InlineLen {
 const _: () = assert!(size_of::<Binary>() == 16);
 
 impl<const N: usize> Fixed<N> {
-    fn boxed(text: &[u8]) -> Box<Self> {
+    /// Zeros, in the box from the start: what is made elsewhere and moved in is copied twice.
+    #[inline]
+    fn zeros(len: usize) -> Box<Self> {
         const { assert!(N <= u8::MAX as usize) };
-        let mut bytes = [0; N];
-        bytes[..text.len()].copy_from_slice(text);
         Box::new(Self {
-            len: text.len() as u8,
-            bytes,
+            len: len as u8,
+            bytes: [0; N],
         })
+    }
+
+    /// `text`, of `L` to `2 * L` bytes.
+    #[inline]
+    fn boxed<const L: usize>(text: &[u8]) -> Box<Self> {
+        let mut boxed = Self::zeros(text.len());
+        boxed.write::<L>(0, text);
+        boxed
+    }
+
+    /// `first`, and `rest` of `L` to `2 * L` bytes after it.
+    #[inline]
+    fn with_first<const L: usize>(first: u8, rest: &[u8]) -> Box<Self> {
+        let mut boxed = Self::zeros(rest.len() + 1);
+        boxed.bytes[0] = first;
+        boxed.write::<L>(1, rest);
+        boxed
+    }
+
+    /// As two pieces of a known size that overlap: no call to copy a length known only at run time.
+    #[inline]
+    fn write<const L: usize>(&mut self, at: usize, text: &[u8]) {
+        if let (Some(first), Some(last)) = (text.first_chunk::<L>(), text.last_chunk::<L>()) {
+            self.bytes[at..at + L].copy_from_slice(first);
+            self.bytes[at + text.len() - L..][..L].copy_from_slice(last);
+        }
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -98,12 +124,31 @@ impl Binary {
         }
     }
 
-    #[inline(never)]
+    /// `first`, and `rest` after it.
+    #[inline]
+    pub(crate) fn with_first(first: u8, rest: &[u8]) -> Self {
+        match InlineLen::ALL.get(rest.len() + 1) {
+            Some(len) => Self::inline(*len, u128::from(first) | short::word(rest) << 8),
+            None => Self::longer_with_first(first, rest),
+        }
+    }
+
+    #[inline]
+    fn longer_with_first(first: u8, rest: &[u8]) -> Self {
+        Self(match rest.len() + 1 {
+            ..=31 => Repr::Upto31(Fixed::with_first::<15>(first, rest)),
+            32..=63 => Repr::Upto63(Fixed::with_first::<31>(first, rest)),
+            64..=OWNED_MAX => Repr::Upto127(Fixed::with_first::<63>(first, rest)),
+            _ => Repr::Shared(Box::new([&[first], rest].concat().into())),
+        })
+    }
+
+    #[inline]
     fn copy_longer(bytes: &[u8]) -> Self {
         Self(match bytes.len() {
-            ..=31 => Repr::Upto31(Fixed::boxed(bytes)),
-            32..=63 => Repr::Upto63(Fixed::boxed(bytes)),
-            64..=OWNED_MAX => Repr::Upto127(Fixed::boxed(bytes)),
+            ..=31 => Repr::Upto31(Fixed::boxed::<16>(bytes)),
+            32..=63 => Repr::Upto63(Fixed::boxed::<32>(bytes)),
+            64..=OWNED_MAX => Repr::Upto127(Fixed::boxed::<64>(bytes)),
             _ => Repr::Shared(Box::new(Bytes::copy_from_slice(bytes))),
         })
     }
@@ -283,6 +328,16 @@ mod tests {
             assert_eq!(copied.as_slice(), bytes);
             assert_eq!(copied, shared);
             assert_eq!(shared.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_first_byte_and_the_rest_are_kept_at_every_length() {
+        for len in 0..300 {
+            let bytes: Vec<u8> = (1..=len).map(|i| i as u8).collect();
+            let joined = [&[0xab], &bytes[..]].concat();
+            assert_eq!(Binary::with_first(0xab, &bytes).as_slice(), joined);
+            assert_eq!(Binary::copy_from_slice(&bytes).as_slice(), bytes);
         }
     }
 

@@ -11,6 +11,8 @@ use std::cmp::Ordering;
 
 use num_bigint::BigInt;
 
+use crate::bignum::Bignum;
+use crate::list::{Parts, of_byte};
 use crate::term::{Export, Fun, Map, Term};
 
 #[derive(Clone, Copy)]
@@ -116,18 +118,38 @@ fn maps(a: &Map, b: &Map, numbers: Numbers) -> Ordering {
 }
 
 /// The elements of a list, and its tail where that is not `[]`.
-fn list_parts(term: &Term) -> (&[Term], Option<&Term>) {
+fn list_parts(term: &Term) -> (Parts<'_>, Option<&Term>) {
     match term {
-        Term::List(items) => (items, None),
-        Term::ImproperList(list) => (list.items(), Some(list.tail())),
-        _ => (&[], Some(term)),
+        Term::List(items) => (items.parts(), None),
+        Term::ImproperList(list) => (Parts::Terms(list.items()), Some(list.tail())),
+        _ => (Parts::Bytes(&[]), Some(term)),
+    }
+}
+
+/// The elements that both have.
+fn elements(a: &Parts<'_>, b: &Parts<'_>, numbers: Numbers) -> Ordering {
+    let with_terms = |bytes: &[u8], terms: &[Term]| {
+        let pairs = bytes.iter().zip(terms);
+        pairs
+            .map(|(byte, term)| compare(of_byte(byte), term, numbers))
+            .find(|o| o.is_ne())
+            .unwrap_or(Ordering::Equal)
+    };
+    match (a, b) {
+        (Parts::Terms(a), Parts::Terms(b)) => sequences(a, b, numbers),
+        (Parts::Bytes(a), Parts::Bytes(b)) => {
+            let common = a.len().min(b.len());
+            a[..common].cmp(&b[..common])
+        }
+        (Parts::Bytes(a), Parts::Terms(b)) => with_terms(a, b),
+        (Parts::Terms(a), Parts::Bytes(b)) => with_terms(b, a).reverse(),
     }
 }
 
 fn lists(a: &Term, b: &Term, numbers: Numbers) -> Ordering {
     let ((a, a_tail), (b, b_tail)) = (list_parts(a), list_parts(b));
     let common = a.len().min(b.len());
-    sequences(a, b, numbers).then_with(|| match (a.len() > common, b.len() > common) {
+    elements(&a, &b, numbers).then_with(|| match (a.len() > common, b.len() > common) {
         (false, false) => match (a_tail, b_tail) {
             (Some(a), Some(b)) => compare(a, b, numbers),
             (Some(a), None) => rank(a).cmp(&8),
@@ -190,22 +212,28 @@ fn numbers(a: &Term, b: &Term, numbers: Numbers) -> Ordering {
             Numbers::ByValue => integer_with_float(a, b.get()),
             Numbers::IntegersFirst => Ordering::Less,
         },
-        _ => integer(a).cmp(&integer(b)),
+        (Term::Int(a), Term::Int(b)) => a.cmp(b),
+        (Term::BigInt(a), Term::BigInt(b)) => a.cmp(b),
+        (Term::BigInt(a), _) => beyond_64_bits(a),
+        (_, Term::BigInt(b)) => beyond_64_bits(b).reverse(),
+        _ => Ordering::Equal,
     }
 }
 
-fn integer(term: &Term) -> BigInt {
-    match term {
-        Term::Int(value) => BigInt::from(*value),
-        Term::BigInt(value) => BigInt::clone(value),
-        _ => BigInt::ZERO,
+/// How a big integer compares with any that fits an `i64`.
+fn beyond_64_bits(number: &Bignum) -> Ordering {
+    if number.is_negative() {
+        Ordering::Less
+    } else {
+        Ordering::Greater
     }
 }
 
 /// Compares exactly: the whole part as integers, then what the float has beyond it.
 fn integer_with_float(a: &Term, b: f64) -> Ordering {
     let whole = b.trunc();
-    integer(a).cmp(&whole_float(whole)).then_with(|| {
+    let a = a.to_bigint().unwrap_or_default();
+    a.cmp(&whole_float(whole)).then_with(|| {
         0.0f64
             .partial_cmp(&(b - whole))
             .expect("I2: floats are finite")

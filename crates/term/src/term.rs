@@ -1,9 +1,9 @@
 //! The owned term: any Erlang value as a Rust value.
 //!
 //! Source: the types of the Erlang reference manual, "Data Types". A [`Term`] is 24 bytes; small
-//! integers, floats, atoms and binaries of up to 15 bytes, pids and ports need no
-//! allocation. Containers hold exactly their elements; binaries are shared, everything else is
-//! deep: cloning a large term copies its skeleton.
+//! integers, floats, atoms, binaries and lists of bytes of up to 15 bytes, integers of up to 14,
+//! pids and ports need no allocation. Containers hold exactly their elements; binaries are shared,
+//! everything else is deep: cloning a large term copies its skeleton.
 //!
 //! Equality is `=:=`: `1` and `1.0` differ, and so do `0.0` and `-0.0` (as in OTP 27 and later).
 //! The order of [`Ord`] is the one that agrees with it, the order of map keys; Erlang's `<`, in
@@ -18,13 +18,18 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::mem;
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 
 use crate::atom::Atom;
+use crate::bignum::Bignum;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
+use crate::list::List;
 use crate::node_name::NodeName;
+use crate::terms::{Terms, drop_in_place, forget_leaves};
+use crate::tuple::Tuple;
 
 /// An Erlang term, owned.
 ///
@@ -39,7 +44,7 @@ pub enum Term {
     /// An integer of 64 bits.
     Int(i64),
     /// An integer that needs more.
-    BigInt(Box<BigInt>),
+    BigInt(Bignum),
     /// A finite float.
     Float(Float),
     /// An atom.
@@ -51,9 +56,9 @@ pub enum Term {
     /// A reference.
     Reference(Box<Reference>),
     /// A tuple.
-    Tuple(Box<[Term]>),
+    Tuple(Tuple),
     /// A proper list; `[]` is the empty one.
-    List(Box<[Term]>),
+    List(List),
     /// A list whose last tail is not `[]`.
     ImproperList(Box<ImproperList>),
     /// A map.
@@ -81,7 +86,7 @@ pub struct Map(Box<[(Term, Term)]>);
 /// `[a, b | tail]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImproperList {
-    items: Box<[Term]>,
+    items: Terms,
     tail: Term,
 }
 
@@ -134,7 +139,7 @@ pub struct DuplicateKey;
 impl Term {
     /// The empty list `[]`.
     pub fn nil() -> Self {
-        Self::List(Box::default())
+        Self::List(List::EMPTY)
     }
 
     /// A tuple of `items`.
@@ -159,7 +164,7 @@ impl Term {
                 Term::List(items.into())
             }
             Term::ImproperList(more) => {
-                items.extend(more.items);
+                items.extend(more.items.into_vec());
                 Term::ImproperList(Box::new(ImproperList {
                     items: items.into(),
                     tail: more.tail,
@@ -182,6 +187,9 @@ impl Term {
 
     /// A list of the code points of `text`: what Erlang calls a string.
     pub fn string(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self::List(List::from_bytes(text.as_bytes()));
+        }
         Self::list(text.chars().map(|c| Term::Int(i64::from(u32::from(c)))))
     }
 
@@ -209,6 +217,15 @@ impl Term {
             Some(*value)
         } else {
             None
+        }
+    }
+
+    /// The value, if it is an integer, however large.
+    pub fn to_bigint(&self) -> Option<BigInt> {
+        match self {
+            Self::Int(value) => Some((*value).into()),
+            Self::BigInt(value) => Some(value.to_bigint()),
+            _ => None,
         }
     }
 
@@ -254,7 +271,7 @@ impl Term {
     }
 
     /// The elements, if it is a proper list.
-    pub fn as_list(&self) -> Option<&[Term]> {
+    pub fn as_list(&self) -> Option<&List> {
         if let Self::List(items) = self {
             Some(items)
         } else {
@@ -374,14 +391,29 @@ impl Map {
     }
 }
 
+/// As for elements, see `terms`.
+impl Drop for Map {
+    #[inline]
+    fn drop(&mut self) {
+        for (key, value) in &mut self.0 {
+            drop_in_place(key);
+            drop_in_place(value);
+        }
+        forget_leaves(mem::take(&mut self.0));
+    }
+}
+
 /// The order of terms, with what keys mostly are compared in place.
 #[inline]
 fn key_order(a: &Term, b: &Term) -> Ordering {
-    match (a, b) {
-        (Term::Atom(a), Term::Atom(b)) => a.cmp(b),
-        (Term::Binary(a), Term::Binary(b)) => a.cmp(b),
-        (Term::Int(a), Term::Int(b)) => a.cmp(b),
-        _ => a.cmp(b),
+    if let (Term::Binary(a), Term::Binary(b)) = (a, b) {
+        a.cmp(b)
+    } else if let (Term::Atom(a), Term::Atom(b)) = (a, b) {
+        a.cmp(b)
+    } else if let (Term::Int(a), Term::Int(b)) = (a, b) {
+        a.cmp(b)
+    } else {
+        a.cmp(b)
     }
 }
 
@@ -436,13 +468,20 @@ impl From<i32> for Term {
 
 impl From<u64> for Term {
     fn from(value: u64) -> Self {
-        i64::try_from(value).map_or_else(|_| Self::BigInt(Box::new(value.into())), Self::Int)
+        let big = |_| Self::BigInt(Bignum::new(false, &value.to_le_bytes()));
+        i64::try_from(value).map_or_else(big, Self::Int)
     }
 }
 
 impl From<BigInt> for Term {
     fn from(value: BigInt) -> Self {
-        i64::try_from(&value).map_or_else(|_| Self::BigInt(Box::new(value)), Self::Int)
+        i64::try_from(&value).map_or_else(
+            |_| {
+                let (sign, digits) = value.to_bytes_le();
+                Self::BigInt(Bignum::new(sign == Sign::Minus, &digits))
+            },
+            Self::Int,
+        )
     }
 }
 
@@ -483,6 +522,8 @@ from_variant! {
     Fun => |fun| Self::Fun(Box::new(fun)),
     Export => |export| Self::Export(Box::new(export)),
     NodeName => |node: NodeName| Self::Atom(node.atom().clone()),
+    List => Self::List,
+    Tuple => Self::Tuple,
     Vec<Term> => |items: Vec<Term>| Self::List(items.into()),
 }
 

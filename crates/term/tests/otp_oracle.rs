@@ -89,7 +89,8 @@ fn is_plain(atom: &Atom) -> bool {
 fn all(term: &Term, holds: &mut dyn FnMut(&Term) -> bool) -> bool {
     holds(term)
         && match term {
-            Term::Tuple(items) | Term::List(items) => items.iter().all(|t| all(t, holds)),
+            Term::Tuple(items) => items.iter().all(|t| all(t, holds)),
+            Term::List(items) => items.iter().all(|t| all(t, holds)),
             Term::ImproperList(l) => {
                 l.items().iter().all(|t| all(t, holds)) && all(l.tail(), holds)
             }
@@ -107,7 +108,7 @@ fn changed(term: &Term, change: &dyn Fn(Term) -> Term) -> Term {
     let each = |items: &[Term]| items.iter().map(|t| changed(t, change)).collect::<Vec<_>>();
     change(match term {
         Term::Tuple(items) => Term::tuple(each(items)),
-        Term::List(items) => Term::list(each(items)),
+        Term::List(items) => Term::list(each(&items.to_vec())),
         Term::ImproperList(l) => Term::list_with_tail(each(l.items()), changed(l.tail(), change)),
         Term::Map(map) => {
             let pairs = map.pairs().iter();

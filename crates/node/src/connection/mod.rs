@@ -16,13 +16,17 @@ mod handshake;
 mod latch;
 mod outbound;
 mod peers;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod serve;
 mod ties;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use purlin_proto::channel::{FlowId, Sender};
-use purlin_proto::control::{EncodeSignalError, encode_signal};
+use purlin_proto::control::EncodeSignalError;
+#[cfg(not(feature = "planted-bugs"))]
+use purlin_proto::control::{OutMessage, encode_signal};
 use purlin_proto::flags::Flags;
 use purlin_proto::signal::Signal;
 use purlin_runtime::Epoch;
@@ -33,6 +37,8 @@ pub use dial::ConnectError;
 pub(crate) use latch::Latch;
 use outbound::Outbound;
 pub(crate) use peers::Peers;
+#[cfg(feature = "planted-bugs")]
+pub use planted::PlantedBug;
 pub use purlin_proto::handshake::HandshakeError;
 pub(crate) use ties::{TieRefused, Ties};
 
@@ -79,6 +85,8 @@ pub(crate) struct Connection {
     finishing: AtomicBool,
     /// Nothing was queued any more.
     pub(crate) drained: Latch,
+    #[cfg(feature = "planted-bugs")]
+    planted: planted::Planted,
 }
 
 impl Connection {
@@ -94,6 +102,8 @@ impl Connection {
             ended: Latch::default(),
             finishing: AtomicBool::new(false),
             drained: Latch::default(),
+            #[cfg(feature = "planted-bugs")]
+            planted: planted::Planted::default(),
         }
     }
 
@@ -121,10 +131,11 @@ impl Connection {
         if self.closing.is_set() {
             return Err(SendError::Disconnected(self.peer));
         }
-        let message = encode_signal(signal, self.flags)?;
-        if self.outbound.force(flow_of(flow), message).is_err() {
-            self.close(&"it does not read what it is sent");
-            return Err(SendError::Disconnected(self.peer));
+        for message in self.encode(flow, signal)? {
+            if self.outbound.force(flow_of(flow), message).is_err() {
+                self.close(&"it does not read what it is sent");
+                return Err(SendError::Disconnected(self.peer));
+            }
         }
         Ok(())
     }
@@ -134,12 +145,20 @@ impl Connection {
         if self.closing.is_set() {
             return Err(SendError::Disconnected(self.peer));
         }
-        let message = encode_signal(signal, self.flags)?;
-        tokio::select! {
-            biased;
-            () = self.closing.wait() => Err(SendError::Disconnected(self.peer)),
-            () = self.outbound.queue(flow_of(flow), message) => Ok(()),
+        for message in self.encode(flow, signal)? {
+            tokio::select! {
+                biased;
+                () = self.closing.wait() => return Err(SendError::Disconnected(self.peer)),
+                () = self.outbound.queue(flow_of(flow), message) => {}
+            }
         }
+        Ok(())
+    }
+
+    /// What goes out for a signal: itself.
+    #[cfg(not(feature = "planted-bugs"))]
+    fn encode(&self, _: Pid, signal: &Signal) -> Result<[OutMessage; 1], SendError> {
+        Ok([encode_signal(signal, self.flags)?])
     }
 
     /// Queues a signal at once if the queue is not full.
@@ -147,9 +166,11 @@ impl Connection {
         if self.closing.is_set() {
             return Err(SendError::Disconnected(self.peer));
         }
-        let message = encode_signal(signal, self.flags)?;
-        let queued = self.outbound.try_queue(flow_of(flow), message);
-        queued.map_err(|_| SendError::Busy(self.peer))
+        for message in self.encode(flow, signal)? {
+            let queued = self.outbound.try_queue(flow_of(flow), message);
+            queued.map_err(|_| SendError::Busy(self.peer))?;
+        }
+        Ok(())
     }
 
     /// Ends the connection; the first reason is logged.

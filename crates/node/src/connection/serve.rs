@@ -52,7 +52,10 @@ pub(super) async fn install(
 ) -> Result<Serving, ConnectError> {
     let name = Atom::new(established.peer.as_str()).expect("the handshake checked its length");
     let peer = NodeName::new(&name)?;
-    let connection = Arc::new(Connection::new(peer, established.flags, stream.closer));
+    let connection = Connection::new(peer, established.flags, stream.closer);
+    #[cfg(feature = "planted-bugs")]
+    let connection = connection.with_bug(node.0.config.planted_bug);
+    let connection = Arc::new(connection);
     loop {
         let older = {
             let mut state = node.state();

@@ -86,6 +86,8 @@ impl Node {
     pub(crate) fn new(config: Config, name: NodeName, creation: u32, host: Arc<dyn Host>) -> Self {
         let mut limits = purlin_runtime::Config::default();
         limits.processes_max = PROCESSES_MAX;
+        // A thread looks for processes that hold theirs: not where all is simulated on one.
+        limits.long_schedule = limits.long_schedule.filter(|_| host.tokio().is_some());
         let runtime = Runtime::new(name, creation, host.clone(), limits);
         let state = State {
             peers: Peers::default(),

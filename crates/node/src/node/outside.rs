@@ -138,8 +138,7 @@ impl Node {
     }
 
     fn refuse(&self, to: &Target, signal: &Signal, epoch: Epoch) {
-        let refused = purlin_otp::signal::refuse(to, signal, &reason::noconnection());
-        if let Some((whom, answer)) = refused {
+        for (whom, answer) in purlin_otp::signal::refuse(to, signal, &reason::noconnection()) {
             self.runtime().deliver_signal(whom.into(), answer, epoch);
         }
     }

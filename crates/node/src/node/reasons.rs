@@ -89,8 +89,12 @@ fn weight_of(term: &Term) -> usize {
     let all = |terms: &[Term]| terms.iter().map(weight_of).sum::<usize>();
     let inside = match term {
         Term::Atom(atom) => atom.as_bytes().len(),
-        Term::BigInt(number) => (number.bits() / 8) as usize,
-        Term::Tuple(items) | Term::List(items) => all(items),
+        Term::BigInt(number) => number.magnitude().len(),
+        Term::Tuple(items) => all(items),
+        Term::List(list) => match list.as_bytes() {
+            Some(bytes) => bytes.len(),
+            None => list.iter().map(weight_of).sum(),
+        },
         Term::ImproperList(list) => all(list.items()) + weight_of(list.tail()),
         Term::Map(map) => {
             let pair = |(key, value): &(Term, Term)| weight_of(key) + weight_of(value);

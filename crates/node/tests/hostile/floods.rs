@@ -182,6 +182,45 @@ fn monitors_that_are_taken_back_do_not_add_up() {
     });
 }
 
+/// One reference for many monitors would hide all but one of them.
+#[test]
+fn a_reference_that_is_used_for_two_monitors() {
+    run(async |lab| {
+        let (one, other) = (deaf(lab), deaf(lab));
+        let mut mallory = Attacker::connect(lab).await;
+        for watched in [one, other] {
+            mallory
+                .write(&monitor(pid(1), watched.into(), reference(1)))
+                .await;
+        }
+        mallory.closed().await;
+        lab.assert(&Expected {
+            warnings: &[&format!("{CLOSING}it used the reference of a monitor")],
+            memory: MEMORY,
+        });
+    });
+}
+
+/// A mailbox outside of processes handles signals when it receives, and this one does not.
+#[test]
+fn signals_to_a_mailbox_that_nobody_receives_from() {
+    run(async |lab| {
+        let idle = lab.victim.attach().unwrap();
+        let mut mallory = Attacker::connect(lab).await;
+        let frames = (0..2_000_000).flat_map(|_| {
+            let unlink = [4.into(), pid(1).into(), idle.pid().into()];
+            [link(pid(1), idle.pid()), message(&control(unlink), &[])]
+        });
+        assert!(!mallory.flood(frames).await, "the victim bears everything");
+        mallory.closed().await;
+        assert!(lab.victim.is_process_alive(idle.pid()));
+        lab.assert(&Expected {
+            warnings: &[&format!("{CLOSING}more than 1048576 signals wait")],
+            memory: 300 * MIB,
+        });
+    });
+}
+
 /// Signals that claim to come from a third node.
 #[test]
 fn signals_in_the_name_of_another_node() {

@@ -4,7 +4,8 @@
 //! `demonitor/2`, `alias/1`, `spawn_request/5`. One reference may be an alias and a monitor, or a
 //! spawn request whose monitor comes with its reply, so one record holds what the reference is.
 //! Where the manual leaves it open, as seen with OTP 25: an alias asked for with a spawn request is
-//! active only from the reply on, and the failing or abandoning of the request ends it in every mode.
+//! active only from the reply on, and the failing or abandoning of the request ends it in every
+//! mode.
 //!
 //! Invariants:
 //! - `I1` a monitor is removed before its `DOWN` is answered, so it fires once, and not at all once

@@ -1,10 +1,11 @@
 //! The links of one process, each as OTP's link protocol has it.
 //!
-//! Source: ERTS, *Distribution Protocol*, "Link Protocol". The two ends of a link hold a record each
-//! and may disagree while signals are under way; after all have arrived both are linked or neither.
-//! What makes it so is that an end that unlinked keeps its record, inactive, until the other end
-//! has acknowledged: a `Link` or `Exit` that crossed the `Unlink` meets the inactive record and has
-//! no effect. Purlin runs the protocol between processes of one node too, as OTP does.
+//! Source: ERTS, *Distribution Protocol*, "Link Protocol". The two ends of a link hold a record
+//! each and may disagree while signals are under way; after all have arrived both are linked or
+//! neither. What makes it so is that an end that unlinked keeps its record, inactive, until the
+//! other end has acknowledged: a `Link` or `Exit` that crossed the `Unlink` meets the inactive
+//! record and has no effect. Purlin runs the protocol between processes of one node too, as OTP
+//! does.
 //!
 //! Added to the protocol: the [`Epoch`] of the connection that a record stands for, so that what an
 //! older connection still brings does not touch it.
@@ -45,9 +46,11 @@ struct ByNode {
 impl Links {
     /// The owner links. True when a `Link` is to be sent.
     pub(super) fn link(&mut self, to: Pid, epoch: Epoch) -> bool {
-        if self.0.get(&to.into()).is_some_and(Link::is_active) {
-            return false;
-        }
+        let epoch = match self.0.get(&to.into()) {
+            Some(link) if link.is_active() => return false,
+            Some(link) => link.epoch.max(epoch),
+            None => epoch,
+        };
         self.0.insert(to.into(), Link::active(epoch));
         true
     }
@@ -62,6 +65,18 @@ impl Links {
             }
             _ => false,
         }
+    }
+
+    /// The other end believes in a link that the owner does not want. True when an `Unlink` with
+    /// this id is to be sent; what the owner has said itself of that link stays.
+    pub(super) fn decline(&mut self, from: Pid, epoch: Epoch, id: NonZeroU64) -> bool {
+        let key = from.into();
+        let is_new = self.0.get(&key).is_none();
+        if is_new {
+            let unlinking = Some(id);
+            self.0.insert(key, Link { unlinking, epoch });
+        }
+        is_new
     }
 
     /// The other end linked. An existing record stays as it is: an active one has the link already,

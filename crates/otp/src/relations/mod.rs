@@ -1,9 +1,9 @@
 //! One process and its ties to others: links, monitors, aliases, spawn requests.
 //!
 //! A [`Relations`] belongs to one process and is changed by that process alone: by its verbs (what
-//! the process wants) and by `handle_*` (what arrived for it, in the order in which it arrived). What
-//! follows is put into a `Vec` that the caller reuses: signals to others, what the process is to
-//! see in the place of a signal, or that the process ends. Others are treated alike on whatever
+//! the process wants) and by `handle_*` (what arrived for it, in the order in which it arrived).
+//! What follows is put into a `Vec` that the caller reuses: signals to others, what the process is
+//! to see in the place of a signal, or that the process ends. Others are treated alike on whatever
 //! node they live. Whoever carries the signals answers for processes and nodes that cannot be
 //! reached, with [`refuse`](crate::signal::refuse).
 //!
@@ -20,10 +20,13 @@
 //!   connection, or from `refuse` in its place;
 //! - the loss of a connection is told before anything that came over a later one to that node, and
 //!   nothing that came over the lost one follows it;
+//! - what a call that was given an epoch answers for another node is sent over that connection, or
+//!   dropped when that is gone;
 //! - references are made once; what is sent to this process in another's name was sent by its node.
 //!
 //! Invariants:
-//! - `I1` a link acts at most once, and not after [`Relations::unlink`] returned, unless linked anew;
+//! - `I1` a link acts at most once, and not after [`Relations::unlink`] returned, unless linked
+//!   anew;
 //! - `I2` a monitor fires at most once, and not after [`Relations::demonitor`] returned;
 //! - `I3` after `Terminate` nothing is delivered and nothing else terminates;
 //! - `I4` an id of an `Unlink` is never used again by the same process;
@@ -118,7 +121,7 @@ impl Relations {
 
     /// Ends a link: nothing of it is seen any more. True if there was one.
     pub fn unlink(&mut self, from: Pid, epoch: Epoch, out: &mut Vec<Output>) -> bool {
-        let id = NonZeroU64::MIN.saturating_add(self.unlinks);
+        let id = self.next_unlink();
         let Some(inner) = &mut self.inner else {
             return false;
         };
@@ -217,7 +220,7 @@ impl Relations {
                 from,
                 reference,
                 name,
-            } => self.handle_monitor(from, reference, name, epoch),
+            } => self.handle_monitor(from, reference, name),
             Signal::Demonitor { from, reference } => {
                 if let Some(inner) = &mut self.inner {
                     inner.watchers.handle_demonitor(from, &reference);
@@ -261,7 +264,7 @@ impl Relations {
         let Some(inner) = &mut self.inner else {
             return;
         };
-        inner.watchers.handle_connection_lost(node, epoch);
+        inner.watchers.handle_connection_lost(node);
         let links = inner.links.handle_connection_lost(node, epoch);
         let held = inner.held.handle_connection_lost(node, epoch);
         let reason = reason::noconnection();
@@ -324,8 +327,8 @@ impl Relations {
 
     /// How many records are kept here that others may cause: links, and monitors on this process.
     ///
-    /// What one input changes of it is of the node that the input is about, so whoever bounds what a
-    /// node may hold here adds up the differences.
+    /// What one input changes of it is of the node that the input is about, so whoever bounds what
+    /// a node may hold here adds up the differences.
     pub fn held_by_others(&self) -> usize {
         let inner = self.inner.as_ref();
         inner.map_or(0, |inner| inner.links.len() + inner.watchers.len())
@@ -367,14 +370,14 @@ impl Relations {
     }
 
     /// A process that monitors itself by a name learns here that it does: there is no such monitor.
-    fn handle_monitor(&mut self, from: Pid, reference: Reference, name: Option<Atom>, at: Epoch) {
+    fn handle_monitor(&mut self, from: Pid, reference: Reference, name: Option<Atom>) {
         let me = self.me;
         let inner = self.inner();
         if from == me {
             inner.held.demonitor(&reference);
             inner.held.unalias(&reference);
         } else {
-            inner.watchers.handle_monitor(from, reference, name, at);
+            inner.watchers.handle_monitor(from, reference, name);
         }
     }
 
@@ -396,6 +399,11 @@ impl Relations {
             };
             self.deliver(down, out);
         }
+    }
+
+    /// `I4`: 2^64 of them are not sent.
+    fn next_unlink(&self) -> NonZeroU64 {
+        NonZeroU64::MIN.saturating_add(self.unlinks)
     }
 
     fn deliver(&self, info: Info, out: &mut Vec<Output>) {

@@ -9,8 +9,8 @@ pub enum AliasMode {
     ExplicitUnalias,
     /// With its monitor, when that fires or is taken back.
     Demonitor,
-    /// With its monitor, or by the first message through it, which takes the monitor back. Without a
-    /// monitor this is what `alias/1` calls `reply`.
+    /// With its monitor, or by the first message through it, which takes the monitor back. Without
+    /// a monitor this is what `alias/1` calls `reply`.
     ReplyDemonitor,
 }
 
@@ -21,8 +21,8 @@ pub struct MonitorOptions {
     pub alias: Option<AliasMode>,
     /// What the process wants in the place of `'DOWN'`.
     pub tag: Option<Box<Term>>,
-    /// Who has the name now, where a name of this node is monitored. Its signals go to that process:
-    /// the name may be another's when the monitor is taken back.
+    /// Who has the name now, where a name of this node is monitored. Its signals go to that
+    /// process: the name may be another's when the monitor is taken back.
     pub holder: Option<Pid>,
 }
 
@@ -31,8 +31,8 @@ pub struct MonitorOptions {
 pub struct SpawnOptions {
     /// The new process is to be linked to this one.
     pub link: bool,
-    /// The new process is to be monitored, with the request's reference. An alias becomes active with
-    /// the reply.
+    /// The new process is to be monitored, with the request's reference. An alias becomes active
+    /// with the reply.
     pub monitor: Option<MonitorOptions>,
     /// Deliver [`Info::Spawned`](super::Info::Spawned).
     pub reply_on_success: bool,

@@ -40,6 +40,10 @@ impl<K: Ord + Clone, V> SmallMap<K, V> {
             Self::Few(few) => match place(few, &key) {
                 Ok(at) => Some(std::mem::replace(&mut few[at].1, value)),
                 Err(at) if few.len() < VEC_LEN_MAX => {
+                    // Most maps never hold more than one, where a vector would make room for four.
+                    if few.capacity() == 0 {
+                        few.reserve_exact(1);
+                    }
                     few.insert(at, (key, value));
                     None
                 }

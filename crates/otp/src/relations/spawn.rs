@@ -11,7 +11,8 @@ use crate::reason;
 use crate::signal::{ChildIs, Epoch, Signal};
 
 impl Relations {
-    /// Notes a spawn request to another node, under a fresh reference. The caller sends it.
+    /// Notes a spawn request to another node, under a fresh reference. The caller sends it, or
+    /// answers with [`Signal::SpawnFailed`] and `noconnection` when there is no connection.
     pub fn spawn_request(
         &mut self,
         node: NodeName,
@@ -73,7 +74,7 @@ impl Relations {
             return;
         };
         if request.is_abandoned {
-            return self.undo_spawn(reference, child, is, out);
+            return self.undo_spawn(reference, child, is, epoch, out);
         }
         if is.linked {
             self.inner().links.handle_link(child, epoch);
@@ -128,11 +129,28 @@ impl Relations {
         }
     }
 
-    fn undo_spawn(&self, reference: Reference, child: Pid, is: ChildIs, out: &mut Vec<Output>) {
+    /// Tells the child, and undoes its ties, as `abandoned` by `exit/2` and an ordinary unlink.
+    ///
+    /// OTP breaks the link with an `Exit`. That says that its sender has ended, and where the child
+    /// unlinked and linked anew meanwhile, or this process linked to the child by itself, it leaves
+    /// a link that has one end. To the child it looks the same.
+    fn undo_spawn(
+        &mut self,
+        reference: Reference,
+        child: Pid,
+        is: ChildIs,
+        epoch: Epoch,
+        out: &mut Vec<Output>,
+    ) {
         let from = self.me;
         if is.linked {
             let reason = reason::abandoned();
-            send(out, child, Signal::Exit { from, reason });
+            send(out, child, Signal::Exit2 { from, reason });
+            let id = self.next_unlink();
+            if self.inner().links.decline(child, epoch, id) {
+                self.unlinks = id.get();
+                send(out, child, Signal::Unlink { from, id });
+            }
         }
         if is.monitored {
             send(out, child, Signal::Demonitor { from, reference });

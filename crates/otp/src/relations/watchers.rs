@@ -11,7 +11,6 @@ use purlin_term::limits::REFERENCE_WORDS_MAX;
 use purlin_term::{Atom, NodeName, Pid, Reference};
 
 use super::small_map::{IntoIter, SmallMap};
-use crate::signal::Epoch;
 
 /// The monitors that others hold on one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -22,20 +21,13 @@ pub(super) struct Watchers(SmallMap<Reference, Watcher>);
 pub(super) struct Watcher {
     pub(super) pid: Pid,
     pub(super) name: Option<Atom>,
-    epoch: Epoch,
 }
 
 impl Watchers {
     /// A monitor under a reference that another node made is not taken (`I1`).
-    pub(super) fn handle_monitor(
-        &mut self,
-        pid: Pid,
-        reference: Reference,
-        name: Option<Atom>,
-        epoch: Epoch,
-    ) {
+    pub(super) fn handle_monitor(&mut self, pid: Pid, reference: Reference, name: Option<Atom>) {
         if reference.node() == pid.node {
-            self.0.insert(reference, Watcher { pid, name, epoch });
+            self.0.insert(reference, Watcher { pid, name });
         }
     }
 
@@ -49,12 +41,10 @@ impl Watchers {
         }
     }
 
-    /// Forgets the monitors of `node` up to this connection: the watchers were told there.
-    pub(super) fn handle_connection_lost(&mut self, node: NodeName, epoch: Epoch) {
-        let lost = self
-            .0
-            .keys_in(all_of(node), |watcher| watcher.epoch <= epoch);
-        for reference in lost {
+    /// Forgets the monitors of `node`: the watchers were told there. They need no epoch, since they
+    /// come by signals alone, none of which over a later connection was handled yet.
+    pub(super) fn handle_connection_lost(&mut self, node: NodeName) {
+        for reference in self.0.keys_in(all_of(node), |_| true) {
             self.0.remove(&reference);
         }
     }

@@ -307,7 +307,7 @@ impl<'a> Fields<'a> {
     fn id(&mut self) -> Result<NonZeroU64, Error> {
         let id = match self.next()?.shape() {
             Shape::Int(id) => u64::try_from(id).ok(),
-            Shape::BigInt(id) => u64::try_from(id).ok(),
+            Shape::BigInt(id) => id.to_u64(),
             _ => None,
         };
         id.and_then(NonZeroU64::new)

@@ -382,6 +382,7 @@ impl<M> Inspect for Inside<M> {
         let messages = shared.len().saturating_sub(head.signals_waiting());
         ProcessInfo {
             pid: self.relations.me(),
+            registered_name: head.runtime().table().name_of(head.number()),
             label: head.label(),
             spawned_at: head.spawned_at(),
             // Without the question itself.

@@ -6,7 +6,7 @@
 use std::panic::Location;
 
 use purlin_otp::signal::Target;
-use purlin_term::{Pid, Term};
+use purlin_term::{Atom, Pid, Term};
 
 /// A look into a process.
 pub(crate) trait Inspect {
@@ -19,6 +19,8 @@ pub(crate) trait Inspect {
 pub struct ProcessInfo {
     /// The process.
     pub pid: Pid,
+    /// Its registered name.
+    pub registered_name: Option<Atom>,
     /// The label it was given, for people.
     pub label: Option<String>,
     /// Where in the program it was started.

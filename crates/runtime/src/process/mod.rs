@@ -445,7 +445,7 @@ impl Runtime {
 
     /// Answers a signal in the place of whom it did not reach.
     pub fn answer_for(&self, to: &Target, signal: &Signal, reason: &Reason) {
-        if let Some((whom, answer)) = purlin_otp::signal::refuse(to, signal, reason) {
+        for (whom, answer) in purlin_otp::signal::refuse(to, signal, reason) {
             let speaker = match to {
                 Target::Pid(pid) => *pid,
                 Target::Name(..) => self.nobody(),

@@ -126,7 +126,10 @@ where
             return Poll::Ready(End::Signal(reason));
         }
     }
-    let polled = panics::in_process(|| catch_unwind(AssertUnwindSafe(|| body.poll(core, cx))));
+    let head = core.cell.header();
+    let polled = head.runtime().schedule().step(head.number(), || {
+        panics::in_process(|| catch_unwind(AssertUnwindSafe(|| body.poll(core, cx))))
+    });
     match polled {
         Ok(Poll::Ready(reason)) => Poll::Ready(End::Returned(reason)),
         Err(panic) => Poll::Ready(End::Panic(of_panic(&*panic))),

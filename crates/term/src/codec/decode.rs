@@ -17,10 +17,10 @@
 //! however long the chain. Counts are checked against the bytes that are there before anything is
 //! allocated (see `head`), and against [`Limits::elements_max`].
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use num_bigint::{BigInt, Sign};
 
 use super::error::{DecodeError, DecodeErrorKind as Kind};
 use super::head::{
@@ -28,9 +28,11 @@ use super::head::{
 };
 use super::tag;
 use crate::atom::Atom;
+use crate::bignum::Bignum;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::Limits;
+use crate::list::List;
 use crate::node_name::{NameBudget, NodeName};
 use crate::term::{BitString, Export, Float, Fun, Map, Term};
 
@@ -316,10 +318,12 @@ impl<'a, 'b> Decoder<'a, 'b> {
         Ok(node)
     }
 
-    /// Decodes one term and hands it to `put`. There is one `put` for each kind of leaf: a term
-    /// that came from many places to one would be taken apart and put together on the way.
+    /// Decodes one term and hands it to `put`. There is one `put` for each kind of leaf, called where
+    /// the leaf is made: a term that came from many places to one, or out of a call, would be put
+    /// together in one place and copied to another, in pieces that are larger than those written.
+    /// Calls are given `put` to do so only if it is `IN_PLACE`; one that holds a key is better kept.
     #[inline(always)]
-    fn term_into<R>(
+    fn term_into<R, const IN_PLACE: bool>(
         &mut self,
         cursor: &mut Cursor<'a>,
         depth: usize,
@@ -331,22 +335,25 @@ impl<'a, 'b> Decoder<'a, 'b> {
             Frequent::Nil => put(Term::nil()),
             Frequent::Atom(tag) => match cursor.short_atom(tag) {
                 Some(text) => put(Term::Atom(Atom::from_short(text))),
-                None => put(self.atom(cursor, tag)?),
+                None if IN_PLACE => return self.atom(cursor, tag, put),
+                None => put(self.atom(cursor, tag, same)?),
             },
             Frequent::Binary(len) => match cursor.short_binary(len) {
                 Some(binary) => put(Term::Binary(binary)),
-                None => put(self.binary(cursor, len)?),
+                None if IN_PLACE => return self.binary(cursor, len, put),
+                None => put(self.binary(cursor, len, same)?),
             },
             Frequent::Tuple(count) => put(self.tuple(cursor, count, depth)?),
             Frequent::List(count) => put(self.list(cursor, count, depth)?),
             Frequent::Map(count) => put(self.map(cursor, count, depth)?),
-            Frequent::Other(tag) => put(self.other(cursor, tag, depth)?),
+            Frequent::Other(tag) if IN_PLACE => return self.other(cursor, tag, depth, put),
+            Frequent::Other(tag) => put(self.other(cursor, tag, depth, same)?),
         })
     }
 
     #[inline(never)]
     fn term(&mut self, cursor: &mut Cursor<'a>, depth: usize) -> Result<Term, Kind> {
-        self.term_into(cursor, depth, |term| term)
+        self.term_into::<_, true>(cursor, depth, same)
     }
 
     /// Decodes `count` terms onto the end of `terms`.
@@ -359,20 +366,32 @@ impl<'a, 'b> Decoder<'a, 'b> {
         terms: &mut Vec<Term>,
     ) -> Result<(), Kind> {
         for _ in 0..count {
-            self.term_into(cursor, depth, |term| push_reserved(terms, term))?;
+            self.term_into::<_, true>(cursor, depth, |term| push_reserved(terms, term))?;
         }
         Ok(())
     }
 
     #[inline(never)]
-    fn atom(&mut self, cursor: &mut Cursor<'a>, tag: u8) -> Result<Term, Kind> {
-        Ok(Term::Atom(cursor.atom_body(tag, self.atoms)?.to_atom()))
+    fn atom<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        tag: u8,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
+        Ok(put(Term::Atom(
+            cursor.atom_body(tag, self.atoms)?.to_atom(),
+        )))
     }
 
     #[inline(never)]
-    fn binary(&mut self, cursor: &mut Cursor<'a>, len: usize) -> Result<Term, Kind> {
+    fn binary<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        len: usize,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
         let bytes = cursor.take(len)?;
-        Ok(Term::Binary(self.binary_of(bytes)))
+        Ok(put(Term::Binary(self.binary_of(bytes))))
     }
 
     fn binary_of(&self, bytes: &'a [u8]) -> Binary {
@@ -411,13 +430,22 @@ impl<'a, 'b> Decoder<'a, 'b> {
                     items.reserve(more);
                     count = more;
                 }
-                ListTail::Improper => {
-                    let depth = self.enter(0, depth)?;
-                    let tail = self.term(cursor, depth)?;
-                    return Ok(Term::list_with_tail(items, tail));
-                }
+                ListTail::Improper => return self.with_tail(cursor, items, depth),
             }
         }
+    }
+
+    /// A list of `items` and the tail that comes next.
+    #[inline(never)]
+    fn with_tail(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        items: Vec<Term>,
+        depth: usize,
+    ) -> Result<Term, Kind> {
+        let depth = self.enter(0, depth)?;
+        let tail = self.term(cursor, depth)?;
+        Ok(Term::list_with_tail(items, tail))
     }
 
     #[inline(never)]
@@ -425,9 +453,9 @@ impl<'a, 'b> Decoder<'a, 'b> {
         let depth = self.enter(2 * count, depth)?;
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            let key = self.term_into(cursor, depth, |key| key)?;
-            self.term_into(cursor, depth, |value| {
-                push_reserved(&mut pairs, (key, value))
+            let key = self.term_into::<_, false>(cursor, depth, same)?;
+            self.term_into::<_, false>(cursor, depth, |value| {
+                push_reserved(&mut pairs, (key, value));
             })?;
         }
         Map::new(pairs)
@@ -436,21 +464,30 @@ impl<'a, 'b> Decoder<'a, 'b> {
     }
 
     #[inline(never)]
-    fn other(&mut self, cursor: &mut Cursor<'a>, tag: u8, depth: usize) -> Result<Term, Kind> {
-        match tag {
-            tag::STRING => self.string(cursor),
+    fn other<R>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        tag: u8,
+        depth: usize,
+        put: impl FnOnce(Term) -> R,
+    ) -> Result<R, Kind> {
+        Ok(match tag {
+            tag::STRING => put(self.string(cursor)?),
             tag::LARGE_TUPLE => match cursor.other_head(tag, self.atoms)? {
-                Head::Tuple(count) => self.tuple(cursor, count, depth),
+                Head::Tuple(count) => put(self.tuple(cursor, count, depth)?),
                 _ => unreachable!("LARGE_TUPLE is a tuple"),
             },
             tag::NEW_PID | tag::PID => {
                 let raw = cursor.pid_body(tag, |cursor| self.node(cursor))?;
-                Ok(Term::Pid(raw.into()))
+                put(Term::Pid(raw.into()))
             }
-            tag::SMALL_BIG | tag::LARGE_BIG => Ok(cursor.big_body(tag)?.to_term()),
-            tag::NEW_FUN => self.fun(cursor, depth),
-            _ => self.leaf(cursor, tag),
-        }
+            tag::SMALL_BIG | tag::LARGE_BIG => match cursor.big_body(tag)? {
+                RawInt::Small(value) => put(Term::Int(value)),
+                RawInt::Big { negative, digits } => put(big(negative, digits)),
+            },
+            tag::NEW_FUN => put(self.fun(cursor, depth)?),
+            _ => put(self.leaf(cursor, tag)?),
+        })
     }
 
     #[inline(never)]
@@ -492,9 +529,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
     fn string(&mut self, cursor: &mut Cursor<'a>) -> Result<Term, Kind> {
         let text = cursor.string_body()?;
         self.spend(text.len())?;
-        Ok(Term::List(
-            text.iter().map(|&b| Term::Int(b.into())).collect(),
-        ))
+        Ok(Term::List(List::from_bytes(text)))
     }
 
     #[inline(never)]
@@ -517,18 +552,24 @@ impl<'a, 'b> Decoder<'a, 'b> {
     }
 }
 
+fn same(term: Term) -> Term {
+    term
+}
+
 /// Pushes where room was made before. With the check the compiler sees that nothing moves the items,
-/// and writes the new one where it belongs instead of beside it first.
+/// and as the item is forgotten before a panic, nobody ever takes its address: so it is written where
+/// it belongs word by word, instead of being put together elsewhere and copied.
 #[inline(always)]
 fn push_reserved<T>(items: &mut Vec<T>, item: T) {
-    assert!(
-        items.len() < items.capacity(),
-        "room was made for every element"
-    );
+    if items.len() >= items.capacity() {
+        mem::forget(item);
+        unreachable!("room was made for every element");
+    }
     items.push(item);
 }
 
 /// Decodes numbers of one tag, at most `max`, onto the end of `terms`, and answers how many.
+#[inline(never)]
 fn numbers(cursor: &mut Cursor<'_>, max: usize, terms: &mut Vec<Term>) -> usize {
     let numbers = cursor.numbers(max);
     match numbers {
@@ -588,11 +629,7 @@ impl<N> RawReference<'_, N> {
 }
 
 /// `head` answers digits only where the value does not fit an `i64`.
-pub(super) fn big_int(negative: bool, digits: &[u8]) -> BigInt {
-    let sign = if negative { Sign::Minus } else { Sign::Plus };
-    BigInt::from_bytes_le(sign, digits)
-}
-
+#[inline]
 fn big(negative: bool, digits: &[u8]) -> Term {
-    Term::BigInt(Box::new(big_int(negative, digits)))
+    Term::BigInt(Bignum::new(negative, digits))
 }

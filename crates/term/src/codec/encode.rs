@@ -13,14 +13,15 @@
 //! form of integers, `STRING_EXT` for lists of bytes, UTF-8 atoms, maps in the order of their keys.
 
 use bytes::Bytes;
-use num_bigint::{BigInt, Sign};
 
 use super::error::EncodeError;
 use super::tag;
 use crate::atom::{Atom, AtomTooLong};
+use crate::bignum::Bignum;
 use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::{ATOM_CHARS_MAX, ATOM_REFS_MAX};
+use crate::list::{List, Parts};
 use crate::term::{Export, Fun, Term};
 
 /// Longest list that is written as `STRING_EXT`.
@@ -108,7 +109,11 @@ const _: () = assert!(ATOM_REFS_MAX <= u8::MAX as usize);
 fn size_hint(term: &Term) -> usize {
     match term {
         Term::Binary(bytes) => bytes.len(),
-        Term::Tuple(items) | Term::List(items) => 4 * items.len(),
+        Term::Tuple(items) => 4 * items.len(),
+        Term::List(items) => match items.parts() {
+            Parts::Terms(items) => 4 * items.len(),
+            Parts::Bytes(bytes) => bytes.len(),
+        },
         Term::Map(map) => 8 * map.pairs().len(),
         _ => 0,
     }
@@ -242,32 +247,17 @@ impl Encoder {
         self.bytes.extend_from_slice(&digits[..len]);
     }
 
-    /// An integer of any size.
+    /// An integer of more than 64 bits.
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] from 2^32 bytes on.
-    pub fn big_int(&mut self, value: &BigInt) -> Result<(), EncodeError> {
-        if let Ok(value) = i64::try_from(value) {
-            self.int(value);
-            return Ok(());
-        }
-        let negative = value.sign() == Sign::Minus;
-        let len = value.bits().div_ceil(8) as usize;
+    pub fn bignum(&mut self, value: &Bignum) -> Result<(), EncodeError> {
+        let len = value.magnitude().len();
         match u8::try_from(len) {
-            Ok(small) => self
-                .bytes
-                .extend_from_slice(&[tag::SMALL_BIG, small, negative.into()]),
-            Err(_) => {
-                self.counted(tag::LARGE_BIG, len)?;
-                self.bytes.push(negative.into());
-            }
+            Ok(small) => self.bytes.extend_from_slice(&[tag::SMALL_BIG, small]),
+            Err(_) => self.counted(tag::LARGE_BIG, len)?,
         }
-        let end = self.bytes.len() + len;
-        for digit in value.iter_u64_digits() {
-            self.bytes.extend_from_slice(&digit.to_le_bytes());
-        }
-        // The zeros at the high end of the last digit.
-        self.bytes.truncate(end);
+        self.bytes.extend_from_slice(value.signed_bytes());
         Ok(())
     }
 
@@ -342,10 +332,11 @@ impl Encoder {
                 // As many bytes for every text, and what is too much taken back: a copy of a
                 // length known only at run time costs more.
                 let end = self.bytes.len() + 2 + len;
-                let mut piece = [0; 17];
-                piece[..2].copy_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
-                piece[2..].copy_from_slice(text);
-                self.bytes.extend_from_slice(&piece);
+                // The text from where it lies: put together with the head first, it would be read
+                // back in other pieces than it was written.
+                self.bytes
+                    .extend_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
+                self.bytes.extend_from_slice(text);
                 self.bytes.truncate(end);
             }
             None => self.long_atom(atom.as_bytes()),
@@ -538,8 +529,11 @@ impl Encoder {
     /// Leaves are written here, in the loops over a container; what nests or is rare is a call.
     #[inline(always)]
     fn one(&mut self, term: &Term) -> Result<(), EncodeError> {
+        if let Term::Int(value) = term {
+            self.put_int(*value);
+            return Ok(());
+        }
         match term {
-            Term::Int(value) => self.put_int(*value),
             Term::Atom(atom) => self.put_atom(atom),
             Term::Float(value) => self.float(value.get()),
             Term::Binary(bytes) => return self.short_binary(bytes),
@@ -578,31 +572,35 @@ impl Encoder {
     }
 
     #[inline(never)]
-    fn proper_list(&mut self, items: &[Term]) -> Result<(), EncodeError> {
-        let is_byte = |item: &Term| matches!(item, Term::Int(0..=255));
-        if items.is_empty() {
-            self.nil();
-            return Ok(());
+    fn proper_list(&mut self, list: &List) -> Result<(), EncodeError> {
+        match list.parts() {
+            Parts::Terms(items) => {
+                self.list(items.len())?;
+                self.terms(items)?;
+                self.nil();
+                Ok(())
+            }
+            Parts::Bytes(bytes) => self.bytes(bytes),
         }
-        if items.len() <= STRING_MAX && items.iter().all(is_byte) {
-            self.string(items);
-            return Ok(());
-        }
-        self.list(items.len())?;
-        self.terms(items)?;
-        self.nil();
-        Ok(())
     }
 
-    /// A list of bytes, at most [`STRING_MAX`].
-    fn string(&mut self, items: &[Term]) {
-        let [high, low] = (items.len() as u16).to_be_bytes();
-        self.bytes.extend_from_slice(&[tag::STRING, high, low]);
-        let byte = |item: &Term| match item {
-            Term::Int(value) => *value as u8,
-            _ => 0,
-        };
-        self.bytes.extend(items.iter().map(byte));
+    /// A list of bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match bytes.len() {
+            0 => self.nil(),
+            len @ ..=STRING_MAX => {
+                let [high, low] = (len as u16).to_be_bytes();
+                self.bytes.extend_from_slice(&[tag::STRING, high, low]);
+                self.bytes.extend_from_slice(bytes);
+            }
+            len => {
+                self.list(len)?;
+                let elements = bytes.iter().flat_map(|&byte| [tag::SMALL_INTEGER, byte]);
+                self.bytes.extend(elements);
+                self.nil();
+            }
+        }
+        Ok(())
     }
 
     #[inline(never)]
@@ -610,7 +608,7 @@ impl Encoder {
         match term {
             Term::Port(port) => self.port(port),
             Term::Reference(reference) => self.reference(reference),
-            Term::BigInt(value) => self.big_int(value)?,
+            Term::BigInt(value) => self.bignum(value)?,
             Term::ImproperList(list) => {
                 self.list(list.items().len())?;
                 for item in list.items() {

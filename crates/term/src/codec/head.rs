@@ -552,6 +552,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    #[inline]
     pub(crate) fn big_body(&mut self, tag: u8) -> Result<RawInt<'a>, Kind> {
         let len = if tag == tag::SMALL_BIG {
             self.u8()?.into()
@@ -648,7 +649,17 @@ impl<'a> Cursor<'a> {
 
 impl<'a> RawInt<'a> {
     /// The value of little-endian `digits`, as an `i64` where it fits one.
+    #[inline]
     fn new(negative: bool, digits: &'a [u8]) -> Self {
+        match digits {
+            // Nine digits or more, the highest not zero: what nearly every large integer is.
+            [_, _, _, _, _, _, _, _, .., 1..=u8::MAX] => Self::Big { negative, digits },
+            _ => Self::small(negative, digits),
+        }
+    }
+
+    #[inline(never)]
+    fn small(negative: bool, digits: &'a [u8]) -> Self {
         let significant = digits.len() - digits.iter().rev().take_while(|&&d| d == 0).count();
         let digits = &digits[..significant];
         let mut low = [0; 8];

@@ -10,6 +10,7 @@ use super::head::{AtomText, Cursor, Head, RawInt};
 use super::tag;
 use super::view::{View, WALKED};
 use crate::atom::Atom;
+use crate::bignum::Bignum;
 
 impl Encoder {
     /// Appends the term that `view` shows, its atoms in this encoder's mode.
@@ -107,8 +108,8 @@ impl Encoder {
             RawInt::Small(value) => self.int(value),
             RawInt::Big { negative, digits } => {
                 // Wider than 64 bits has no meaning in a fun; it is kept all the same.
-                let value = super::decode::big_int(negative, digits);
-                self.big_int(&value).expect("shorter than the input");
+                let value = Bignum::new(negative, digits);
+                self.bignum(&value).expect("shorter than the input");
             }
         }
     }

@@ -9,13 +9,12 @@
 
 use std::fmt;
 
-use num_bigint::BigInt;
-
-use super::decode::{Decoder, big_int};
+use super::decode::Decoder;
 use super::encoded::EncodedTerm;
 use super::error::DecodeError;
 use super::head::{AtomText, Cursor, Head};
 use crate::atom::Atom;
+use crate::bignum::Bignum;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::Limits;
 use crate::node_name::{NameBudget, NodeName};
@@ -35,7 +34,7 @@ pub enum Shape<'a> {
     /// An integer of 64 bits.
     Int(i64),
     /// An integer that needs more.
-    BigInt(BigInt),
+    BigInt(Bignum),
     /// A finite float.
     Float(f64),
     /// An atom.
@@ -138,7 +137,7 @@ impl<'a> View<'a> {
         };
         match head {
             Head::Int(value) => Shape::Int(value),
-            Head::Big { negative, digits } => Shape::BigInt(big_int(negative, digits)),
+            Head::Big { negative, digits } => Shape::BigInt(Bignum::new(negative, digits)),
             Head::Float(value) => Shape::Float(value.get()),
             Head::Atom(atom) => Shape::Atom(atom),
             Head::Tuple(count) => Shape::Tuple(elements(count)),

@@ -36,7 +36,7 @@ impl Parser<'_> {
             Some('"') => Values::Text(self.adjacent_strings()?),
             Some('0'..='9' | '+' | '-' | '$') => match self.signed()? {
                 Term::Int(value) => Values::One(value.into()),
-                Term::BigInt(value) => Values::One(*value),
+                Term::BigInt(value) => Values::One(value.to_bigint()),
                 _ => return Err(self.scan.error(at, "an integer or a string", "a float")),
             },
             _ => return Err(self.scan.expected("an integer, a string or `>>`")),

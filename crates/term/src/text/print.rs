@@ -18,6 +18,7 @@ use std::fmt::{self, Write};
 
 use super::quote::{is_printable, write_atom, write_quoted};
 use super::{NodeContext, float};
+use crate::list::{List, Parts};
 use crate::term::{BitString, ImproperList};
 use crate::{Atom, Fun, Map, NodeName, Pid, Port, Reference, Term};
 
@@ -156,11 +157,21 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn list(&mut self, items: &[Term]) -> fmt::Result {
-        if items.is_empty() || !items.iter().all(|item| printable_char(item).is_some()) {
-            return self.sequence("[", items, "]");
+    /// Only a list of bytes can be of printable characters, which are Latin-1.
+    fn list(&mut self, list: &List) -> fmt::Result {
+        match list.parts() {
+            Parts::Terms(items) => self.sequence("[", items, "]"),
+            Parts::Bytes(bytes) => self.bytes(bytes),
         }
-        write_quoted(self.out, items.iter().filter_map(printable_char), '"')
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> fmt::Result {
+        if !bytes.is_empty() && bytes.iter().all(|&byte| is_printable(byte.into())) {
+            return write_quoted(self.out, bytes.iter().map(|&byte| char::from(byte)), '"');
+        }
+        self.out.write_char('[')?;
+        self.byte_numbers(bytes)?;
+        self.out.write_char(']')
     }
 
     fn improper_list(&mut self, list: &ImproperList) -> fmt::Result {
@@ -272,11 +283,6 @@ impl Writer<'_, '_> {
         }
         self.out.write_char('>')
     }
-}
-
-fn printable_char(term: &Term) -> Option<char> {
-    let c = u32::try_from(term.as_int()?).ok()?;
-    is_printable(c).then(|| char::from_u32(c)).flatten()
 }
 
 enum Shown<'a> {

@@ -1,6 +1,6 @@
 //! The messages as terms: what is sent, in the shapes of `global.erl`, and how parts are read.
 
-use purlin_term::{Atom, NodeName, Pid, Term, atom};
+use purlin_term::{Atom, List, NodeName, Pid, Term, atom};
 
 use super::limits::VERSION;
 
@@ -133,7 +133,7 @@ pub(super) fn parts(term: &Term) -> Result<(&str, &[Term]), Ignored> {
     }
 }
 
-pub(super) fn list(term: &Term) -> Result<&[Term], Ignored> {
+pub(super) fn list(term: &Term) -> Result<&List, Ignored> {
     term.as_list().ok_or(Ignored::Malformed)
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use purlin_node::{Caller, Delivery, Envelope, Mailbox, Node, Outcome, Raise, TooManyProcesses};
-use purlin_term::{Atom, BigInt, EncodedTerm, Pid, Term, atom};
+use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 use tokio::time::sleep;
 
 /// Starts the processes and exports the functions.
@@ -62,7 +62,7 @@ fn milliseconds(term: &Term) -> Option<Duration> {
 
 /// The sum of two numbers; `None` if one is not a number, or the sum is no finite float.
 fn add(a: &Term, b: &Term) -> Option<Term> {
-    if let (Some(a), Some(b)) = (integer(a), integer(b)) {
+    if let (Some(a), Some(b)) = (a.to_bigint(), b.to_bigint()) {
         return Some((a + b).into());
     }
     let float = |term: &Term| match term {
@@ -71,14 +71,6 @@ fn add(a: &Term, b: &Term) -> Option<Term> {
         _ => None,
     };
     Term::float(float(a)? + float(b)?)
-}
-
-fn integer(term: &Term) -> Option<BigInt> {
-    match term {
-        Term::Int(int) => Some((*int).into()),
-        Term::BigInt(int) => Some((**int).clone()),
-        _ => None,
-    }
 }
 
 async fn echo(mut mailbox: Mailbox) -> Term {

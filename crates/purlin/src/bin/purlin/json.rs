@@ -18,7 +18,8 @@ pub(crate) fn value(term: &Term) -> Value {
             "false" => Value::Bool(false),
             text => Value::from(text),
         },
-        Term::Tuple(items) | Term::List(items) => items.iter().map(value).collect(),
+        Term::Tuple(items) => items.iter().map(value).collect(),
+        Term::List(items) => items.iter().map(value).collect(),
         Term::Map(map) => {
             let pairs = map.pairs().iter();
             Value::Object(pairs.map(|(k, v)| (key(k), value(v))).collect())

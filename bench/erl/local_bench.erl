@@ -1,0 +1,232 @@
+%% The BEAM as a system to be measured by the local bench: does one load, writes nanoseconds (or
+%% bytes) on standard output and ends. The loads are described in `src/local/loads.rs`.
+%%
+%% - Whoever collects many messages has them off its heap, and is not the one that spawns.
+%% - The end is told by an `atomics` counter, as in the Rust systems (`measure.rs`): whoever counts
+%%   to the end sends the only message.
+%% - Processes have the default heap, which is what a user gets.
+-module(local_bench).
+-export([main/0]).
+
+main() ->
+    [Load, Size, Operations] = init:get_plain_arguments(),
+    Answer = run(list_to_atom(Load), list_to_integer(Size), list_to_integer(Operations)),
+    io:format("~b~n", [Answer]),
+    halt(0).
+
+run(ping_pong, Size, Operations) -> ping_pong(Size, Operations div Size);
+run(fan_in, Size, Operations) -> fan_in(Size, Operations div Size);
+run(ring, Size, Operations) -> ring(Size, Operations);
+run(spawn, Size, _) -> spawn_and_end(Size);
+run(idle, Size, _) -> idle(Size);
+run(watch_many, Size, _) -> watch_many(Size);
+run(many_watch, Size, _) -> many_watch(Size);
+run(linked, Size, _) -> linked(Size).
+
+%% L1
+
+ping_pong(Pairs, RoundTrips) ->
+    Latch = latch(Pairs),
+    Players = each(Pairs, fun(_) ->
+        {spawn(fun() -> play(RoundTrips, Latch) end), spawn(fun() -> play(infinity, Latch) end)}
+    end),
+    at_rest(),
+    Start = now_ns(),
+    [Ping ! {Pong, 0} || {Ping, Pong} <- Players],
+    wait(Latch),
+    now_ns() - Start.
+
+play(0, Latch) ->
+    receive {_, _} -> arrive(Latch) end;
+play(infinity, Latch) ->
+    receive {From, Number} -> From ! {self(), Number + 1} end,
+    play(infinity, Latch);
+play(Left, Latch) ->
+    receive {From, Number} -> From ! {self(), Number + 1} end,
+    play(Left - 1, Latch).
+
+%% L2, L3
+
+fan_in(Senders, Messages) ->
+    Latch = latch(1),
+    Receiver = collector(Senders * Messages, Latch),
+    Pids = each(Senders, fun(_) ->
+        spawn(fun() -> receive start -> send(Receiver, Messages) end end)
+    end),
+    at_rest(),
+    Start = now_ns(),
+    [Pid ! start || Pid <- Pids],
+    wait(Latch),
+    now_ns() - Start.
+
+send(_, 0) -> ok;
+send(Receiver, N) ->
+    Receiver ! N,
+    send(Receiver, N - 1).
+
+%% L4
+
+ring(Processes, Hops) ->
+    Latch = latch(1),
+    First = spawn(fun() -> receive {next, Next} -> pass_on(Next, Latch) end end),
+    Last = lists:foldl(
+        fun(_, Next) -> spawn(fun() -> pass_on(Next, Latch) end) end,
+        First, lists:seq(2, Processes)),
+    First ! {next, Last},
+    at_rest(),
+    Start = now_ns(),
+    First ! Hops,
+    wait(Latch),
+    now_ns() - Start.
+
+pass_on(Next, Latch) ->
+    receive
+        0 -> arrive(Latch);
+        Left -> Next ! Left - 1
+    end,
+    pass_on(Next, Latch).
+
+%% L5
+
+spawn_and_end(Processes) ->
+    Latch = latch(1),
+    Collector = collector(Processes, Latch),
+    Start = now_ns(),
+    spawn_many(Collector, Processes),
+    wait(Latch),
+    now_ns() - Start.
+
+spawn_many(_, 0) -> ok;
+spawn_many(Collector, N) ->
+    spawn(fun() -> Collector ! N end),
+    spawn_many(Collector, N - 1).
+
+%% L6
+
+idle(Processes) ->
+    Before = at_rest(),
+    Pids = each(Processes, fun(_) -> spawn(fun() -> receive stop -> ok end end) end),
+    Answer = at_rest() - Before,
+    hd(Pids) ! stop,
+    Answer.
+
+%% L8
+
+watch_many(Watched) ->
+    Latch = latch(1),
+    Pids = each(Watched, fun(_) -> spawn(fun() -> receive stop -> ok end end) end),
+    watcher(Latch, Pids),
+    at_rest(),
+    Start = now_ns(),
+    [Pid ! stop || Pid <- Pids],
+    wait(Latch),
+    now_ns() - Start.
+
+%% Returns when the watcher monitors all.
+watcher(Latch, Pids) ->
+    Self = self(),
+    {Watcher, Monitor} = spawn_opt(fun() ->
+        [monitor(process, Pid) || Pid <- Pids],
+        Self ! {self(), ready},
+        downs(length(Pids)),
+        arrive(Latch)
+    end, [monitor, {message_queue_data, off_heap}]),
+    receive
+        {Watcher, ready} -> demonitor(Monitor, [flush]);
+        {'DOWN', Monitor, process, Watcher, Reason} -> exit(Reason)
+    end.
+
+downs(0) -> ok;
+downs(N) ->
+    receive {'DOWN', _, process, _, _} -> downs(N - 1) end.
+
+many_watch(Watchers) ->
+    one_dies(Watchers, fun(One, Ready, Done) ->
+        monitor(process, One),
+        arrive(Ready),
+        receive {'DOWN', _, process, One, _} -> arrive(Done) end
+    end).
+
+%% A linked process dies of the signal, and can tell nobody; so its death is seen by the table of
+%% processes.
+linked(Linked) ->
+    Before = erlang:system_info(process_count),
+    Ready = latch(Linked),
+    One = spawn(fun() -> receive stop -> exit(failed) end end),
+    each(Linked, fun(_) ->
+        spawn(fun() -> link(One), arrive(Ready), receive never -> ok end end)
+    end),
+    wait(Ready),
+    at_rest(),
+    Start = now_ns(),
+    One ! stop,
+    until_processes(Before),
+    now_ns() - Start.
+
+until_processes(Count) ->
+    case erlang:system_info(process_count) =< Count of
+        true -> ok;
+        false -> receive after 1 -> until_processes(Count) end
+    end.
+
+one_dies(Others, Other) ->
+    Ready = latch(Others),
+    Done = latch(Others),
+    One = spawn(fun() -> receive stop -> ok end end),
+    each(Others, fun(_) -> spawn(fun() -> Other(One, Ready, Done) end) end),
+    wait(Ready),
+    at_rest(),
+    Start = now_ns(),
+    One ! stop,
+    wait(Done),
+    now_ns() - Start.
+
+%% Shared
+
+collector(Messages, Latch) ->
+    spawn_opt(fun() -> collect(Messages), arrive(Latch) end,
+        [{message_queue_data, off_heap}]).
+
+collect(0) -> ok;
+collect(N) ->
+    receive _ -> collect(N - 1) end.
+
+each(Count, Make) ->
+    [Make(N) || N <- lists:seq(1, Count)].
+
+latch(Count) ->
+    Counter = atomics:new(1, [{signed, true}]),
+    atomics:put(Counter, 1, Count),
+    {Counter, self(), make_ref()}.
+
+arrive({Counter, Owner, Ref}) ->
+    case atomics:sub_get(Counter, 1, 1) of
+        0 -> Owner ! {Ref, open};
+        _ -> ok
+    end.
+
+wait({_, _, Ref}) ->
+    receive {Ref, open} -> ok end.
+
+now_ns() ->
+    erlang:monotonic_time(nanosecond).
+
+%% Resident bytes, once these and the processor's time have stood still for twice 20 ms, as in
+%% `measure.rs`.
+at_rest() -> at_rest(looks(), 2).
+
+at_rest({Bytes, _}, 0) -> Bytes;
+at_rest(Looks, Still) ->
+    receive after 20 -> ok end,
+    case looks() of
+        Looks -> at_rest(Looks, Still - 1);
+        Other -> at_rest(Other, 2)
+    end.
+
+looks() ->
+    {ok, Status} = file:read_file("/proc/self/status"),
+    {match, [KiB]} = re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, all_but_first, list}]),
+    {ok, Stat} = file:read_file("/proc/self/stat"),
+    Fields = string:lexemes(lists:last(string:split(Stat, ")", all)), " "),
+    [User, System] = [binary_to_integer(lists:nth(N - 2, Fields)) || N <- [14, 15]],
+    {list_to_integer(KiB) * 1024, User + System}.

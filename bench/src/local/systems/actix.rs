@@ -1,0 +1,331 @@
+//! actix, on one thread and on two.
+//!
+//! An actor stays on the thread, the *arbiter*, that it was started on. On one thread nothing ever
+//! crosses cores: a cooperative loop. On two, every other actor is on the other thread, and a pair
+//! or a ring crosses at each message.
+
+use std::time::Instant;
+
+use actix::dev::ToEnvelope;
+use actix::{
+    Actor, ActorContext, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, Handler, Message,
+    System as ActixSystem,
+};
+
+use super::{Answer, Loads, Runs, System, all_of_it, as_described};
+use crate::local::loads::Kind;
+use crate::local::measure::{Latch, at_rest, bytes_since, nanoseconds_since};
+
+pub(super) const ONE_THREAD: System = System {
+    name: "actix, 1 thread",
+    runs: Runs::Here(&Actix { threads: 1 }),
+    note: as_described,
+    share: all_of_it,
+};
+
+pub(super) const TWO_THREADS: System = System {
+    name: "actix, 2 threads",
+    runs: Runs::Here(&Actix { threads: 2 }),
+    note: |kind| {
+        let crosses = matches!(kind, Kind::PingPong | Kind::Ring);
+        crosses.then_some("every message crosses threads; a tenth of the messages")
+    },
+    share: |kind| match kind {
+        Kind::PingPong | Kind::Ring => 10,
+        _ => 1,
+    },
+};
+
+struct Actix {
+    threads: usize,
+}
+
+impl Actix {
+    /// Runs the load on the first of its threads. What it started is not ended, as in `threads`.
+    fn run<F: Future<Output = Answer> + 'static>(&self, load: impl FnOnce(Threads) -> F) -> Answer {
+        let system = ActixSystem::new();
+        let threads = system.block_on(Threads::start(self.threads));
+        let answer = system.block_on(load(threads));
+        std::mem::forget(system);
+        answer
+    }
+}
+
+impl Loads for Actix {
+    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
+        self.run(|threads| ping_pong(threads, pairs, round_trips))
+    }
+
+    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
+        self.run(|threads| fan_in(threads, senders, messages))
+    }
+
+    fn ring(&self, processes: u64, hops: u64) -> Answer {
+        self.run(|threads| ring(threads, processes, hops))
+    }
+
+    fn spawn(&self, processes: u64) -> Answer {
+        self.run(|threads| spawn(threads, processes))
+    }
+
+    fn idle(&self, processes: u64) -> Answer {
+        self.run(|threads| idle(threads, processes))
+    }
+}
+
+/// Where actors are started, in turn.
+struct Threads(Vec<ArbiterHandle>);
+
+impl Threads {
+    async fn start(count: usize) -> Self {
+        let first = Arbiter::current();
+        let others = (1..count).map(|_| Arbiter::new().handle());
+        Self(std::iter::once(first).chain(others).collect())
+    }
+
+    /// Numbers that follow each other are on different threads, if there are two.
+    fn start_on<A>(&self, number: u64, actor: A) -> Addr<A>
+    where
+        A: Actor<Context = Context<A>> + Send,
+    {
+        let Self(arbiters) = self;
+        match number as usize % arbiters.len() {
+            0 => actor.start(),
+            other => A::start_in_arbiter(&arbiters[other], |_| actor),
+        }
+    }
+}
+
+/// Past any bound of the mailbox: other sends would wait for it.
+fn send<A, M>(to: &Addr<A>, message: M)
+where
+    A: Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message<Result = ()> + Send,
+{
+    to.do_send(message);
+}
+
+struct Player {
+    left: u64,
+    done: Latch,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ball {
+    from: Addr<Player>,
+    number: u64,
+}
+
+impl Actor for Player {
+    type Context = Context<Self>;
+}
+
+impl Handler<Ball> for Player {
+    type Result = ();
+
+    fn handle(&mut self, ball: Ball, context: &mut Context<Self>) {
+        if self.left == 0 {
+            return self.done.arrive();
+        }
+        self.left -= 1;
+        let back = Ball {
+            from: context.address(),
+            number: ball.number + 1,
+        };
+        send(&ball.from, back);
+    }
+}
+
+async fn ping_pong(threads: Threads, pairs: u64, round_trips: u64) -> Answer {
+    let done = Latch::new(pairs);
+    let player = |number, left| {
+        let done = done.clone();
+        threads.start_on(number, Player { left, done })
+    };
+    let players: Vec<_> = (0..pairs)
+        .map(|pair| (player(pair, round_trips), player(pair + 1, u64::MAX)))
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for (ping, pong) in &players {
+        let from = pong.clone();
+        send(ping, Ball { from, number: 0 });
+    }
+    done.wait().await;
+    nanoseconds_since(start)
+}
+
+/// Takes so many messages.
+struct Receiver {
+    missing: u64,
+    done: Latch,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Number(#[expect(dead_code, reason = "nobody reads it")] u64);
+
+impl Actor for Receiver {
+    type Context = Context<Self>;
+}
+
+impl Handler<Number> for Receiver {
+    type Result = ();
+
+    fn handle(&mut self, _: Number, _: &mut Context<Self>) {
+        self.missing -= 1;
+        if self.missing == 0 {
+            self.done.arrive();
+        }
+    }
+}
+
+/// On the first thread.
+fn receiver_of(missing: u64, done: &Latch) -> Addr<Receiver> {
+    let done = done.clone();
+    Receiver { missing, done }.start()
+}
+
+struct Sender(Addr<Receiver>);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Burst {
+    count: u64,
+}
+
+impl Actor for Sender {
+    type Context = Context<Self>;
+}
+
+impl Handler<Burst> for Sender {
+    type Result = ();
+
+    fn handle(&mut self, Burst { count }: Burst, _: &mut Context<Self>) {
+        for number in 0..count {
+            send(&self.0, Number(number));
+        }
+    }
+}
+
+/// The first sender is not on the receiver's thread.
+async fn fan_in(threads: Threads, senders: u64, messages: u64) -> Answer {
+    let done = Latch::new(1);
+    let receiver = receiver_of(senders * messages, &done);
+    let all: Vec<_> = (0..senders)
+        .map(|number| threads.start_on(number + 1, Sender(receiver.clone())))
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for sender in &all {
+        send(sender, Burst { count: messages });
+    }
+    done.wait().await;
+    nanoseconds_since(start)
+}
+
+struct Member {
+    next: Option<Addr<Member>>,
+    done: Latch,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Next(Addr<Member>);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Token(u64);
+
+impl Actor for Member {
+    type Context = Context<Self>;
+}
+
+impl Handler<Next> for Member {
+    type Result = ();
+
+    fn handle(&mut self, Next(next): Next, _: &mut Context<Self>) {
+        self.next = Some(next);
+    }
+}
+
+impl Handler<Token> for Member {
+    type Result = ();
+
+    fn handle(&mut self, Token(left): Token, _: &mut Context<Self>) {
+        match &self.next {
+            Some(next) if left > 0 => send(next, Token(left - 1)),
+            _ => self.done.arrive(),
+        }
+    }
+}
+
+async fn ring(threads: Threads, processes: u64, hops: u64) -> Answer {
+    let done = Latch::new(1);
+    let member = |number, next| {
+        let done = done.clone();
+        threads.start_on(number, Member { next, done })
+    };
+    let first = member(0, None);
+    let mut next = first.clone();
+    for number in 1..processes {
+        next = member(number, Some(next));
+    }
+    send(&first, Next(next));
+    at_rest().await;
+    let start = Instant::now();
+    send(&first, Token(hops));
+    done.wait().await;
+    nanoseconds_since(start)
+}
+
+/// Sends one message and stops.
+struct Brief {
+    collector: Addr<Receiver>,
+    number: u64,
+}
+
+impl Actor for Brief {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        send(&self.collector, Number(self.number));
+        context.stop();
+    }
+}
+
+async fn spawn(threads: Threads, processes: u64) -> Answer {
+    let done = Latch::new(1);
+    let collector = receiver_of(processes, &done);
+    let start = Instant::now();
+    for number in 0..processes {
+        let collector = collector.clone();
+        threads.start_on(number, Brief { collector, number });
+    }
+    done.wait().await;
+    nanoseconds_since(start)
+}
+
+/// Has nothing to do.
+struct Idler;
+
+impl Actor for Idler {
+    type Context = Context<Self>;
+}
+
+impl Handler<Number> for Idler {
+    type Result = ();
+
+    fn handle(&mut self, _: Number, _: &mut Context<Self>) {}
+}
+
+async fn idle(threads: Threads, processes: u64) -> Answer {
+    let before = at_rest().await;
+    let mut handles = Vec::with_capacity(processes as usize);
+    handles.extend((0..processes).map(|number| threads.start_on(number, Idler)));
+    let answer = bytes_since(before).await;
+    drop(handles);
+    answer
+}

@@ -1,0 +1,116 @@
+//! What the log says of processes: crashes, and steps that take too long.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use purlin_runtime::{Config, Process, Runtime, TokioExecutor};
+use purlin_term::{NodeName, Term, atom};
+use tracing::field::{Field, Visit};
+use tracing::span;
+use tracing::{Event, Metadata, Subscriber};
+
+/// Keeps every event as a line.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0, " {field}={value:?}");
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+impl Lines {
+    fn with(&self, text: &str) -> Option<String> {
+        let lines = self.0.lock().unwrap();
+        lines.iter().find(|line| line.contains(text)).cloned()
+    }
+}
+
+/// One test, since the subscriber and the panic hook are of the whole OS process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashes_and_long_steps_are_reported_with_label_and_place() {
+    let lines = Lines::default();
+    tracing::subscriber::set_global_default(lines.clone()).unwrap();
+    purlin_runtime::panics::install_hook();
+    let node = NodeName::new(&atom!("here@127.0.0.1")).unwrap();
+    let mut config = Config::default();
+    config.long_schedule = Some(Duration::from_millis(20));
+    let runtime = Runtime::new(node, 1, Arc::new(TokioExecutor::current()), config);
+
+    let mut watcher = runtime.attach::<Term>().unwrap();
+    let crashing = runtime
+        .spawn(|mut me: Process<Term>| async move {
+            me.set_label("the unlucky");
+            me.receive().await;
+            panic!("out of luck");
+        })
+        .unwrap();
+    watcher.monitor(crashing.pid());
+    for number in 0..3 {
+        runtime.send(&crashing, Term::from(number)).await.unwrap();
+    }
+    let (_, _, reason) = watcher.receive().await.unwrap().down().unwrap();
+    let parts = reason.as_tuple().unwrap();
+    assert_eq!(parts[1], Term::from("out of luck"));
+    let place = parts[2].as_tuple().unwrap();
+    assert!(place[0].as_binary().unwrap().ends_with(b"reports.rs"));
+    assert!(place[1].as_int().unwrap() > 0);
+    let report = lines.with("a process crashed").unwrap();
+    for part in [
+        "ERROR",
+        "the unlucky",
+        "out of luck",
+        "queued=2",
+        "reports.rs",
+    ] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+
+    let holding = runtime
+        .spawn({
+            let lines = lines.clone();
+            move |me: Process<Term>| async move {
+                me.set_label("the greedy");
+                let begun = std::time::Instant::now();
+                while lines.with("the greedy").is_none() {
+                    assert!(begun.elapsed() < Duration::from_secs(20), "nobody looks");
+                    std::hint::spin_loop();
+                }
+            }
+        })
+        .unwrap();
+    watcher.monitor(holding.pid());
+    let (_, _, reason) = watcher.receive().await.unwrap().down().unwrap();
+    assert!(reason.is_atom("normal"), "{reason}");
+    let report = lines.with("the greedy").unwrap();
+    for part in ["WARN", "holds its thread", "reports.rs"] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+}
