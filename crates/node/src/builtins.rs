@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use purlin_runtime::ProcessInfo;
 use purlin_term::{Atom, List, NodeName, Pid, Term, atom};
 
 use crate::export::{FunctionName, Outcome, Raise};
@@ -16,6 +17,8 @@ use crate::node::Node;
 pub(crate) async fn call(node: &Node, name: &FunctionName, args: &[Term]) -> Option<Outcome> {
     let outcome = match (name.module.as_str(), name.function.as_str(), args) {
         ("net_adm", "ping", [peer]) => ping(node, peer).await,
+        ("erlang", "process_info", [pid]) => process_info(node, pid).await,
+        ("erlang", "process_info", [pid, items]) => process_info_items(node, pid, items).await,
         ("erlang", function, args) => return erlang(node, function, args),
         ("net_adm", "localhost", []) => Ok(Term::string(node.host_name())),
         ("net_kernel", "get_net_ticktime", []) => {
@@ -75,8 +78,6 @@ fn erlang(node: &Node, function: &str, args: &[Term]) -> Option<Outcome> {
         ("registered", []) => Ok(Term::list(node.registered().into_iter().map(Term::from))),
         ("whereis", [name]) => whereis(node, name),
         ("processes", []) => Ok(Term::list(node.processes().into_iter().map(Term::from))),
-        ("process_info", [pid]) => process_info(node, pid),
-        ("process_info", [pid, items]) => process_info_items(node, pid, items),
         ("is_process_alive", [pid]) => {
             let pid = pid.as_pid().filter(|pid| pid.node == node.name());
             pid.ok_or_else(Raise::badarg)
@@ -177,39 +178,55 @@ const PROCESS_KEYS: [Atom; 7] = [
     atom!("status"),
 ];
 
-fn process_info(node: &Node, pid: &Term) -> Outcome {
-    let pid = local_pid(node, pid)?;
-    let items: Vec<Term> = PROCESS_KEYS
-        .into_iter()
-        .filter_map(|key| node.process_info(pid, &key).map(|value| pair(key, value)))
-        .collect();
-    Ok(if items.is_empty() {
-        atom!("undefined").into()
-    } else {
+async fn process_info(node: &Node, pid: &Term) -> Outcome {
+    let info = node.process_info(local_pid(node, pid)?).await;
+    let info = info.map(|info| {
+        let items = PROCESS_KEYS
+            .into_iter()
+            .map(|key| process_item(node, &info, &key));
         Term::list(items)
+    });
+    Ok(info.unwrap_or_else(|| atom!("undefined").into()))
+}
+
+async fn process_info_items(node: &Node, pid: &Term, items: &Term) -> Outcome {
+    let pid = local_pid(node, pid)?;
+    let known = |item: &Term| -> Result<Atom, Raise> {
+        let key = atom_arg(item)?;
+        let is_known = PROCESS_KEYS.contains(key);
+        is_known.then(|| key.clone()).ok_or_else(Raise::badarg)
+    };
+    let keys = match items.as_list() {
+        None => vec![known(items)?],
+        Some(list) => few(list)?.iter().map(known).collect::<Result<_, _>>()?,
+    };
+    let Some(info) = node.process_info(pid).await else {
+        return Ok(atom!("undefined").into());
+    };
+    let mut found = keys.iter().map(|key| process_item(node, &info, key));
+    Ok(match items.as_list() {
+        None => found.next().unwrap_or_else(Term::nil),
+        Some(_) => Term::list(found),
     })
 }
 
-fn process_info_items(node: &Node, pid: &Term, items: &Term) -> Outcome {
-    let pid = local_pid(node, pid)?;
-    let one = |item: &Term| -> Outcome {
-        let key = atom_arg(item)?;
-        if !PROCESS_KEYS.contains(key) {
-            return Err(Raise::badarg());
+/// `{Key, Value}`.
+fn process_item(node: &Node, info: &ProcessInfo, key: &Atom) -> Term {
+    let pids = |pids: &[Pid]| Term::list(pids.iter().map(|pid| Term::from(*pid)));
+    let value = match key.as_str() {
+        "registered_name" => {
+            let name = node.runtime().name_of(info.pid);
+            name.map_or_else(Term::nil, Term::from)
         }
-        let value = node.process_info(pid, key);
-        Ok(value.map_or_else(
-            || atom!("undefined").into(),
-            |value| pair(key.clone(), value),
-        ))
+        "message_queue_len" => Term::Int(info.message_queue_len as i64),
+        "links" => pids(&info.links),
+        "monitored_by" => pids(&info.monitored_by),
+        "group_leader" => info.group_leader.into(),
+        "trap_exit" => info.trap_exit.into(),
+        // It answered, so it was between two steps of its work.
+        _ => atom!("waiting").into(),
     };
-    match items.as_list() {
-        None => one(items),
-        Some(_) if !node.is_process_alive(pid) => Ok(atom!("undefined").into()),
-        Some(list) => Ok(Term::list(
-            few(list)?.iter().map(one).collect::<Result<Vec<_>, _>>()?,
-        )),
-    }
+    pair(key.clone(), value)
 }
 
 fn system_info(node: &Node, item: &Term) -> Outcome {
@@ -219,8 +236,8 @@ fn system_info(node: &Node, item: &Term) -> Outcome {
         "version" => Term::string(crate::VERSION),
         "system_version" => Term::string(&format!("Purlin {}\n", crate::VERSION)),
         "system_architecture" => Term::string(std::env::consts::ARCH),
-        "process_count" => Term::Int(node.processes().len() as i64),
-        "process_limit" => Term::Int(i64::from(u32::MAX)),
+        "process_count" => Term::Int(node.runtime().process_count() as i64),
+        "process_limit" => Term::Int(crate::limits::PROCESSES_MAX as i64),
         "creation" => Term::Int(node.creation().into()),
         "schedulers" | "schedulers_online" | "logical_processors" => Term::Int(cores()),
         "wordsize" => Term::Int(size_of::<usize>() as i64),

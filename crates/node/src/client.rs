@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use purlin_proto::signal::{Signal, SpawnRequest};
+use purlin_runtime::{AliasMode, MonitorOptions, RequestOptions, Target, TooManyProcesses};
 use purlin_term::{Atom, EncodedTerm, NodeName, Reference, Term, atom};
 use tokio::time::timeout;
 
 use crate::connection::{ConnectError, SendError};
 use crate::export::FunctionName;
 use crate::node::Node;
-use crate::process::{Delivery, Destination, Mailbox, Watched};
+use crate::process::{Delivery, Destination, Mailbox};
 use crate::remote_call::{self, Application};
 
 /// How a call ended without an answer.
@@ -23,6 +24,9 @@ pub enum CallError {
     /// There is no connection to the node; nothing was asked.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
+    /// A call is asked by a process, and there may be no more; nothing was asked.
+    #[error(transparent)]
+    TooManyProcesses(#[from] TooManyProcesses),
     /// The question could not be sent; nothing was asked.
     #[error("the request could not be sent: {0}")]
     NotSent(SendError),
@@ -74,7 +78,7 @@ impl Node {
     /// [`CallError`]: why the peer is not there.
     pub async fn ping(&self, peer: NodeName, patience: Duration) -> Result<(), CallError> {
         let request = Term::tuple([atom!("is_auth").into(), self.name().into()]);
-        let to = Watched::Name(atom!("net_kernel"), peer);
+        let to = Target::Name(atom!("net_kernel"), peer);
         let reply = self.gen_call(to, &request, patience).await?;
         match reply.is_atom("yes") {
             true => Ok(()),
@@ -88,7 +92,7 @@ impl Node {
     /// [`CallError`]: see there what each case says about whether the call took place.
     pub async fn gen_call(
         &self,
-        to: Watched,
+        to: Target,
         request: &Term,
         patience: Duration,
     ) -> Result<Term, CallError> {
@@ -96,24 +100,23 @@ impl Node {
         asked.unwrap_or(Err(CallError::TimedOut(patience)))
     }
 
-    async fn ask(&self, to: Watched, request: &Term) -> Result<Term, CallError> {
-        let mut mailbox = self.attach();
+    async fn ask(&self, to: Target, request: &Term) -> Result<Term, CallError> {
         if to.node() != self.name() {
             self.connect(to.node()).await?;
         }
-        let reference = self.monitor(mailbox.pid(), to.clone());
-        let _guard = MonitorGuard {
-            node: self.clone(),
-            mailbox: mailbox.pid(),
-            reference,
+        let mut mailbox = self.attach()?;
+        // The process ends with this call, and its monitor and alias with it.
+        let options = MonitorOptions {
+            alias: Some(AliasMode::ReplyDemonitor),
+            ..MonitorOptions::default()
         };
-        self.add_alias(reference, mailbox.pid());
+        let reference = mailbox.monitor_with(to.clone(), options);
         let tag = Term::list_with_tail([atom!("alias").into()], reference.into());
         let from = Term::tuple([mailbox.pid().into(), tag.clone()]);
         let call = Term::tuple([atom!("$gen_call").into(), from, request.clone()]);
         let destination = match &to {
-            Watched::Pid(pid) => Destination::Pid(*pid),
-            Watched::Name(name, node) => Destination::Name(name.clone(), *node),
+            Target::Pid(pid) => Destination::Pid(*pid),
+            Target::Name(name, node) => Destination::Name(name.clone(), *node),
         };
         mailbox.send(destination, &call).await?;
         wait_for_reply(&mut mailbox, &tag, reference, to.node()).await
@@ -146,8 +149,19 @@ impl Node {
             return self.call_here(module, function, args).await;
         }
         let connection = self.connect(peer).await?;
-        let mut mailbox = self.attach();
-        let (id, result) = (self.make_reference(), self.make_reference());
+        let mut mailbox = self.attach()?;
+        let options = RequestOptions {
+            monitor: Some(MonitorOptions::default()),
+            ..RequestOptions::default()
+        };
+        let (id, epoch) = mailbox.note_spawn_request(peer, options);
+        let is_noted = connection
+            .ties
+            .note(mailbox.pid(), |pid| self.is_process_alive(pid));
+        if !is_noted || epoch != connection.epoch() {
+            return Err(CallError::NotSent(SendError::Disconnected(peer)));
+        }
+        let result = self.make_reference();
         let arguments = Term::list([
             result.into(),
             module.clone().into(),
@@ -168,12 +182,6 @@ impl Node {
             arguments: encode(&arguments)?,
             token: None,
         };
-        self.expect_spawn(mailbox.pid(), id, peer);
-        let _guard = MonitorGuard {
-            node: self.clone(),
-            mailbox: mailbox.pid(),
-            reference: id,
-        };
         connection
             .send(mailbox.pid(), &Signal::SpawnRequest(Box::new(request)))
             .await?;
@@ -189,7 +197,7 @@ impl Node {
         function: &Atom,
         args: Vec<Term>,
     ) -> Result<Term, CallError> {
-        let mailbox = self.attach();
+        let mailbox = self.attach()?;
         let application = Application {
             name: FunctionName {
                 module: module.clone(),
@@ -204,19 +212,6 @@ impl Node {
         let result = self.make_reference();
         let reason = remote_call::call_result(result.into(), outcome);
         call_result(&reason, result, self.name())
-    }
-}
-
-/// Takes the monitor back when nobody waits any more.
-struct MonitorGuard {
-    node: Node,
-    mailbox: purlin_term::Pid,
-    reference: Reference,
-}
-
-impl Drop for MonitorGuard {
-    fn drop(&mut self) {
-        self.node.demonitor(self.mailbox, self.reference);
     }
 }
 
@@ -259,7 +254,10 @@ async fn wait_for_result(
     loop {
         match mailbox.receive().await {
             Delivery::SpawnFailed { reference, reason } if reference == id => {
-                return Err(CallError::Refused(reason));
+                return Err(match reason.as_str() {
+                    "noconnection" => CallError::Disconnected(node),
+                    _ => CallError::Refused(reason),
+                });
             }
             Delivery::Down {
                 reference, reason, ..

@@ -26,12 +26,10 @@ pub use connection::{ConnectError, HandshakeError, SendError};
 pub use export::{Call, FunctionName, Outcome, Raise};
 pub use host::{Host, TokioHost};
 pub use node::Node;
-pub use process::{
-    BYTES_MAX, Caller, Delivery, Destination, Envelope, MESSAGES_MAX, Mailbox, RegisterError,
-    Watched,
-};
+pub use process::{Caller, Delivery, Envelope, Mailbox, NodeMessage};
 pub use purlin_proto::digest::Cookie;
 pub use purlin_proto::flags::Flags;
+pub use purlin_runtime::{Destination, RegisterError, Target, TooManyProcesses};
 pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 pub use services::global;
 pub use start::{NodeBuilder, StartError};

@@ -1,8 +1,10 @@
 //! What one peer may make this node hold, besides what `purlin_proto` bounds.
 //!
 //! A peer that knows the cookie may ask for monitors, links and processes; each costs memory here
-//! and nothing there. Mailboxes have their bounds beside them (`process::mailbox`), and so have
-//! queues to peers (`connection::outbound`).
+//! and nothing there. Mailboxes have their bounds in `purlin_runtime::limits`, queues to peers in
+//! `connection::outbound`.
+
+use std::time::Duration;
 
 /// Links to and monitors of processes of this node that one peer may hold; one more closes its
 /// connection. About 50 MB, four times that while its end is told. A guess, unmeasured: far more than
@@ -18,7 +20,29 @@ pub(crate) const SPAWNED_MAX: usize = 1 << 15;
 pub(crate) const SPAWNED_BYTES_MAX: usize = 512 << 20;
 
 /// Processes of this node from which on peers start no more. OTP 28's default.
-pub(crate) const PROCESSES_MAX: usize = 1 << 20;
+pub(crate) const SPAWNED_PROCESSES_MAX: usize = 1 << 20;
+
+/// Processes of this node. The most that OTP can be told to bear (`+P`).
+pub(crate) const PROCESSES_MAX: usize = (1 << 27) - 1;
+
+/// Signals that wait for one process to handle them, beside messages; the connection of the peer that
+/// sends one more is closed. A process handles its signals whenever it awaits, so only one that holds its
+/// thread, or that code outside of processes has and does not receive from, ever has so many. About
+/// 150 MB. A guess, unmeasured.
+pub(crate) const SIGNALS_MAX: usize = 1 << 20;
+
+/// Bytes of the exit reasons that one peer gave processes here and that they have not received: room
+/// for several of the largest. Further ones are replaced by `system_limit`.
+pub(crate) const REASON_BYTES_MAX: usize = 512 << 20;
+
+/// Bytes from which on a reason counts: smaller ones are bounded by their number.
+pub(crate) const REASON_BYTES_MIN: usize = 64;
+
+/// How long processes may take to end when the node stops: OTP's default for a worker.
+pub(crate) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a process may take to tell about itself. A guess, unmeasured.
+pub(crate) const PROCESS_INFO_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Calls that `rex` runs at once, for all peers, since its requests do not say from whom they are.
 /// Only old releases and C nodes call so. A call costs about 8 KB (measured by the test
@@ -29,5 +53,7 @@ pub(crate) const REX_CALLS_MAX: usize = 1 << 14;
 /// lives. A guess, unmeasured: far below what the table of node names holds.
 pub(crate) const PINGED_NAMES_MAX: usize = 4096;
 
-const _: () = assert!(SPAWNED_MAX + REX_CALLS_MAX < PROCESSES_MAX);
+const _: () = assert!(SPAWNED_MAX + REX_CALLS_MAX < SPAWNED_PROCESSES_MAX);
+const _: () = assert!(SPAWNED_PROCESSES_MAX < PROCESSES_MAX);
+
 const _: () = assert!(SPAWNED_BYTES_MAX > purlin_proto::limits::FRAME_LEN_MAX);

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::connection::{Connection, accept_all};
 use crate::epmd::{self, Registration};
 use crate::host::{Host, TaskHandle, TokioHost};
+use crate::limits::SHUTDOWN_PATIENCE;
 use crate::node::Node;
 
 /// Why a node did not start. Nothing is left running.
@@ -155,8 +156,9 @@ impl Node {
 
     /// Stops the node: writes what is queued, closes all connections and frees the name.
     ///
-    /// What a peer does not take within `patience` is lost. Processes end without a signal, since
-    /// nobody is left to see one.
+    /// What a peer does not take within `patience` is lost. Then processes are told to shut down, the
+    /// youngest first, and killed if they do not; the node's own services end last. From then on no
+    /// process starts.
     pub async fn stop(&self, patience: Duration) {
         self.0.stopping.set();
         let listening = self.listening().take();
@@ -174,9 +176,8 @@ impl Node {
         for connection in &connections {
             connection.ended.wait().await;
         }
-        for pid in self.processes() {
-            self.end_process(pid, purlin_term::atom!("shutdown").into());
-        }
+        self.runtime().stop(patience.min(SHUTDOWN_PATIENCE)).await;
+        self.dismiss_services().await;
         if let Some(listening) = listening {
             listening.registration.release().await;
         }

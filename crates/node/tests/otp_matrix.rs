@@ -3,7 +3,7 @@
 
 mod support;
 
-use purlin_node::{Delivery, Destination, Flags, Mailbox, Node, Term, Watched, atom};
+use purlin_node::{Delivery, Destination, Flags, Mailbox, Node, Target, Term, atom};
 use support::{Erl, Net, PATIENCE, Release, name};
 
 /// Messages sent in each direction.
@@ -24,7 +24,7 @@ fn start_services(node: &Node) {
             }
         }
     });
-    node.register(atom!("echo"), echo).unwrap();
+    node.register(atom!("echo"), echo.unwrap()).unwrap();
     // Answers `{in_order, Count}` or `{out_of_order, Expected, Found}` when `{done, From}` comes.
     let counter = node.spawn(|mut mailbox: Mailbox| async move {
         let (mut next, mut wrong) = (1, None);
@@ -52,7 +52,7 @@ fn start_services(node: &Node) {
             }
         }
     });
-    node.register(atom!("counter"), counter).unwrap();
+    node.register(atom!("counter"), counter.unwrap()).unwrap();
     node.export("demo", "add", 2, |_call, args| async move {
         Ok(Term::Int(
             args[0].as_int().unwrap() + args[1].as_int().unwrap(),
@@ -94,7 +94,7 @@ async fn in_order_to_us(erl: &mut Erl) {
 async fn in_order_from_us(node: &Node, erl: &mut Erl, alive: &str) {
     erl.check("catch unregister(sink), register(sink, self())", "true")
         .await;
-    let mailbox = node.attach();
+    let mailbox = node.attach().unwrap();
     let sink = Destination::Name(atom!("sink"), name(alive));
     let receive = format!(
         "G = fun(_, {MANY}) -> in_order; (G, N) -> M = N + 1, receive M -> G(G, M); \
@@ -144,7 +144,7 @@ async fn monitors_and_links(node: &Node, erl: &mut Erl) {
         let _ = mailbox.receive().await;
         Term::tuple([atom!("gone").into(), 1.into()])
     });
-    node.register(atom!("victim"), victim).unwrap();
+    node.register(atom!("victim"), victim.unwrap()).unwrap();
     erl.eval("V = erpc:call('purlin@127.0.0.1', erlang, whereis, [victim])")
         .await;
     erl.eval("process_flag(trap_exit, true), link(V), M = erlang:monitor(process, V)")
@@ -193,9 +193,9 @@ async fn run(release: Release, hidden: bool, flags: Flags) {
         assert_eq!(node.hidden_nodes().contains(&name(&alive)), hidden);
         erl.check("global:sync()", "ok").await;
         erl.assert_nothing_logged();
-        let watched = Watched::Name(atom!("sink"), name(&alive));
-        let mut mailbox = node.attach();
-        node.monitor(mailbox.pid(), watched);
+        let watched = Target::Name(atom!("sink"), name(&alive));
+        let mut mailbox = node.attach().unwrap();
+        mailbox.monitor(watched);
         erl.kill().await;
         let Delivery::Down { reason, .. } = mailbox.receive().await else {
             panic!("a DOWN")

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 async fn wait_for_nodes(node: &Node, expected: &[&str]) {
     let mut expected: Vec<NodeName> = expected.iter().map(|alive| name(alive)).collect();
     expected.sort();
-    let mut mailbox: Mailbox = node.attach();
+    let mut mailbox: Mailbox = node.attach().unwrap();
     node.monitor_nodes(mailbox.pid());
     while node.nodes() != expected {
         let change = timeout(PATIENCE, mailbox.receive()).await;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use purlin_node::{Delivery, Mailbox, Node, Raise, Term, Watched, atom};
+use purlin_node::{Delivery, Mailbox, Node, Raise, Target, Term, atom};
 use support::{Net, PATIENCE, RELEASES, name};
 
 /// Registers `echo`, and exports what the demo application does.
@@ -21,7 +21,7 @@ fn demo(node: &Node) {
             }
         }
     });
-    node.register(atom!("echo"), echo).unwrap();
+    node.register(atom!("echo"), echo.unwrap()).unwrap();
     node.export("demo", "add", 2, |_call, args| async move {
         match args[..] {
             [Term::Int(a), Term::Int(b)] => Ok(Term::Int(a + b)),
@@ -74,7 +74,7 @@ async fn we_dial_ping_and_call_erl() {
             .call(name("erl"), &atom!("lists"), &atom!("sum"), args, PATIENCE)
             .await;
         assert_eq!(sum.unwrap(), Term::Int(303));
-        let registered = Watched::Name(atom!("nobody"), name("erl"));
+        let registered = Target::Name(atom!("nobody"), name("erl"));
         let missing = node.gen_call(registered, &Term::nil(), PATIENCE).await;
         assert_eq!(missing.unwrap_err().to_string(), "there is no such process");
         erl.check("global:sync()", "ok").await;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use purlin_node::{
-    CallError, ConnectError, Delivery, HandshakeError, Mailbox, Node, StartError, Term, Watched,
+    CallError, ConnectError, Delivery, HandshakeError, Mailbox, Node, StartError, Target, Term,
     atom,
 };
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
@@ -49,7 +49,7 @@ async fn node_comes(mailbox: &mut Mailbox) {
 
 /// A process that tells of nodes.
 fn watch_nodes(node: &Node) -> Mailbox {
-    let mailbox = node.attach();
+    let mailbox = node.attach().unwrap();
     node.monitor_nodes(mailbox.pid());
     mailbox
 }
@@ -90,8 +90,8 @@ async fn an_erl_that_starts_again_is_another_node_of_the_same_name() {
         erl.check(PONG, "pong").await;
         node_comes(&mut nodes).await;
         erl.check("register(old, self())", "true").await;
-        let mut watcher = node.attach();
-        node.monitor(watcher.pid(), Watched::Name(atom!("old"), name("again")));
+        let mut watcher = node.attach().unwrap();
+        watcher.monitor(Target::Name(atom!("old"), name("again")));
         let old = erl_pid(&node, "again", "old").await;
         erl.kill().await;
         let Delivery::Down { reason, .. } = watcher.receive().await else {
@@ -103,7 +103,7 @@ async fn an_erl_that_starts_again_is_another_node_of_the_same_name() {
         let mut erl = net.erl(release, "again").await;
         node.ping(name("again"), PATIENCE).await.unwrap();
         node_comes(&mut nodes).await;
-        node.monitor(watcher.pid(), Watched::Pid(old));
+        watcher.monitor(Target::Pid(old));
         let Delivery::Down { reason, .. } = watcher.receive().await else {
             panic!("a DOWN")
         };
@@ -134,9 +134,8 @@ async fn a_purlin_node_that_starts_again_is_another_node_of_the_same_name() {
             let node = net.node("purlin").await;
             let echo = node.spawn(|mut mailbox: Mailbox| async move {
                 let _ = mailbox.receive().await;
-                atom!("normal").into()
             });
-            node.register(atom!("echo"), echo).unwrap();
+            node.register(atom!("echo"), echo.unwrap()).unwrap();
             erl.check(PONG, "pong").await;
             let up = "receive {nodeup, 'purlin@127.0.0.1'} -> up after 60000 -> timeout end";
             erl.check(up, "up").await;

@@ -55,7 +55,7 @@ pub mod __private {
 /// What most programs use.
 pub mod prelude {
     pub use purlin_node::{
-        Call, Delivery, Destination, Envelope, Mailbox, Node, Outcome, Raise, Watched,
+        Call, Delivery, Destination, Envelope, Mailbox, Node, Outcome, Raise, Target,
     };
     pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 }

@@ -20,11 +20,11 @@ pub use executor::{BoxFuture, Executor, TaskHandle};
 pub use message::{Local, Message, Raw};
 pub use outside::{Destination, Outside};
 pub use process::{
-    Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Process, ProcessInfo,
-    Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses,
+    Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Prepared, Process,
+    ProcessInfo, Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses,
 };
 pub use purlin_otp::reason::{self, Reason};
-pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions};
+pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions, SpawnOptions as RequestOptions};
 pub use purlin_otp::signal::{Epoch, Signal, Target};
 pub use runtime::{Config, Runtime};
 pub use send::{Address, Recipient, SendError};

@@ -13,5 +13,17 @@ pub const RECEIVES_MAX: u32 = 128;
 /// reduction budget take at most, many times over; a guess, unmeasured.
 pub const LONG_SCHEDULE: Duration = Duration::from_millis(500);
 
-/// Characters of an exit reason that a report shows. A guess, unmeasured.
+/// Bytes of an exit reason's text that a report shows. A guess, unmeasured.
 pub const REASON_SHOWN_MAX: usize = 1000;
+
+/// Signals and messages in a mailbox from which on messages of other nodes are refused. A process that
+/// is so far behind does not catch up. A guess, unmeasured.
+pub const FOREIGN_MESSAGES_MAX: usize = 1 << 20;
+
+/// Bytes of encoded messages in a mailbox, their atoms included, from which on messages of other nodes
+/// are refused: room for several of the largest.
+pub const FOREIGN_BYTES_MAX: usize = 512 << 20;
+
+/// Signals and messages in a mailbox from which on exit signals are not received, and replies of other
+/// nodes are refused: these enter where messages do not, but memory has its end.
+pub const EXITS_MAX: usize = 2 * FOREIGN_MESSAGES_MAX;

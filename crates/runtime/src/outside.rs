@@ -50,9 +50,13 @@ impl From<(Atom, NodeName)> for Destination {
 pub trait Outside: Send + Sync {
     /// Sends a signal for `from`. Never waits: where there is no connection the answer, if one is due,
     /// comes back as a signal to `from`.
-    fn signal(&self, from: Pid, to: Target, signal: Signal);
+    ///
+    /// A signal that makes a tie goes `over` the connection for which the tie was noted, and is answered
+    /// like one for which there is none when that is not the current one: so a tie never ends with
+    /// another connection than the one that carried it.
+    fn signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>);
 
-    /// The connection to a node that is current, or will be the next.
+    /// The connection to a node that is current; [`Epoch::LOCAL`] if there is none.
     fn epoch(&self, node: NodeName) -> Epoch;
 
     /// The reply to a spawn request of a process that has ended is to be refused with `reason`.

@@ -8,6 +8,10 @@ use crate::process::{Head, Inside, shown};
 
 /// Reports the end of a process, before its queue is emptied.
 pub(crate) fn ended<M: Message>(head: &Head, inside: &Inside<M>, reason: &Reason, is_crash: bool) {
+    // A remote call ends with its result for a reason: too much to print for nobody.
+    if !is_crash && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
     let place = head.spawned_at();
     let label = head.label();
     let pid = head.pid();

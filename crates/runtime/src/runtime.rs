@@ -220,6 +220,12 @@ impl Runtime {
         Some(process.head().pid())
     }
 
+    /// The registered name of a process of this node, if it has one.
+    pub fn name_of(&self, pid: Pid) -> Option<Atom> {
+        self.is_local(pid)
+            .then(|| self.0.table.name_of(number_of(pid)))?
+    }
+
     /// All registered names, sorted.
     pub fn registered(&self) -> Vec<Atom> {
         self.0.table.registered()

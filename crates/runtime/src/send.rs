@@ -16,7 +16,7 @@ use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError};
 
 use crate::message::Message;
 use crate::outside::Destination;
-use crate::process::{AnyProcess, Cell, Entry, Incoming, Refused, Unsent, push_message};
+use crate::process::{AnyProcess, Cell, Encoded, Entry, Incoming, Refused, Unsent, push_message};
 use crate::runtime::Runtime;
 
 /// Why a message was not sent. It was not delivered then, and will not be.
@@ -314,29 +314,36 @@ impl Runtime {
         let content = if process.message_type() == TypeId::of::<T>() {
             AliasContent::Own(Box::new(message))
         } else {
-            AliasContent::Encoded(message.encode()?, Some(from))
+            AliasContent::Encoded(Encoded::of_here(message.encode()?, Some(from)))
         };
         let _ = process.push_signal(Incoming::ToAlias(alias, content));
         Ok(())
     }
 
-    /// Delivers a message that came from another node. To the dead it is dropped.
-    pub fn deliver_encoded(&self, from: Option<Pid>, to: &Destination, message: EncodedTerm) {
-        let process = match to {
-            Destination::Pid(pid) => self.find(*pid),
-            Destination::Name(name, _) => self.table().whereis(name),
-            Destination::Alias(alias) => {
-                if let Some(process) = self.owner_of(alias) {
-                    let content = AliasContent::Encoded(message, from);
-                    let _ = process.push_signal(Incoming::ToAlias(*alias, content));
-                }
-                return;
-            }
+    /// Delivers a message that came from another node. To the dead it is dropped, and so it is where too
+    /// much of other nodes waits already ([`limits`](crate::limits)). Answers as
+    /// [`Runtime::deliver_signal`].
+    pub fn deliver_encoded(
+        &self,
+        from: Option<Pid>,
+        to: &Destination,
+        message: EncodedTerm,
+    ) -> usize {
+        let (process, alias) = match to {
+            Destination::Pid(pid) => (self.find(*pid), None),
+            Destination::Name(name, _) => (self.table().whereis(name), None),
+            Destination::Alias(alias) => (self.owner_of(alias), Some(*alias)),
         };
-        if let Some(process) = process {
-            // Refusals are counted where the bound is.
-            let _ = process.push_encoded(&message, from, Entry::Counted);
-        }
+        let Some(process) = process else {
+            return 0;
+        };
+        process.push_foreign(message, from, alias);
+        process.head().signals_waiting()
+    }
+
+    /// Sends what the node itself has to tell, at once: like a timer's, it enters a full mailbox.
+    pub fn notify<T: Message>(&self, to: impl Recipient<T>, message: T) {
+        let _ = self.try_send_from(self.nobody(), &to, message, Entry::Forced);
     }
 }
 
@@ -344,8 +351,8 @@ impl Runtime {
 pub(crate) enum AliasContent {
     /// Of the process's own type.
     Own(Box<dyn Any + Send>),
-    /// Encoded, and who sent it.
-    Encoded(EncodedTerm, Option<Pid>),
+    /// Encoded.
+    Encoded(Box<Encoded>),
 }
 
 /// Moves `message` to a process of its type; any other gets it encoded.

@@ -3,6 +3,9 @@
 //! Processes are asked to shut down from the youngest to the oldest, so that who was started by another
 //! ends before it. Those that have not ended when the deadline passes are killed. What a process does not
 //! let go of, since it never comes to an await, is reported, not waited for.
+//!
+//! Two kinds of processes are not waited for: attached ones, which end when the code that has them lets
+//! go, and kept ones, which whoever started them ends after all others.
 
 use std::time::Duration;
 
@@ -32,12 +35,12 @@ impl Runtime {
         self.exit_all(&reason::shutdown());
         let mut stopped = Stopped::default();
         if !self.emptied(deadline).await {
-            stopped.killed = self.process_count();
+            stopped.killed = self.table().ordinary();
             self.exit_all(&reason::kill());
             self.emptied(Instant::now() + KILL_PATIENCE).await;
         }
         self.timers().stop();
-        stopped.left = self.processes();
+        stopped.left = self.ordinary_processes();
         for pid in &stopped.left {
             tracing::error!(%pid, "a process holds its thread and does not end");
         }
@@ -50,14 +53,20 @@ impl Runtime {
         }
     }
 
-    /// Waits until no process is left; false when the deadline passes first.
+    fn ordinary_processes(&self) -> Vec<Pid> {
+        let all = self.table().all().into_iter();
+        let ordinary = all.filter(|process| !process.head().is_apart());
+        ordinary.map(|process| process.head().pid()).collect()
+    }
+
+    /// Waits until no process is left that is waited for; false when the deadline passes first.
     async fn emptied(&self, deadline: Instant) -> bool {
         loop {
             let ended = self.table().ended();
             let mut ended = std::pin::pin!(ended);
             // Before it counts: an end between the two is not to be missed.
             ended.as_mut().enable();
-            if self.process_count() == 0 {
+            if self.table().ordinary() == 0 {
                 return true;
             }
             tokio::select! {

@@ -203,3 +203,20 @@ async fn who_holds_its_thread_is_reported_and_not_waited_for() {
     );
     hold.store(false, Ordering::Relaxed);
 }
+
+#[tokio::test]
+async fn stopping_waits_neither_for_attached_processes_nor_for_kept_ones() {
+    let runtime = runtime();
+    let mut attached = runtime.attach::<Term>().unwrap();
+    let kept = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+    kept.keep();
+    let pid = kept.pid();
+    kept.start(|_| std::future::pending::<()>());
+    runtime
+        .spawn(|_: Process<Term>| std::future::pending::<()>())
+        .unwrap();
+    let stopped = runtime.stop(Duration::from_secs(3600)).await;
+    assert_eq!(stopped, Stopped::default());
+    assert!(runtime.is_process_alive(pid));
+    assert!(attached.receive().await.unwrap_err().0.is_atom("shutdown"));
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_runtime::{
-    Address, AliasMode, Config, Info, MonitorOptions, Process, Received, RegisterError, Runtime,
-    SpawnOptions, Target, TokioExecutor,
+    Address, AliasMode, Config, Epoch, Info, MonitorOptions, Process, Received, RegisterError,
+    Runtime, Signal, SpawnOptions, Target, TokioExecutor,
 };
 use purlin_term::{NodeName, Pid, Term, atom};
 
@@ -441,4 +441,76 @@ async fn the_process_limit_is_an_error_with_a_name() {
     drop(second);
     runtime.spawn(waits).unwrap();
     assert!(runtime.attach::<Term>().is_err());
+}
+
+#[tokio::test]
+async fn a_prepared_process_has_ties_and_signals_before_it_runs() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        let runtime = me.runtime().clone();
+        let prepared = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        let pid = prepared.pid();
+        me.monitor(pid);
+        runtime.send(pid, Term::from(1)).await.unwrap();
+        assert!(me.try_receive().is_none());
+        prepared.start(|mut me: Process<Term>| async move { me.receive_message().await });
+        assert_eq!(down(&mut me).await, (pid.into(), Term::from(1)));
+
+        let killed = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        me.monitor(killed.pid());
+        me.exit(killed.pid(), atom!("kill"));
+        killed.start(|_| async { unreachable!("it was killed before") });
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("killed")));
+
+        let dropped = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        me.monitor(dropped.pid());
+        drop(dropped);
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("killed")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_signal_ends_a_process_that_is_kept() {
+    let runtime = runtime();
+    in_process(&runtime, |me| async move {
+        let kept = me
+            .runtime()
+            .prepare::<Term>(SpawnOptions::default())
+            .unwrap();
+        kept.keep();
+        let pid = kept.pid();
+        kept.start(|mut me| async move { me.receive_message().await });
+        me.exit(pid, atom!("shutdown"));
+        me.exit(pid, atom!("kill"));
+        assert!(me.runtime().process_info(pid).await.is_some());
+        assert!(me.runtime().is_process_alive(pid));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exit_signal_to_an_alias_acts_while_it_is_one() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        let reason = || purlin_runtime::reason::shutdown();
+        let exit = |from| Signal::Exit2 {
+            from,
+            reason: reason(),
+        };
+        let from = me.runtime().nobody();
+        me.trap_exit(true);
+        let alias = me.alias(AliasMode::ExplicitUnalias);
+        me.runtime()
+            .deliver_signal_to_alias(alias, exit(from), Epoch(1));
+        assert!(matches!(
+            me.receive().await,
+            Received::Info(Info::Exit { .. })
+        ));
+        me.unalias(alias);
+        me.runtime()
+            .deliver_signal_to_alias(alias, exit(from), Epoch(1));
+        assert!(me.try_receive().is_none());
+    })
+    .await;
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use purlin_node::host::{BoxFuture, Host, Listener, Stream, TaskHandle};
+use purlin_node::host::{BoxFuture, Executor, Host, Listener, Stream, TaskHandle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::machine::Machine;
@@ -161,9 +161,16 @@ impl Host for SimHost {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         Box::pin(async move { self.world.state().network.resolve(host) })
     }
+}
 
+impl Executor for SimHost {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle> {
         self.start_task(task)
+    }
+
+    /// There are no threads here: what blocks one blocks the world, and takes no time.
+    fn spawn_on_thread(&self, task: BoxFuture<'static, ()>) {
+        self.start_task(task);
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {

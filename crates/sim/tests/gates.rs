@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use purlin_node::Host;
+use purlin_node::host::Executor;
 use purlin_sim::{Config, Sim, SimHost, World};
 use tokio::time::sleep;
 

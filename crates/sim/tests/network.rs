@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_node::Host;
-use purlin_node::host::Stream;
+use purlin_node::host::{Executor, Stream};
 use purlin_sim::{Config, Cut, Latency, Link, Machine, NetworkConfig, Sim, SimHost, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;

@@ -22,7 +22,7 @@ fn machines(world: &World) -> [Machine; 2] {
 async fn exchange(world: World, count: i64) -> Vec<i64> {
     let hosts = machines(&world).map(|machine| machine.boot());
     let (a, b) = (start("a", &hosts[0]).await, start("b", &hosts[1]).await);
-    let mut inbox = b.attach();
+    let mut inbox = b.attach().unwrap();
     b.register(atom!("inbox"), inbox.pid()).unwrap();
     let to: NodeName = b.name();
     a.spawn(move |mailbox| async move {
@@ -30,8 +30,8 @@ async fn exchange(world: World, count: i64) -> Vec<i64> {
             let sent = mailbox.send((atom!("inbox"), to), &number.into()).await;
             sent.unwrap();
         }
-        atom!("normal").into()
-    });
+    })
+    .unwrap();
     let mut received = Vec::new();
     while received.len() < count as usize {
         let Delivery::Message(message) = inbox.receive().await else {
@@ -63,10 +63,11 @@ fn a_seed_takes_one_course_and_another_seed_another() {
 
 /// A process that ends with `bye` at the first signal it gets.
 fn mortal(node: &Node) -> Pid {
-    node.spawn(|mut mailbox| async move {
+    let mortal = node.spawn(|mut mailbox| async move {
         mailbox.receive().await;
-        atom!("bye").into()
-    })
+        Term::from(atom!("bye"))
+    });
+    mortal.unwrap()
 }
 
 async fn next_exit(mailbox: &mut Mailbox) -> (Pid, Term) {
@@ -80,23 +81,23 @@ async fn next_exit(mailbox: &mut Mailbox) -> (Pid, Term) {
 async fn links(world: World) {
     let hosts = machines(&world).map(|machine| machine.boot());
     let (a, b) = (start("a", &hosts[0]).await, start("b", &hosts[1]).await);
-    let mut mailbox = a.attach();
+    let mut mailbox = a.attach().unwrap();
     mailbox.trap_exit(true);
     let (here, there) = (mortal(&a), mortal(&b));
     let exit = |pid, word| (pid, Term::from(word));
-    a.link(mailbox.pid(), there);
+    mailbox.link(there);
     let unconnected = next_exit(&mut mailbox).await;
     assert_eq!(unconnected, exit(there, atom!("noconnection")));
     a.connect_to(b.name()).await.unwrap();
     for pid in [here, there] {
-        a.link(mailbox.pid(), pid);
+        mailbox.link(pid);
         mailbox.send(pid, &Term::nil()).await.unwrap();
         assert_eq!(next_exit(&mut mailbox).await, exit(pid, atom!("bye")));
-        a.link(mailbox.pid(), pid);
+        mailbox.link(pid);
         assert_eq!(next_exit(&mut mailbox).await, exit(pid, atom!("noproc")));
     }
     let last = mortal(&b);
-    a.link(mailbox.pid(), last);
+    mailbox.link(last);
     hosts[1].kill();
     assert_eq!(
         next_exit(&mut mailbox).await,

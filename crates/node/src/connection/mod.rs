@@ -19,8 +19,9 @@ mod peers;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod serve;
+mod ties;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use purlin_proto::channel::{FlowId, Sender};
 use purlin_proto::control::EncodeSignalError;
@@ -28,6 +29,7 @@ use purlin_proto::control::EncodeSignalError;
 use purlin_proto::control::{OutMessage, encode_signal};
 use purlin_proto::flags::Flags;
 use purlin_proto::signal::Signal;
+use purlin_runtime::Epoch;
 use purlin_term::{NodeName, Pid};
 
 pub(crate) use accept::accept_all;
@@ -38,6 +40,7 @@ pub(crate) use peers::Peers;
 #[cfg(feature = "planted-bugs")]
 pub use planted::PlantedBug;
 pub use purlin_proto::handshake::HandshakeError;
+pub(crate) use ties::{TieRefused, Ties};
 
 /// Why a message was not sent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -55,6 +58,13 @@ pub enum SendError {
     /// The peer does not take this kind of signal. Nothing was sent.
     #[error(transparent)]
     Signal(#[from] EncodeSignalError),
+    /// As much is queued for the node as may be, and the sender did not want to wait. Nothing was
+    /// sent.
+    #[error("the road to {0} is full")]
+    Busy(NodeName),
+    /// A process of this node does not take it. Nothing was sent.
+    #[error(transparent)]
+    Here(#[from] purlin_runtime::SendError),
 }
 
 /// One epoch of a connection to a peer.
@@ -62,6 +72,10 @@ pub(crate) struct Connection {
     peer: NodeName,
     flags: Flags,
     outbound: Outbound,
+    /// What processes here have to do with the peer.
+    pub(crate) ties: Ties,
+    /// Set when it becomes the current one.
+    epoch: AtomicU64,
     closer: Box<dyn Fn() + Send + Sync>,
     /// The connection is to end.
     closing: Latch,
@@ -82,6 +96,8 @@ impl Connection {
             peer,
             flags,
             outbound: Outbound::new(Sender::new(flags)),
+            ties: Ties::default(),
+            epoch: AtomicU64::new(0),
             closing: Latch::default(),
             ended: Latch::default(),
             finishing: AtomicBool::new(false),
@@ -93,6 +109,11 @@ impl Connection {
 
     pub(crate) fn peer(&self) -> NodeName {
         self.peer
+    }
+
+    /// Which connection it is: later ones to the same node have higher epochs.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Relaxed))
     }
 
     /// True if the peer counts among `nodes()`: where neither side is hidden, as in OTP.
@@ -138,6 +159,18 @@ impl Connection {
     #[cfg(not(feature = "planted-bugs"))]
     fn encode(&self, _: Pid, signal: &Signal) -> Result<[OutMessage; 1], SendError> {
         Ok([encode_signal(signal, self.flags)?])
+    }
+
+    /// Queues a signal at once if the queue is not full.
+    pub(crate) fn try_send(&self, flow: Pid, signal: &Signal) -> Result<(), SendError> {
+        if self.closing.is_set() {
+            return Err(SendError::Disconnected(self.peer));
+        }
+        for message in self.encode(flow, signal)? {
+            let queued = self.outbound.try_queue(flow_of(flow), message);
+            queued.map_err(|_| SendError::Busy(self.peer))?;
+        }
+        Ok(())
     }
 
     /// Ends the connection; the first reason is logged.

@@ -28,7 +28,7 @@ pub(crate) struct Outbound {
     room: Notify,
 }
 
-/// The queue is over [`FORCED_MAX`].
+/// The queue is over its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Overflow;
 
@@ -57,6 +57,18 @@ impl Outbound {
         } else {
             Ok(())
         }
+    }
+
+    /// Queues a message if there is room.
+    pub(crate) fn try_queue(&self, flow: FlowId, message: OutMessage) -> Result<(), Overflow> {
+        let mut sender = self.sender();
+        if sender.queued_bytes() >= BUDGET {
+            return Err(Overflow);
+        }
+        sender.push(flow, message);
+        drop(sender);
+        self.work.notify_one();
+        Ok(())
     }
 
     /// Queues a message when there is room. Cancel-safe: it is queued whole or not at all.

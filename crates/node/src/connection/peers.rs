@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
@@ -42,6 +43,7 @@ pub(crate) struct Peers {
     up: BTreeMap<NodeName, Arc<Connection>>,
     attempts: BTreeMap<NodeName, Attempt>,
     next_attempt: u64,
+    last_epoch: u64,
 }
 
 impl Peers {
@@ -124,6 +126,8 @@ impl Peers {
     /// than `by` is given up.
     pub(crate) fn insert(&mut self, connection: &Arc<Connection>, by: Option<u64>) {
         let node = connection.peer();
+        self.last_epoch += 1;
+        connection.epoch.store(self.last_epoch, Ordering::Relaxed);
         self.up.insert(node, connection.clone());
         let Some(attempt) = self.attempts.remove(&node) else {
             return;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{ConnectError, Connection};
 use crate::host::{Stream, TaskHandle};
 use crate::node::Node;
-use crate::process::Delivery;
+use crate::process::NodeMessage;
 
 /// Bytes and large payloads taken from the queue for one write: enough to fill the kernel's buffers.
 const BATCH_BYTES: usize = 256 << 10;
@@ -71,13 +71,11 @@ pub(super) async fn install(
                 None => {
                     state.peers.insert(&connection, attempt);
                     let visible = connection.is_visible();
-                    Node::announce(
-                        &mut state,
-                        &Delivery::NodeUp {
-                            node: peer,
-                            visible,
-                        },
-                    );
+                    let up = NodeMessage::NodeUp {
+                        node: peer,
+                        visible,
+                    };
+                    node.announce(&mut state, &up);
                     break;
                 }
             }

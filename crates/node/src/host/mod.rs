@@ -1,30 +1,25 @@
 //! The seam between a node and the world.
 //!
-//! Everything a node needs from outside goes through one [`Host`]: the network, the spawner of its
-//! tasks, the wall clock, random bytes and threads for blocking work. [`TokioHost`] is the real one;
-//! a simulator implements the same trait and runs whole nodes in virtual time. Monotonic time is
-//! tokio's (`tokio::time`), which the simulator pauses.
+//! Everything a node needs from outside goes through one [`Host`]: what its processes need
+//! ([`Executor`]: the spawner of tasks, the wall clock, random bytes, threads for blocking work), and
+//! the network. [`TokioHost`] is the real one; a simulator implements the same traits and runs whole
+//! nodes in virtual time. Monotonic time is tokio's (`tokio::time`), which the simulator pauses.
 //!
-//! Rules for code behind the seam: every task is started by [`Host::spawn`]; no `SystemTime`, no
+//! Rules for code behind the seam: every task is started by [`Executor::spawn`]; no `SystemTime`, no
 //! threads, no unbiased `select!`, no iteration over randomly seeded maps.
 
 mod tokio_host;
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use purlin_runtime::{BoxFuture, Executor, TaskHandle};
 pub use tokio_host::TokioHost;
 
-/// A future on the heap, as a trait object needs it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// What a node needs from the world.
-pub trait Host: Send + Sync + 'static {
+pub trait Host: Executor {
     /// Listens for connections on `address`; port 0 means any free port.
     fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
 
@@ -33,18 +28,6 @@ pub trait Host: Send + Sync + 'static {
 
     /// The addresses of a host name; a literal address is its own.
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
-
-    /// Runs a task of this node until it ends or its handle aborts it.
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle>;
-
-    /// Runs blocking work on a thread where it delays no task.
-    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>);
-
-    /// Time since the Unix epoch. For people and protocols that carry it; nothing is decided by it.
-    fn wall_clock(&self) -> Duration;
-
-    /// Fills `bytes` with random ones, fit for challenges.
-    fn random(&self, bytes: &mut [u8]);
 }
 
 /// A socket that accepts connections.
@@ -54,12 +37,6 @@ pub trait Listener: Send {
 
     /// The address it listens on.
     fn local_address(&self) -> io::Result<SocketAddr>;
-}
-
-/// Stops a task.
-pub trait TaskHandle: Send + Sync {
-    /// Drops the task at its next await; no effect on one that has ended.
-    fn abort(&self);
 }
 
 /// An open connection, its two directions apart.

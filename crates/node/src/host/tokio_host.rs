@@ -5,20 +5,19 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use purlin_runtime::TokioExecutor;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
-use super::{BoxFuture, Host, Listener, Stream, TaskHandle};
+use super::{BoxFuture, Executor, Host, Listener, Stream, TaskHandle};
 
 /// A [`Host`] on the tokio runtime that it was made in.
 #[derive(Debug, Clone)]
-pub struct TokioHost {
-    runtime: Handle,
-}
+pub struct TokioHost(TokioExecutor);
 
 impl TokioHost {
     /// A host whose tasks run on the current runtime.
@@ -26,9 +25,7 @@ impl TokioHost {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn current() -> Self {
-        Self {
-            runtime: Handle::current(),
-        }
+        Self(TokioExecutor::current())
     }
 }
 
@@ -50,31 +47,31 @@ impl Host for TokioHost {
             Ok(found.map(|address| address.ip()).collect())
         })
     }
+}
 
+impl Executor for TokioHost {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle> {
-        Box::new(TokioTask(self.runtime.spawn(task).abort_handle()))
+        self.0.spawn(task)
+    }
+
+    fn tokio(&self) -> Option<&Handle> {
+        self.0.tokio()
+    }
+
+    fn spawn_on_thread(&self, task: BoxFuture<'static, ()>) {
+        self.0.spawn_on_thread(task);
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
-        drop(self.runtime.spawn_blocking(work));
+        self.0.spawn_blocking(work);
     }
 
     fn wall_clock(&self) -> Duration {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
+        self.0.wall_clock()
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the operating system gives random bytes");
-    }
-}
-
-struct TokioTask(tokio::task::AbortHandle);
-
-impl TaskHandle for TokioTask {
-    fn abort(&self) {
-        self.0.abort();
+        self.0.random(bytes);
     }
 }
 

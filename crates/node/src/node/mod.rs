@@ -1,40 +1,47 @@
 //! The node: a value that ties processes, connections and exported functions together.
 //!
 //! A [`Node`] is a handle, cheap to clone; all its state lies behind it, and nothing of it is
-//! static, so fifty nodes fit into one test. It is driven from two sides: processes and callers
-//! use the public methods, and connections report what peers did through `handle_signal`,
-//! `connected` and `disconnected`.
+//! static, so fifty nodes fit into one test. Its processes are those of a
+//! [`Runtime`](purlin_runtime::Runtime). The node is what lies outside for them: it carries their
+//! signals and messages to peers (`outside`) and brings those of peers in (`signals`).
 //!
-//! One lock guards processes and peers. Nothing is awaited while it is held, and no term that a user
-//! chose is encoded; signals for peers that follow from a change are sent after it is released.
-//! Order is kept all the same: what one process causes is sent by one task at a time.
+//! One lock guards which peers are connected. Nothing is awaited while it is held, and no term that a
+//! user chose is encoded. A process notes a tie over a connection under it, and the end of a connection
+//! is told under it, so a tie is either answered or told of that end.
 //!
 //! Invariants:
 //! - `I1` at most one connection a peer name is current; signals of others are not delivered;
 //! - `I2` a peer's `NodeUp` and `NodeDown` alternate;
-//! - `I3` when `NodeDown` is told, the reader of that connection has stopped.
+//! - `I3` when `NodeDown` is told, the reader of that connection has stopped, and whoever has a tie
+//!   with the peer is told before anything of a later connection.
 //!
-//! Here are the value and what it knows of itself. Read next: `processes`, what processes of this
-//! node do; `signals`, what peers do; `links`, `peers` and `exports`.
+//! Here are the value and what it knows of itself. Read next: `outside` and `signals`; `spawned`,
+//! processes that peers start; `reasons`; `peers` and `exports`.
 
 mod exports;
-mod links;
+mod outside;
 mod peers;
 mod processes;
+mod reasons;
 mod signals;
+mod spawned;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use purlin_term::{Atom, NameBudget, NodeName, NodeNameRefused, Pid};
+use purlin_runtime::{Reason, Runtime};
+use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid};
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::connection::{Latch, Peers};
 use crate::export::Exports;
 use crate::host::Host;
-use crate::process::Processes;
+use crate::limits::PROCESSES_MAX;
+use outside::Roads;
+use reasons::HeldReasons;
+use spawned::Spawned;
 
 /// A node of a cluster.
 #[derive(Clone)]
@@ -45,11 +52,19 @@ pub(crate) struct Inner {
     pub(crate) name: NodeName,
     pub(crate) creation: u32,
     pub(crate) host: Arc<dyn Host>,
+    pub(crate) runtime: Runtime,
     pub(crate) started: Instant,
     pub(crate) bytes_read: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) listening: Mutex<Option<crate::start::Listening>>,
     pub(crate) stopping: Latch,
+    /// The services are to end, and have.
+    pub(crate) dismissing: Latch,
+    pub(crate) services: Mutex<Vec<Arc<Latch>>>,
+    /// The exit reason that was encoded last: an end has one, however many are told of it.
+    encoded_reason: Mutex<Option<(Reason, EncodedTerm)>>,
+    held_reasons: Mutex<HeldReasons>,
+    spawned: Mutex<Spawned>,
     state: Mutex<State>,
     exports: Mutex<Exports>,
     /// What names that peers ask us to dial may add to the table of node names.
@@ -57,10 +72,8 @@ pub(crate) struct Inner {
 }
 
 pub(crate) struct State {
-    pub(crate) processes: Processes,
     pub(crate) peers: Peers,
     node_watchers: Vec<Pid>,
-    next_reference: u64,
 }
 
 impl std::fmt::Debug for Node {
@@ -71,32 +84,48 @@ impl std::fmt::Debug for Node {
 
 impl Node {
     pub(crate) fn new(config: Config, name: NodeName, creation: u32, host: Arc<dyn Host>) -> Self {
+        let mut limits = purlin_runtime::Config::default();
+        limits.processes_max = PROCESSES_MAX;
+        // A thread looks for processes that hold theirs: not where all is simulated on one.
+        limits.long_schedule = limits.long_schedule.filter(|_| host.tokio().is_some());
+        let runtime = Runtime::new(name, creation, host.clone(), limits);
         let state = State {
-            processes: Processes::new(name, creation),
             peers: Peers::default(),
             node_watchers: Vec::new(),
-            next_reference: 1,
         };
         let node = Self(Arc::new(Inner {
             config,
             name,
             creation,
             host,
+            runtime,
             started: Instant::now(),
             bytes_read: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             listening: Mutex::new(None),
             stopping: Latch::default(),
+            dismissing: Latch::default(),
+            services: Mutex::default(),
+            encoded_reason: Mutex::default(),
+            held_reasons: Mutex::default(),
+            spawned: Mutex::default(),
             state: Mutex::new(state),
             exports: Mutex::new(Exports::default()),
             name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),
         }));
+        let roads = Roads::to(&node);
+        node.0.runtime.set_outside(Arc::new(roads));
         crate::services::start(&node);
         node
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The processes of this node: for those whose messages are Rust types.
+    pub fn runtime(&self) -> &Runtime {
+        &self.0.runtime
     }
 
     pub(crate) fn host(&self) -> &dyn Host {

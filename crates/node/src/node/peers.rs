@@ -4,7 +4,7 @@ use purlin_term::{NodeName, Pid};
 
 use super::{Node, State};
 use crate::connection::Connection;
-use crate::process::Delivery;
+use crate::process::NodeMessage;
 
 impl Node {
     /// Visible nodes that are connected, sorted by name.
@@ -25,27 +25,33 @@ impl Node {
         }
     }
 
-    /// Delivers [`Delivery::NodeUp`] and [`Delivery::NodeDown`] to `watcher` from now on, after a
+    /// Delivers [`NodeMessage::NodeUp`] and [`NodeMessage::NodeDown`] to `watcher` from now on, after a
     /// `NodeUp` for each node that is connected already.
     pub fn monitor_nodes(&self, watcher: Pid) {
         let mut state = self.state();
+        self.forget_dead_watchers(&mut state);
         if state.node_watchers.contains(&watcher) {
             return;
         }
         state.node_watchers.push(watcher);
         for visible in [true, false] {
             for node in state.peers.names(visible) {
-                state
-                    .processes
-                    .deliver(watcher, Delivery::NodeUp { node, visible });
+                let up = NodeMessage::NodeUp { node, visible };
+                self.runtime().notify(watcher, up);
             }
         }
     }
 
+    fn forget_dead_watchers(&self, state: &mut State) {
+        let is_alive = |watcher: &Pid| self.is_process_alive(*watcher);
+        state.node_watchers.retain(is_alive);
+    }
+
     /// Tells the watchers of nodes; called with the connection in or out of the table already.
-    pub(crate) fn announce(state: &mut State, delivery: &Delivery) {
-        for watcher in state.node_watchers.clone() {
-            state.processes.deliver(watcher, delivery.clone());
+    pub(crate) fn announce(&self, state: &mut State, event: &NodeMessage) {
+        self.forget_dead_watchers(state);
+        for watcher in &state.node_watchers {
+            self.runtime().notify(*watcher, event.clone());
         }
     }
 
@@ -56,8 +62,12 @@ impl Node {
         if !state.peers.remove(connection) {
             return;
         }
-        let effects = state.processes.node_down(node);
-        Self::announce(&mut state, &Delivery::NodeDown { node, visible });
-        self.carry_out(state, effects);
+        self.announce(&mut state, &NodeMessage::NodeDown { node, visible });
+        for pid in connection.ties.close() {
+            self.runtime()
+                .connection_lost(pid, node, connection.epoch());
+        }
+        drop(state);
+        self.sweep_reasons();
     }
 }

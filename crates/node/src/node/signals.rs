@@ -1,263 +1,242 @@
-//! What peers do: a signal that arrived on a connection is carried out here.
+//! The way in: what peers do, a signal at a time, as their connections read it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use purlin_proto::signal::{Monitored, Recipient, Signal};
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
+use purlin_proto::signal::{Monitored, Recipient, Signal as Wire};
+use purlin_runtime::{Destination, Signal, Target, reason};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
-use super::{Node, State};
-use crate::connection::Connection;
-use crate::export::FunctionName;
-use crate::limits::LINKS_AND_MONITORS_MAX;
-use crate::process::{Delivery, ExitKind, Mailbox, Watched};
-use crate::remote_call::{self, SpawnOptions, SpawnRequest};
+use super::Node;
+use crate::connection::{Connection, TieRefused};
+use crate::limits::SIGNALS_MAX;
+
+/// The id that stands for none: links were ended without one before OTP 23. Nobody who counts ids up
+/// reaches it.
+pub(super) const OBSOLETE_UNLINK: NonZeroU64 = NonZeroU64::MAX;
 
 impl Node {
     /// Carries out a signal that arrived on `connection`.
     ///
     /// A signal in the name of another node than the peer ends the connection: links and monitors
     /// are counted by the node that holds them, and nobody may break those of others.
-    pub(crate) fn handle_signal(&self, connection: &Arc<Connection>, signal: Signal) {
-        if let Some(other) = self.forged(connection.peer(), &signal) {
+    pub(crate) fn handle_signal(&self, connection: &Arc<Connection>, signal: Wire) {
+        if let Some(other) = forged(connection.peer(), &signal) {
             return connection.close(&format_args!("it spoke for {other}"));
         }
-        match signal {
-            Signal::Send { to, message, .. } => self.deliver_message(&to, message),
-            Signal::Link { from, to } => {
-                let mut state = self.state();
-                let effect = state.processes.link(from, to);
-                limit_held(connection, &state);
-                self.carry_out(state, effect.into_iter().collect());
+        match self.take_in(connection, signal) {
+            Ok(waiting) if waiting > SIGNALS_MAX => connection.close(&format_args!(
+                "more than {SIGNALS_MAX} signals wait for a process here that does not handle them"
+            )),
+            Ok(_) => {}
+            Err(refused) => connection.close(&refused),
+        }
+    }
+
+    /// Answers how many signals wait for the receiver now.
+    fn take_in(&self, connection: &Arc<Connection>, signal: Wire) -> Result<usize, TieRefused> {
+        let ties = &connection.ties;
+        let deliver = |to: Pid, signal| {
+            let epoch = connection.epoch();
+            self.runtime().deliver_signal(to.into(), signal, epoch)
+        };
+        Ok(match signal {
+            Wire::Send {
+                from, to, message, ..
+            } => {
+                let from = from.filter(|from| from.node == connection.peer());
+                let to = self.destination(to);
+                self.runtime().deliver_encoded(from, &to, message)
             }
-            Signal::Unlink { id, from, to } => {
-                self.state().processes.unlink(from, to);
-                let _ = connection.push(
-                    to,
-                    &Signal::UnlinkAck {
-                        id,
-                        from: to,
-                        to: from,
-                    },
-                );
+            Wire::Link { from, to } => {
+                ties.hold_link(from, to)?;
+                deliver(to, Signal::Link { from })
             }
-            Signal::UnlinkObsolete { from, to } => self.state().processes.unlink(from, to),
-            // Only who unlinks is acknowledged, and no process of this node does so yet.
-            Signal::UnlinkAck { .. } => {}
-            Signal::Exit {
+            Wire::Unlink { id, from, to } => {
+                ties.end_link(from, to);
+                deliver(to, Signal::Unlink { from, id })
+            }
+            Wire::UnlinkObsolete { from, to } => {
+                ties.end_link(from, to);
+                let id = OBSOLETE_UNLINK;
+                deliver(to, Signal::Unlink { from, id })
+            }
+            Wire::UnlinkAck { id, from, to } => deliver(to, Signal::UnlinkAck { from, id }),
+            Wire::Exit {
                 from, to, reason, ..
             } => {
-                self.exit_signal(from, to, &reason, ExitKind::Link);
+                ties.end_link(from, to);
+                let reason = self.decode_reason(connection.peer(), &reason);
+                deliver(to, Signal::Exit { from, reason })
             }
-            Signal::Exit2 {
+            Wire::Exit2 {
                 from, to, reason, ..
-            } => {
-                if let Some(pid) = self.recipient(&to) {
-                    self.exit_signal(from, pid, &reason, ExitKind::Explicit);
-                }
-            }
-            Signal::GroupLeader { leader, to } => {
-                self.state().processes.set_group_leader(to, leader);
-            }
-            Signal::Monitor {
+            } => self.exit2(connection, from, to, &reason),
+            Wire::GroupLeader { leader, to } => self.runtime().set_group_leader(to, leader),
+            Wire::Monitor {
                 from,
                 to,
                 reference,
-            } => {
-                let watched = self.watched(to);
-                let mut state = self.state();
-                let effect = state.processes.monitor(from, watched, reference);
-                limit_held(connection, &state);
-                self.carry_out(state, effect.into_iter().collect());
-            }
-            Signal::Demonitor { to, reference, .. } => {
-                let watched = self.watched(to);
-                self.state().processes.demonitor(&watched, &reference);
-            }
-            Signal::MonitorExit {
+            } => self.monitor_for(connection, from, to, reference)?,
+            Wire::Demonitor {
+                from, reference, ..
+            } => match ties.take_monitor(&reference, from) {
+                Some(to) => deliver(to, Signal::Demonitor { from, reference }),
+                None => 0,
+            },
+            Wire::MonitorExit {
                 from,
                 to,
                 reference,
                 reason,
             } => {
-                let watched = match from {
-                    Monitored::Pid(pid) => Watched::Pid(pid),
-                    Monitored::Name(name) => Watched::Name(name, connection.peer()),
+                let from = match from {
+                    Monitored::Pid(pid) => Target::Pid(pid),
+                    Monitored::Name(name) => Target::Name(name, connection.peer()),
                 };
-                let reason = decode_reason(&reason);
-                let mut state = self.state();
-                let down = Delivery::Down {
-                    watched,
+                let reason = self.decode_reason(connection.peer(), &reason);
+                let down = Signal::Down {
+                    from,
                     reference,
                     reason,
                 };
-                if state.processes.deliver(to, down) {
-                    state.processes.remove_alias(&reference);
-                }
+                deliver(to, down)
             }
-            Signal::SpawnRequest(request) => self.spawn_for(connection, *request),
-            Signal::SpawnReply {
+            Wire::SpawnRequest(request) => {
+                self.spawn_for(connection, *request);
+                0
+            }
+            Wire::SpawnReply {
                 id,
                 to,
+                linked,
                 monitored,
                 result,
                 ..
             } => {
-                self.spawn_reply(id, to, monitored, result);
+                let is = purlin_otp::signal::ChildIs { linked, monitored };
+                self.spawn_reply(connection, id, to, is, result)
             }
-        }
+        })
     }
 
-    /// The node, other than `peer`, in whose name `signal` speaks.
-    fn forged(&self, peer: NodeName, signal: &Signal) -> Option<NodeName> {
-        let expected_from = |to, reference| {
-            let expected = self.state().processes.expects_from(to, reference);
-            [expected.unwrap_or(peer); 2]
-        };
-        let nodes = match signal {
-            Signal::Link { from, .. }
-            | Signal::Unlink { from, .. }
-            | Signal::UnlinkAck { from, .. }
-            | Signal::UnlinkObsolete { from, .. }
-            | Signal::Exit { from, .. }
-            | Signal::Exit2 { from, .. } => [from.node; 2],
-            Signal::Monitor {
-                from, reference, ..
-            }
-            | Signal::Demonitor {
-                from, reference, ..
-            } => [from.node, reference.node()],
-            Signal::SpawnRequest(request) => [request.from.node, request.id.node()],
-            Signal::MonitorExit { to, reference, .. } => expected_from(*to, reference),
-            Signal::SpawnReply { to, id, .. } => expected_from(*to, id),
-            // Who sends is not looked at, and a group leader may be anywhere.
-            Signal::Send { .. } | Signal::GroupLeader { .. } => return None,
-        };
-        nodes.into_iter().find(|node| *node != peer)
-    }
-
-    fn recipient(&self, to: &Recipient) -> Option<Pid> {
-        let state = self.state();
+    fn exit2(
+        &self,
+        connection: &Connection,
+        from: Pid,
+        to: Recipient,
+        reason: &EncodedTerm,
+    ) -> usize {
+        let reason = self.decode_reason(connection.peer(), reason);
+        let (exit, epoch) = (Signal::Exit2 { from, reason }, connection.epoch());
+        let runtime = self.runtime();
         match to {
-            Recipient::Pid(pid) => Some(*pid),
-            Recipient::Name(name) => state.processes.whereis(name),
-            Recipient::Alias(reference) => state.processes.alias(reference),
-        }
-    }
-
-    fn watched(&self, monitored: Monitored) -> Watched {
-        match monitored {
-            Monitored::Pid(pid) => Watched::Pid(pid),
-            Monitored::Name(name) => Watched::Name(name, self.name()),
-        }
-    }
-
-    fn exit_signal(&self, from: Pid, to: Pid, reason: &EncodedTerm, kind: ExitKind) {
-        let reason = decode_reason(reason);
-        let mut state = self.state();
-        let effects = state.processes.exit(from, to, reason, kind);
-        self.carry_out(state, effects);
-    }
-
-    fn spawn_reply(&self, id: Reference, to: Pid, monitored: bool, result: Result<Pid, Atom>) {
-        let mut state = self.state();
-        match result {
-            Ok(pid) => {
-                state
-                    .processes
-                    .deliver(to, Delivery::Spawned { reference: id, pid });
-                if !monitored {
-                    state.processes.forget(to, &id);
-                }
+            Recipient::Pid(pid) => runtime.deliver_signal(pid.into(), exit, epoch),
+            Recipient::Name(name) => {
+                runtime.deliver_signal(Target::Name(name, self.name()), exit, epoch)
             }
-            Err(reason) => {
-                state.processes.deliver(
-                    to,
-                    Delivery::SpawnFailed {
-                        reference: id,
-                        reason,
-                    },
-                );
-            }
+            Recipient::Alias(alias) => runtime.deliver_signal_to_alias(alias, exit, epoch),
         }
     }
 
-    /// Starts a process for a peer. The reply is queued before the process runs, so that nothing
-    /// of the process can overtake it.
-    fn spawn_for(&self, connection: &Arc<Connection>, request: purlin_proto::signal::SpawnRequest) {
-        let id = request.id;
-        let (from, leader) = (request.from, request.group_leader);
-        let bytes = request.arguments.bytes().len();
-        let reply = |linked, monitored, result| Signal::SpawnReply {
-            id,
-            to: from,
-            linked,
-            monitored,
-            result,
-            token: None,
+    /// A monitor by a name is of whoever has the name now, and its end goes to that process.
+    fn monitor_for(
+        &self,
+        connection: &Connection,
+        from: Pid,
+        to: Monitored,
+        reference: Reference,
+    ) -> Result<usize, TieRefused> {
+        let (pid, name) = match to {
+            Monitored::Pid(pid) => (Some(pid), None),
+            Monitored::Name(name) => (self.whereis(&name), Some(name)),
         };
-        let parsed = request
-            .options
-            .to_term()
-            .ok()
-            .and_then(|o| SpawnOptions::parse(&o));
-        let (Some(options), Some(request)) = (parsed, decode_request(request)) else {
-            let _ = connection.push(from, &reply(false, false, Err(atom!("badopt"))));
-            return;
+        let monitor = Signal::Monitor {
+            from,
+            reference,
+            name: name.clone(),
         };
-        let mut state = self.state();
-        let peer = connection.peer();
-        let Some((pid, queue)) = state.processes.insert_for(peer, bytes, leader) else {
-            drop(state);
-            let _ = connection.push(from, &reply(false, false, Err(atom!("system_limit"))));
-            return;
-        };
-        if options.link {
-            state.processes.link(from, pid);
+        if let Some(pid) = pid {
+            connection.ties.hold_monitor(reference, from, pid)?;
+            let epoch = connection.epoch();
+            return Ok(self.runtime().deliver_signal(pid.into(), monitor, epoch));
         }
-        if options.monitor {
-            state.processes.monitor(from, Watched::Pid(pid), id);
+        if let Some(name) = name {
+            let nobody = Target::Name(name, self.name());
+            self.runtime()
+                .answer_for(&nobody, &monitor, &reason::noproc());
         }
-        limit_held(connection, &state);
-        // Queued before anybody can end the process, so that its end cannot overtake the reply.
-        let _ = connection.push(pid, &reply(options.link, options.monitor, Ok(pid)));
-        drop(state);
-        let node = self.clone();
-        let mailbox = Mailbox::new(self.clone(), pid, leader, queue, false);
-        self.start_process(pid, mailbox, move |mailbox| async move {
-            let _mailbox = mailbox;
-            remote_call::run(&node, request).await
-        });
+        Ok(0)
+    }
+
+    fn spawn_reply(
+        &self,
+        connection: &Connection,
+        reference: Reference,
+        to: Pid,
+        is: purlin_otp::signal::ChildIs,
+        result: Result<Pid, Atom>,
+    ) -> usize {
+        let reply = match result {
+            Ok(child) => Signal::Spawned {
+                reference,
+                child,
+                is,
+            },
+            Err(reason) => Signal::SpawnFailed {
+                reference,
+                node: connection.peer(),
+                reason,
+            },
+        };
+        let runtime = self.runtime();
+        if let Some(reason) = connection.ties.take_orphan(&reference) {
+            runtime.answer_for(&to.into(), &reply, &reason);
+            return 0;
+        }
+        runtime.deliver_signal(to.into(), reply, connection.epoch())
+    }
+
+    fn destination(&self, to: Recipient) -> Destination {
+        match to {
+            Recipient::Pid(pid) => Destination::Pid(pid),
+            Recipient::Name(name) => Destination::Name(name, self.name()),
+            Recipient::Alias(reference) => Destination::Alias(reference),
+        }
     }
 }
 
-/// Ends the connection to a peer that holds more than it may.
-fn limit_held(connection: &Connection, state: &State) {
-    if state.processes.held_from(connection.peer()) > LINKS_AND_MONITORS_MAX {
-        connection.close(&format_args!(
-            "it holds more than {LINKS_AND_MONITORS_MAX} links and monitors of processes here"
-        ));
-    }
-}
-
-fn decode_request(request: purlin_proto::signal::SpawnRequest) -> Option<SpawnRequest> {
-    let args = request.arguments.to_term().ok()?.as_list()?.to_vec();
-    let name = FunctionName {
-        module: request.module,
-        function: request.function,
-        arity: args.len(),
+/// The node, other than `peer`, in whose name `signal` speaks.
+///
+/// That a reply was asked of the peer is the receiver's to see: it drops one that was not.
+fn forged(peer: NodeName, signal: &Wire) -> Option<NodeName> {
+    let nodes = match signal {
+        Wire::Link { from, .. }
+        | Wire::Unlink { from, .. }
+        | Wire::UnlinkAck { from, .. }
+        | Wire::UnlinkObsolete { from, .. }
+        | Wire::Exit { from, .. }
+        | Wire::Exit2 { from, .. }
+        | Wire::MonitorExit {
+            from: Monitored::Pid(from),
+            ..
+        }
+        | Wire::SpawnReply {
+            result: Ok(from), ..
+        } => [from.node; 2],
+        Wire::Monitor {
+            from, reference, ..
+        }
+        | Wire::Demonitor {
+            from, reference, ..
+        } => [from.node, reference.node()],
+        Wire::SpawnRequest(request) => [request.from.node, request.id.node()],
+        // A name is one of the peer, and so is a failure. Who sends is not looked at, and a group
+        // leader may be anywhere.
+        Wire::MonitorExit { .. }
+        | Wire::SpawnReply { .. }
+        | Wire::Send { .. }
+        | Wire::GroupLeader { .. } => return None,
     };
-    let (from, group_leader) = (request.from, request.group_leader);
-    Some(SpawnRequest {
-        from,
-        group_leader,
-        name,
-        args,
-    })
-}
-
-/// A reason that does not decode (a map with a key twice) is replaced, never lost.
-fn decode_reason(reason: &EncodedTerm) -> Term {
-    reason
-        .to_term()
-        .unwrap_or_else(|_| atom!("undecodable_reason").into())
+    nodes.into_iter().find(|node| *node != peer)
 }

@@ -1,48 +1,55 @@
-//! The queue of a process and what can lie in it.
+//! A process of this node as services and programs see it: a mailbox of deliveries.
 //!
-//! All signals that a process sees come through one queue, in the order in which they arrived.
-//! The queue is bounded, so that a flood costs bounded memory. Past [`MESSAGES_MAX`] signals or
-//! [`BYTES_MAX`] bytes a message is refused and counted. Other signals still enter, but their
-//! reasons are replaced by `system_limit`; past twice as many signals exits are refused too. What
-//! the process asked for itself (the end of a monitor, the answer to a spawn request) always enters.
+//! A thin layer over a process of the runtime whose messages are terms, as they were encoded, and
+//! what the node itself tells ([`NodeMessage`]). What a process does to its own ties are verbs of
+//! [`Process`], which a [`Mailbox`] derefs to: `link`, `monitor`, `trap_exit`, `exit`, ...
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::ops::Deref;
 
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
-use tokio::sync::mpsc;
+use purlin_runtime::{Attached, Info, Message, Process, Raw, Reason, Received, Target};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError, Term, atom};
 
-/// Signals that a mailbox holds. A guess, unmeasured.
-pub const MESSAGES_MAX: usize = 1 << 20;
+use super::Destination;
+use crate::connection::SendError;
+use crate::node::Node;
 
-/// Bytes of signals that a mailbox holds, their atoms included: room for several of the largest.
-pub const BYTES_MAX: usize = 512 << 20;
-
-/// A process that is watched, as the watcher named it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Watched {
-    /// By its pid.
-    Pid(Pid),
-    /// By its registered name on a node.
-    Name(Atom, NodeName),
+/// What the processes of this module take: any term, and the node's own events.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum NodeMessage {
+    /// A term, not yet decoded.
+    Encoded(EncodedTerm),
+    /// A node connected.
+    NodeUp {
+        /// The node.
+        node: NodeName,
+        /// False for a hidden node.
+        visible: bool,
+    },
+    /// A node's connection is gone.
+    NodeDown {
+        /// The node.
+        node: NodeName,
+        /// False for a hidden node.
+        visible: bool,
+    },
 }
 
-impl Watched {
-    /// A process of `node` that is yet to be spawned.
-    pub(crate) fn spawn_request(node: NodeName) -> Self {
-        Self::Name(purlin_term::atom!(""), node)
-    }
-
-    pub(crate) fn is_spawn_request(&self) -> bool {
-        matches!(self, Self::Name(name, _) if name.is_empty())
-    }
-
-    /// The node the process is on.
-    pub fn node(&self) -> NodeName {
+/// For a receiver of another type, the node's events are those of `net_kernel:monitor_nodes/1`.
+impl Message for NodeMessage {
+    fn encode(&self) -> Result<EncodedTerm, SerializeError> {
+        let event = |tag: Atom, node: &NodeName| {
+            EncodedTerm::serialize(&Term::tuple([tag.into(), (*node).into()]))
+        };
         match self {
-            Self::Pid(pid) => pid.node,
-            Self::Name(_, node) => *node,
+            Self::Encoded(term) => Ok(term.clone()),
+            Self::NodeUp { node, .. } => event(atom!("nodeup"), node),
+            Self::NodeDown { node, .. } => event(atom!("nodedown"), node),
         }
+    }
+
+    fn decode(term: &EncodedTerm) -> Result<Self, purlin_term::DeserializeError> {
+        Ok(Self::Encoded(term.clone()))
     }
 }
 
@@ -62,7 +69,7 @@ pub enum Delivery {
     /// A watched process ended or was not there.
     Down {
         /// The process, as the watcher named it.
-        watched: Watched,
+        watched: Target,
         /// The reference of the monitor, or of the spawn request.
         reference: Reference,
         /// Why.
@@ -93,144 +100,125 @@ pub enum Delivery {
     SpawnFailed {
         /// The reference of the request.
         reference: Reference,
-        /// The peer's word for why, `notsup` or `system_limit` for instance.
+        /// The peer's word for why, `notsup` or `system_limit` for instance; `noconnection` when it
+        /// was lost before it answered.
         reason: Atom,
     },
 }
 
-/// The sending end of a mailbox.
-pub(crate) struct MailboxSender {
-    pid: Pid,
-    queue: mpsc::UnboundedSender<(Delivery, usize)>,
-    load: Arc<Load>,
-}
-
-#[derive(Default)]
-struct Load {
-    signals: AtomicUsize,
-    bytes: AtomicUsize,
-    refused: AtomicU64,
-}
-
-/// The receiving end.
-pub(crate) struct Queue {
-    queue: mpsc::UnboundedReceiver<(Delivery, usize)>,
-    load: Arc<Load>,
-}
-
-impl MailboxSender {
-    pub(crate) fn new(pid: Pid) -> (Self, Queue) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let load = Arc::new(Load::default());
-        (
-            Self {
-                pid,
-                queue: sender,
-                load: load.clone(),
-            },
-            Queue {
-                queue: receiver,
-                load,
-            },
-        )
-    }
-
-    pub(crate) fn send(&self, mut delivery: Delivery) {
-        let mut weight = weight_of(&delivery);
-        let signals = self.load.signals.load(Ordering::Relaxed);
-        let bytes = self.load.bytes.load(Ordering::Relaxed);
-        let is_full = signals >= MESSAGES_MAX || (signals > 0 && bytes + weight > BYTES_MAX);
-        if is_full {
-            let refused = match &mut delivery {
-                Delivery::Message(_) => true,
-                Delivery::Exit { .. } if signals >= 2 * MESSAGES_MAX => true,
-                Delivery::Exit { reason, .. } | Delivery::Down { reason, .. } => {
-                    *reason = atom!("system_limit").into();
-                    false
-                }
-                _ => false,
-            };
-            if refused {
-                return self.refuse(signals);
+impl Delivery {
+    /// `None` for what a process that asks for nothing else does not receive.
+    fn of(received: Received<NodeMessage>) -> Option<Self> {
+        Some(match received {
+            Received::Message(NodeMessage::Encoded(term)) => Self::Message(term),
+            Received::Message(NodeMessage::NodeUp { node, visible }) => {
+                Self::NodeUp { node, visible }
             }
-            weight = weight_of(&delivery);
-        }
-        self.load.signals.fetch_add(1, Ordering::Relaxed);
-        self.load.bytes.fetch_add(weight, Ordering::Relaxed);
-        // The receiver is gone when the process ends just now: signals to the dead are dropped.
-        let _ = self.queue.send((delivery, weight));
+            Received::Message(NodeMessage::NodeDown { node, visible }) => {
+                Self::NodeDown { node, visible }
+            }
+            Received::Info(info) => return Self::of_info(info),
+            Received::Foreign(_) => return None,
+        })
     }
 
-    fn refuse(&self, signals: usize) {
-        if self.load.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-            let pid = self.pid;
-            tracing::warn!(%pid, signals, "a mailbox is full: what is sent to it is refused");
-        }
-    }
-
-    /// Signals in the queue.
-    pub(crate) fn len(&self) -> usize {
-        self.load.signals.load(Ordering::Relaxed)
-    }
-}
-
-impl Queue {
-    /// The next signal; `None` once the process was ended from outside.
-    pub(crate) async fn recv(&mut self) -> Option<Delivery> {
-        let delivery = self.queue.recv().await;
-        delivery.map(|delivery| self.note(delivery))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn try_recv(&mut self) -> Option<Delivery> {
-        let delivery = self.queue.try_recv().ok();
-        delivery.map(|delivery| self.note(delivery))
-    }
-
-    fn note(&self, (delivery, weight): (Delivery, usize)) -> Delivery {
-        self.load.signals.fetch_sub(1, Ordering::Relaxed);
-        self.load.bytes.fetch_sub(weight, Ordering::Relaxed);
-        delivery
+    fn of_info(info: Info) -> Option<Self> {
+        Some(match info {
+            Info::Exit { from, reason } => Self::Exit {
+                from,
+                reason: own(&reason),
+            },
+            Info::Down {
+                reference,
+                target,
+                reason,
+                ..
+            } => Self::Down {
+                watched: target,
+                reference,
+                reason: own(&reason),
+            },
+            Info::Spawned { reference, pid, .. } => Self::Spawned { reference, pid },
+            Info::SpawnFailed {
+                reference, reason, ..
+            } => Self::SpawnFailed { reference, reason },
+        })
     }
 }
 
-/// Bytes that a delivery costs besides a constant.
-fn weight_of(delivery: &Delivery) -> usize {
-    match delivery {
-        // Atoms are counted as if nobody else held them: a peer can see to that.
-        Delivery::Message(message) => {
-            message.bytes().len() + message.atoms().iter().map(weight_of_atom).sum::<usize>()
+/// The parts of a term are shared, so this is cheap.
+fn own(reason: &Reason) -> Term {
+    Term::clone(reason)
+}
+
+/// A process seen from inside: who it is, and what arrives.
+pub struct Mailbox {
+    node: Node,
+    own: Own,
+}
+
+/// Whose the process is.
+enum Own {
+    /// A body's.
+    Body(Process<NodeMessage>),
+    /// That of code outside of processes: it ends when this is dropped.
+    Attached(Attached<NodeMessage>),
+}
+
+impl Mailbox {
+    pub(crate) fn of_body(node: Node, process: Process<NodeMessage>) -> Self {
+        let own = Own::Body(process);
+        Self { node, own }
+    }
+
+    pub(crate) fn attached(node: Node, attached: Attached<NodeMessage>) -> Self {
+        let own = Own::Attached(attached);
+        Self { node, own }
+    }
+
+    /// The node this process lives on.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The next signal. Cancel-safe: a signal is either returned or still in the mailbox.
+    ///
+    /// A process that was ended by a signal receives nothing more: this never returns then.
+    pub async fn receive(&mut self) -> Delivery {
+        loop {
+            let received = match &mut self.own {
+                Own::Body(process) => process.receive().await,
+                Own::Attached(attached) => match attached.receive().await {
+                    Ok(received) => received,
+                    Err(_) => std::future::pending().await,
+                },
+            };
+            if let Some(delivery) = Delivery::of(received) {
+                return delivery;
+            }
         }
-        Delivery::Exit { reason, .. } | Delivery::Down { reason, .. } => weight_of_term(reason),
-        _ => 0,
+    }
+
+    /// Sends `message`, connecting if need be, waiting while the road is full.
+    ///
+    /// # Errors
+    /// [`SendError`] when the message cannot be sent; whether a sent message arrives is unknown.
+    pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
+        let (to, message) = (to.into(), EncodedTerm::encode(message)?);
+        if to.node() == self.node.name() {
+            return Ok((**self).send(to, Raw(message)).await?);
+        }
+        self.node.send_outside(self.pid(), to, message).await
     }
 }
 
-fn weight_of_atom(atom: &Atom) -> usize {
-    size_of::<Atom>() + atom.as_bytes().len()
-}
+impl Deref for Mailbox {
+    type Target = Process<NodeMessage>;
 
-/// Bytes of a decoded term, about.
-fn weight_of_term(term: &Term) -> usize {
-    let all = |terms: &[Term]| terms.iter().map(weight_of_term).sum::<usize>();
-    let inside = match term {
-        Term::Atom(atom) => atom.as_bytes().len(),
-        Term::BigInt(number) => number.magnitude().len(),
-        Term::Tuple(items) => all(items),
-        Term::List(list) => match list.as_bytes() {
-            Some(bytes) => bytes.len(),
-            None => list.iter().map(weight_of_term).sum(),
-        },
-        Term::ImproperList(list) => all(list.items()) + weight_of_term(list.tail()),
-        Term::Map(map) => {
-            let pair = |(key, value): &(Term, Term)| weight_of_term(key) + weight_of_term(value);
-            map.pairs().iter().map(pair).sum()
+    fn deref(&self) -> &Process<NodeMessage> {
+        match &self.own {
+            Own::Body(process) => process,
+            Own::Attached(attached) => attached,
         }
-        Term::Binary(binary) => binary.len(),
-        Term::BitString(bits) => bits.bytes().len(),
-        Term::Fun(fun) => 128 + all(&fun.free),
-        Term::Reference(_) | Term::Export(_) => 64,
-        _ => 0,
-    };
-    size_of::<Term>() + inside
+    }
 }

@@ -1,134 +1,16 @@
-//! Processes, as far as a first node needs them: a task with a pid and a mailbox.
+//! Processes of this node whose messages are terms, and the envelopes of OTP's behaviours.
 //!
-//! A process is started by [`Node::spawn`](crate::Node::spawn), or is a [`Mailbox`] that code
-//! outside any process holds ([`Node::attach`](crate::Node::attach)). Its body receives signals in
-//! the order of their arrival and ends with an exit reason; a panic ends it with
-//! `{panic, Message}`. The runtime that the next steps build replaces this module behind the same
-//! rules.
+//! The processes are the runtime's. One is started by [`Node::spawn`](crate::Node::spawn), or is a
+//! [`Mailbox`] that code outside of processes holds ([`Node::attach`](crate::Node::attach)).
 
 mod mailbox;
-mod table;
 mod unwind;
 
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
+use purlin_term::{EncodedTerm, Pid, Term};
 
-pub(crate) use mailbox::Queue;
-pub use mailbox::{BYTES_MAX, Delivery, MESSAGES_MAX, Watched};
-pub use table::RegisterError;
-pub(crate) use table::{Effect, ExitKind, Processes};
+pub use mailbox::{Delivery, Mailbox, NodeMessage};
+pub(crate) use purlin_runtime::Destination;
 pub(crate) use unwind::CatchUnwind;
-
-use crate::connection::SendError;
-use crate::node::Node;
-
-/// To whom a message goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// A process.
-    Pid(Pid),
-    /// Whoever has this name on that node.
-    Name(Atom, NodeName),
-    /// The process behind an alias.
-    Alias(Reference),
-}
-
-impl Destination {
-    /// The node that the message goes to.
-    pub fn node(&self) -> NodeName {
-        match self {
-            Self::Pid(pid) => pid.node,
-            Self::Name(_, node) => *node,
-            Self::Alias(reference) => reference.node(),
-        }
-    }
-}
-
-impl From<Pid> for Destination {
-    fn from(pid: Pid) -> Self {
-        Self::Pid(pid)
-    }
-}
-
-impl From<(Atom, NodeName)> for Destination {
-    fn from((name, node): (Atom, NodeName)) -> Self {
-        Self::Name(name, node)
-    }
-}
-
-/// A process seen from inside: who it is, and what arrives.
-pub struct Mailbox {
-    node: Node,
-    pid: Pid,
-    group_leader: Pid,
-    queue: Queue,
-    /// True for a mailbox outside any task: the process ends when it is dropped.
-    ends_on_drop: bool,
-}
-
-impl Mailbox {
-    pub(crate) fn new(
-        node: Node,
-        pid: Pid,
-        group_leader: Pid,
-        queue: Queue,
-        ends_on_drop: bool,
-    ) -> Self {
-        Self {
-            node,
-            pid,
-            group_leader,
-            queue,
-            ends_on_drop,
-        }
-    }
-
-    /// The node this process lives on.
-    pub fn node(&self) -> &Node {
-        &self.node
-    }
-
-    /// This process.
-    pub fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    /// Where output of this process goes.
-    pub fn group_leader(&self) -> Pid {
-        self.group_leader
-    }
-
-    /// The next signal. Cancel-safe: a signal is either returned or still in the mailbox.
-    ///
-    /// A process that was ended from outside receives nothing more: for one with a task this never
-    /// returns, since the task is being dropped.
-    pub async fn receive(&mut self) -> Delivery {
-        match self.queue.recv().await {
-            Some(delivery) => delivery,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Sends `message`, waiting while the connection's queue is full.
-    ///
-    /// # Errors
-    /// [`SendError`] when the message cannot be sent; whether a sent message arrives is unknown.
-    pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
-        self.node.send_from(self.pid, to.into(), message).await
-    }
-
-    /// Turns exit signals from links into [`Delivery::Exit`], or back.
-    pub fn trap_exit(&self, trap: bool) {
-        self.node.set_trap_exit(self.pid, trap);
-    }
-}
-
-impl Drop for Mailbox {
-    fn drop(&mut self) {
-        if self.ends_on_drop {
-            self.node.end_process(self.pid, atom!("normal").into());
-        }
-    }
-}
 
 /// A request that waits for a reply: what `gen_server:call` sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,6 +87,8 @@ impl Envelope {
 
 #[cfg(test)]
 mod tests {
+    use purlin_term::{NodeName, Reference, atom};
+
     use super::*;
 
     fn reference() -> Reference {

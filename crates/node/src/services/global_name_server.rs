@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use purlin_runtime::Target;
 use purlin_term::{NodeName, Pid, Reference, Term, atom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::global::{Config, Global, Level, Output};
 use crate::node::Node;
-use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox, Watched};
+use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
 
 /// How long a peer's resolver may take.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +29,6 @@ enum Report {
 
 struct NameServer {
     node: Node,
-    server: Pid,
     machine: Global,
     watched: BTreeMap<Reference, Pid>,
     monitors: BTreeMap<Pid, Reference>,
@@ -37,14 +37,11 @@ struct NameServer {
 
 /// Starts the name server of `node`.
 pub(crate) fn start(node: &Node) {
-    let locker = node.attach();
-    let locker_pid = locker.pid();
-    let server = node.spawn(|mailbox| run(mailbox, locker));
-    for pid in [locker_pid, server] {
-        node.state().processes.keep(pid);
-    }
-    node.register(atom!("global_name_server"), server)
-        .expect("a new node has no names");
+    let locker = node.attach().expect("a new node has no processes");
+    locker.keep();
+    super::start_one(node, atom!("global_name_server"), |server| {
+        run(server, locker)
+    });
 }
 
 async fn run(mut server: Mailbox, mut locker: Mailbox) -> Term {
@@ -58,7 +55,6 @@ async fn run(mut server: Mailbox, mut locker: Mailbox) -> Term {
     let (reports, mut reported) = mpsc::unbounded_channel();
     let mut names = NameServer {
         node: node.clone(),
-        server: server.pid(),
         machine: Global::new(config),
         watched: BTreeMap::new(),
         monitors: BTreeMap::new(),
@@ -69,12 +65,12 @@ async fn run(mut server: Mailbox, mut locker: Mailbox) -> Term {
         let timer = names.next_timeout();
         tokio::select! {
             biased;
-            delivery = server.receive() => names.handle_delivery(delivery),
+            delivery = server.receive() => names.handle_delivery(&server, delivery),
             delivery = locker.receive() => names.handle_locker_delivery(delivery),
             Some(report) = reported.recv() => names.handle_report(report),
             () = sleep_until(timer) => names.machine.handle_timeout(node.now()),
         }
-        names.carry_out();
+        names.carry_out(&server);
     }
 }
 
@@ -84,14 +80,14 @@ impl NameServer {
         self.node.0.started + self.machine.next_timeout().unwrap_or(far)
     }
 
-    fn handle_delivery(&mut self, delivery: Delivery) {
+    fn handle_delivery(&mut self, server: &Mailbox, delivery: Delivery) {
         let now = self.node.now();
         match delivery {
             Delivery::Message(message) => {
                 let Ok(message) = message.to_term() else {
                     return;
                 };
-                if !self.resolves_here(&message) {
+                if !self.resolves_here(server, &message) {
                     self.machine.handle_message(now, None, &message);
                 }
             }
@@ -140,7 +136,7 @@ impl NameServer {
     }
 
     /// Answers [`resolve`], which runs in the process of a remote call.
-    fn resolves_here(&mut self, message: &Term) -> bool {
+    fn resolves_here(&mut self, server: &Mailbox, message: &Term) -> bool {
         let Envelope::Call(caller, request) = Envelope::open(message.clone()) else {
             return false;
         };
@@ -149,49 +145,45 @@ impl NameServer {
                 if tag.is_atom("resolve_it") =>
             {
                 let kept = self.machine.resolve_it(method, name, *first, *second);
-                self.reply(&caller, kept);
+                super::reply(server, &caller, kept);
                 true
             }
             _ => false,
         }
     }
 
-    fn reply(&self, caller: &Caller, reply: Term) {
-        let message = Term::tuple([caller.tag.clone(), reply]);
-        self.node
-            .push_message(self.server, caller.reply_to(), &message);
-    }
-
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self, server: &Mailbox) {
         while let Some(output) = self.machine.poll_output() {
-            self.carry_out_one(output);
+            self.carry_out_one(server, output);
         }
     }
 
-    fn carry_out_one(&mut self, output: Output) {
+    fn carry_out_one(&mut self, server: &Mailbox, output: Output) {
         match output {
             Output::Send { node, message } => {
                 let to = Destination::Name(atom!("global_name_server"), node);
-                self.node.push_message(self.server, to, &message);
+                super::send(server, to, &message);
             }
             Output::SendPid { to, message } => {
-                self.node.push_message(self.server, to.into(), &message);
+                super::send(server, to, &message);
             }
-            Output::Reply { to, tag, reply } => self.reply(&Caller { pid: to, tag }, reply),
+            Output::Reply { to, tag, reply } => {
+                super::reply(server, &Caller { pid: to, tag }, reply)
+            }
             Output::Connect(peer) => self.connect(peer),
             Output::Disconnect(peer) => self.node.disconnect(peer, &"global asks for it"),
             Output::Monitor(pid) => {
-                let reference = self.node.monitor(self.server, Watched::Pid(pid));
+                let reference = server.monitor(pid);
                 self.watched.insert(reference, pid);
                 self.monitors.insert(pid, reference);
             }
             Output::Demonitor(pid) => {
                 if let Some(reference) = self.monitors.remove(&pid) {
                     self.watched.remove(&reference);
-                    self.node.demonitor(self.server, reference);
+                    server.demonitor(reference);
                 }
             }
-            Output::Kill(pid) => self.node.exit_from(self.server, pid, atom!("kill").into()),
+            Output::Kill(pid) => server.exit(pid, atom!("kill")),
             Output::Resolve {
                 token,
                 node,
@@ -233,6 +225,6 @@ impl NameServer {
 pub(crate) async fn resolve(node: &Node, arguments: &[Term; 4]) -> Option<Term> {
     let tag = [Term::from(atom!("resolve_it"))];
     let request = Term::tuple(tag.into_iter().chain(arguments.iter().cloned()));
-    let server = Watched::Name(atom!("global_name_server"), node.name());
+    let server = Target::Name(atom!("global_name_server"), node.name());
     node.gen_call(server, &request, RESOLVE_PATIENCE).await.ok()
 }

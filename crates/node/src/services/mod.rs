@@ -10,8 +10,12 @@ mod net_kernel;
 mod pg;
 mod rex;
 
-use purlin_term::{Atom, Term};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
+use purlin_runtime::SpawnOptions;
+use purlin_term::{Atom, Term, atom};
+
+use crate::connection::Latch;
 use crate::host::BoxFuture;
 use crate::node::Node;
 use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
@@ -31,11 +35,60 @@ pub(crate) fn start(node: &Node) {
         logger::SERVICE,
     ];
     for Service { name, run } in services {
-        let pid = node.spawn(run);
-        node.register(name, pid).expect("a new node has no names");
-        node.state().processes.keep(pid);
+        start_one(node, name, run);
     }
     global_name_server::start(node);
+}
+
+/// Starts a service, which lives until the node dismisses it.
+fn start_one<B, F>(node: &Node, name: Atom, run: B)
+where
+    B: FnOnce(Mailbox) -> F + Send + 'static,
+    F: Future<Output = Term> + Send + 'static,
+{
+    let options = SpawnOptions::default().name(name);
+    let process = node.runtime().prepare(options);
+    let process = process.expect("a new node has no processes and no names");
+    process.keep();
+    let ended = Arc::new(Latch::default());
+    node.services().push(ended.clone());
+    let node = node.clone();
+    process.start(move |process| async move {
+        let _end = ServiceEnd(ended);
+        let running = run(Mailbox::of_body(node.clone(), process));
+        tokio::select! {
+            biased;
+            () = node.0.dismissing.wait() => atom!("shutdown").into(),
+            reason = running => reason,
+        }
+    });
+}
+
+/// Tells that a service has ended, however it did.
+struct ServiceEnd(Arc<Latch>);
+
+impl Drop for ServiceEnd {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+impl Node {
+    fn services(&self) -> MutexGuard<'_, Vec<Arc<Latch>>> {
+        self.0
+            .services
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the services, and returns when they have.
+    pub(crate) async fn dismiss_services(&self) {
+        self.0.dismissing.set();
+        let ended = self.services().clone();
+        for service in ended {
+            service.wait().await;
+        }
+    }
 }
 
 /// The next message, out of its envelope; `None` for other signals and undecodable messages.

@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use purlin_runtime::Target;
 use purlin_term::{NodeName, Pid, Term, atom};
 
 use super::Service;
-use crate::process::{Delivery, Envelope, Mailbox, Watched};
+use crate::process::{Delivery, Envelope, Mailbox};
 
 pub(super) const SERVICE: Service = Service {
     name: atom!("pg"),
@@ -37,13 +38,13 @@ async fn run(mut mailbox: Mailbox) -> Term {
                     continue;
                 };
                 if peers.insert(peer.node, peer) != Some(peer) {
-                    mailbox.node().monitor(mailbox.pid(), Watched::Pid(peer));
+                    mailbox.monitor(peer);
                     super::send(&mailbox, peer, &discover(mailbox.pid()));
                 }
                 super::send(&mailbox, peer, &empty_sync(mailbox.pid()));
             }
             Delivery::Down {
-                watched: Watched::Pid(peer),
+                watched: Target::Pid(peer),
                 ..
             } if peers.get(&peer.node) == Some(&peer) => {
                 peers.remove(&peer.node);

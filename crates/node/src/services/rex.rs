@@ -22,6 +22,7 @@ pub(super) const SERVICE: Service = Service {
 };
 
 /// Who waits for the value of a call, and in which form.
+#[derive(Clone)]
 enum Asker {
     /// `{rex, Value}` to a process.
     Plain(Pid),
@@ -114,9 +115,7 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term, calls: &A
         arity: args.len(),
     };
     let Ok(place) = calls.clone().try_acquire_owned() else {
-        let limit = Term::tuple([atom!("EXIT").into(), atom!("system_limit").into()]);
-        let refused = Term::tuple([atom!("badrpc").into(), limit]);
-        return answer(mailbox, &asker, refused);
+        return answer(mailbox, &asker, system_limit());
     };
     let application = Application {
         name,
@@ -124,13 +123,22 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term, calls: &A
         caller,
         group_leader: leader.as_pid().unwrap_or(caller),
     };
-    let node = mailbox.node().clone();
-    node.clone()
-        .spawn_with_leader(application.group_leader, move |mailbox| async move {
+    let (node, refused) = (mailbox.node().clone(), asker.clone());
+    let leader = application.group_leader;
+    let started = mailbox
+        .node()
+        .spawn_with_leader(leader, move |mailbox| async move {
             let outcome = remote_call::apply(&node, application).await;
             let value = outcome.unwrap_or_else(|failure| failure.into_badrpc());
             answer(&mailbox, &asker, value);
             drop(place);
-            atom!("normal").into()
         });
+    if started.is_err() {
+        answer(mailbox, &refused, system_limit());
+    }
+}
+
+fn system_limit() -> Term {
+    let limit = Term::tuple([atom!("EXIT").into(), atom!("system_limit").into()]);
+    Term::tuple([atom!("badrpc").into(), limit])
 }

@@ -23,10 +23,11 @@ fn dead(lab: &Lab) -> Pid {
 
 /// A process that lives and never receives.
 fn deaf(lab: &Lab) -> Pid {
-    lab.victim.spawn(|mailbox: Mailbox| async move {
+    let deaf = lab.victim.spawn(|mailbox: Mailbox| async move {
         let _mailbox = mailbox;
-        std::future::pending().await
-    })
+        std::future::pending::<()>().await
+    });
+    deaf.unwrap()
 }
 
 /// Sends these frames and reads nothing; the victim closes for that reason.
@@ -177,6 +178,45 @@ fn monitors_that_are_taken_back_do_not_add_up() {
         lab.assert(&Expected {
             warnings: &[],
             memory: MEMORY,
+        });
+    });
+}
+
+/// One reference for many monitors would hide all but one of them.
+#[test]
+fn a_reference_that_is_used_for_two_monitors() {
+    run(async |lab| {
+        let (one, other) = (deaf(lab), deaf(lab));
+        let mut mallory = Attacker::connect(lab).await;
+        for watched in [one, other] {
+            mallory
+                .write(&monitor(pid(1), watched.into(), reference(1)))
+                .await;
+        }
+        mallory.closed().await;
+        lab.assert(&Expected {
+            warnings: &[&format!("{CLOSING}it used the reference of a monitor")],
+            memory: MEMORY,
+        });
+    });
+}
+
+/// A mailbox outside of processes handles signals when it receives, and this one does not.
+#[test]
+fn signals_to_a_mailbox_that_nobody_receives_from() {
+    run(async |lab| {
+        let idle = lab.victim.attach().unwrap();
+        let mut mallory = Attacker::connect(lab).await;
+        let frames = (0..2_000_000).flat_map(|_| {
+            let unlink = [4.into(), pid(1).into(), idle.pid().into()];
+            [link(pid(1), idle.pid()), message(&control(unlink), &[])]
+        });
+        assert!(!mallory.flood(frames).await, "the victim bears everything");
+        mallory.closed().await;
+        assert!(lab.victim.is_process_alive(idle.pid()));
+        lab.assert(&Expected {
+            warnings: &[&format!("{CLOSING}more than 1048576 signals wait")],
+            memory: 300 * MIB,
         });
     });
 }
@@ -365,10 +405,11 @@ fn messages_of_long_atoms() {
 
 /// A process that traps exits and does not receive.
 fn trapping(lab: &Lab) -> Pid {
-    lab.victim.spawn(|mailbox: Mailbox| async move {
+    let trapping = lab.victim.spawn(|mailbox: Mailbox| async move {
         mailbox.trap_exit(true);
-        std::future::pending().await
-    })
+        std::future::pending::<()>().await
+    });
+    trapping.unwrap()
 }
 
 #[test]
@@ -395,9 +436,8 @@ fn exit_signals_to_a_process_that_does_not_receive() {
 fn an_exit_signal_with_a_huge_reason() {
     run(async |lab| {
         let victim = deaf(lab);
-        let mut linked = lab.victim.attach();
-        lab.victim
-            .monitor(linked.pid(), purlin_node::Watched::Pid(victim));
+        let mut linked = lab.victim.attach().unwrap();
+        linked.monitor(victim);
         let mut mallory = Attacker::connect(lab).await;
         let exit = control([26.into(), pid(1).into(), victim.into()]);
         let len = 60_u32 << 20;

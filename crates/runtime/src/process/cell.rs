@@ -9,10 +9,11 @@ use std::any::{Any, TypeId};
 use purlin_mailbox::{Closed, Shared};
 use purlin_otp::relations::Info;
 use purlin_otp::signal::{Epoch, Signal};
-use purlin_term::{EncodedTerm, NodeName, Pid, Reference};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
 use super::head::Head;
 use super::inspect::Inspect;
+use crate::limits::{FOREIGN_BYTES_MAX, FOREIGN_MESSAGES_MAX};
 use crate::message::Message;
 use crate::send::AliasContent;
 
@@ -36,6 +37,8 @@ pub(crate) enum Incoming {
     Signal(Signal, Epoch),
     /// A message to an alias: delivered if the alias is active when it arrives.
     ToAlias(Reference, AliasContent),
+    /// A signal to an alias: it acts if the alias is active when it arrives.
+    SignalToAlias(Reference, Signal, Epoch),
     /// The connection to a node ended.
     ConnectionLost(NodeName, Epoch),
     /// Output goes there from now on.
@@ -56,6 +59,27 @@ pub struct Encoded {
     pub from: Option<Pid>,
     /// It was tried and is not of the process's type.
     pub(crate) is_foreign: bool,
+    /// What it counts in the bytes that other nodes may put here.
+    pub(crate) weight: usize,
+}
+
+impl Encoded {
+    /// A message of a process of this node, which nothing holds back.
+    pub(crate) fn of_here(term: EncodedTerm, from: Option<Pid>) -> Box<Self> {
+        Box::new(Self {
+            term,
+            from,
+            is_foreign: false,
+            weight: 0,
+        })
+    }
+}
+
+/// Bytes that a message costs besides a constant. Atoms are counted as if nobody else held them: a
+/// peer can see to that.
+fn weight_of(message: &EncodedTerm) -> usize {
+    let atom = |atom: &Atom| size_of::<Atom>() + atom.as_bytes().len();
+    message.bytes().len() + message.atoms().iter().map(atom).sum::<usize>()
 }
 
 /// The queue of a process and its head.
@@ -110,6 +134,10 @@ pub(crate) trait AnyProcess: Send + Sync {
         entry: Entry,
     ) -> Result<(), Refused>;
 
+    /// Puts a message of another node into the queue if there is room, under an alias if it was sent to
+    /// one. What is refused is dropped.
+    fn push_foreign(&self, message: EncodedTerm, from: Option<Pid>, alias: Option<Reference>);
+
     /// Puts a signal into the queue; gives it back when the process has ended.
     fn push_signal(&self, signal: Incoming) -> Result<(), Incoming>;
 }
@@ -147,13 +175,29 @@ impl<M: Message> AnyProcess for Cell<M> {
         if !enter(self.header(), entry)? {
             return Ok(());
         }
-        let encoded = Encoded {
-            term: term.clone(),
-            from,
-            is_foreign: false,
-        };
-        self.push(Slot::Encoded(Box::new(encoded)))
+        self.push(Slot::Encoded(Encoded::of_here(term.clone(), from)))
             .map_err(|Closed(_)| Refused::Dead)
+    }
+
+    fn push_foreign(&self, term: EncodedTerm, from: Option<Pid>, alias: Option<Reference>) {
+        let (head, times) = (self.header(), if alias.is_some() { 2 } else { 1 });
+        let weight = weight_of(&term);
+        let has_room = self.len() < times * FOREIGN_MESSAGES_MAX
+            && head.admit_bytes(weight, times * FOREIGN_BYTES_MAX);
+        if !has_room {
+            return head.note_refused(&"messages of other nodes");
+        }
+        let mut encoded = Encoded::of_here(term, from);
+        encoded.weight = weight;
+        if let Some(alias) = alias {
+            let content = AliasContent::Encoded(encoded);
+            let _ = self.push_signal(Incoming::ToAlias(alias, content));
+        } else if let Ok(true) = enter(head, Entry::Counted) {
+            let _ = self.push(Slot::Encoded(encoded));
+        } else {
+            // Counted where the bound is.
+            head.release_bytes(weight);
+        }
     }
 
     fn push_signal(&self, signal: Incoming) -> Result<(), Incoming> {

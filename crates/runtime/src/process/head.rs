@@ -3,7 +3,7 @@
 //! The head lies beside the queue, in the one allocation that addresses of the process share.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use purlin_term::Pid;
@@ -35,8 +35,14 @@ pub(crate) struct Head {
     name: AtomicU8,
     /// The queue wakes the process already, since its body waits for a message.
     waits: AtomicBool,
+    /// It is not for the runtime to end it: code outside of processes has it, or it is kept.
+    is_apart: AtomicBool,
     label: OnceLock<Box<Mutex<String>>>,
     bound: Option<Box<Bound>>,
+    /// Bytes of encoded messages that came from other nodes and wait.
+    foreign_bytes: AtomicUsize,
+    /// Something of other nodes was refused, and that was logged.
+    has_refused: AtomicBool,
 }
 
 impl Head {
@@ -55,7 +61,10 @@ impl Head {
             signals_handled: AtomicU32::new(0),
             name: AtomicU8::new(UNNAMED),
             waits: AtomicBool::new(false),
+            is_apart: AtomicBool::new(false),
             label: OnceLock::new(),
+            foreign_bytes: AtomicUsize::new(0),
+            has_refused: AtomicBool::new(false),
         }
     }
 
@@ -66,6 +75,30 @@ impl Head {
     #[inline]
     pub(crate) fn bound(&self) -> Option<&Bound> {
         self.bound.as_deref()
+    }
+
+    /// Makes room for bytes of another node; false if there is none. One message always has room.
+    pub(crate) fn admit_bytes(&self, weight: usize, max: usize) -> bool {
+        let before = self.foreign_bytes.fetch_add(weight, Ordering::Relaxed);
+        let is_admitted = before == 0 || before + weight <= max;
+        if !is_admitted {
+            self.release_bytes(weight);
+        }
+        is_admitted
+    }
+
+    /// A message of another node leaves the queue.
+    pub(crate) fn release_bytes(&self, weight: usize) {
+        self.foreign_bytes.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    /// Logged the first time: a flood is not to fill the log.
+    #[cold]
+    pub(crate) fn note_refused(&self, what: &dyn std::fmt::Display) {
+        if !self.has_refused.swap(true, Ordering::Relaxed) {
+            let pid = self.pid();
+            tracing::warn!(%pid, "a mailbox is full: what is sent to it is refused, from now on {what}");
+        }
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -108,6 +141,15 @@ impl Head {
 
     pub(crate) fn set_waits(&self, waits: bool) {
         self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Answers whether it was set before.
+    pub(crate) fn set_apart(&self) -> bool {
+        self.is_apart.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_apart(&self) -> bool {
+        self.is_apart.load(Ordering::SeqCst)
     }
 
     pub(crate) fn take_name(&self) -> Result<(), RegisterError> {

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 use purlin_mailbox::{Cursor, Receiver};
 use purlin_otp::reason::Reason;
-use purlin_otp::relations::{Output, Relations};
+use purlin_otp::relations::{Info, Output, Relations};
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Term};
 
@@ -25,7 +25,7 @@ use super::cell::{Encoded, Incoming, Slot};
 use super::head::Head;
 use super::inspect::{Inspect, ProcessInfo};
 use super::received::{Peek, Received};
-use crate::limits::RECEIVES_MAX;
+use crate::limits::{EXITS_MAX, RECEIVES_MAX};
 use crate::message::Message;
 use crate::send::AliasContent;
 
@@ -114,8 +114,18 @@ impl<M: Message> Inside<M> {
             }
             Incoming::ToAlias(alias, content) => {
                 let is_active = self.relations.handle_alias_message(&alias, &mut out);
-                self.carry_out(out);
-                return is_active.then(|| self.let_in(content)).flatten();
+                self.carry_out(out, None);
+                return if is_active {
+                    self.let_in(content)
+                } else {
+                    self.turn_away(&content);
+                    None
+                };
+            }
+            Incoming::SignalToAlias(alias, signal, epoch) => {
+                if self.relations.is_alias(&alias) {
+                    self.relations.handle_signal(signal, epoch, &mut out);
+                }
             }
             Incoming::ConnectionLost(node, epoch) => {
                 self.relations.handle_connection_lost(node, epoch, &mut out);
@@ -123,21 +133,29 @@ impl<M: Message> Inside<M> {
             Incoming::GroupLeader(leader) => self.group_leader = leader,
             Incoming::Ask(question) => question(self),
         }
-        self.carry_out(out)
+        self.carry_out(out, None)
     }
 
     /// Carries out what follows; answers the first thing that the process is to see.
     ///
     /// A lost connection can be seen many times: all but the first go to the end of the queue, where
     /// nothing of that node can lie after them.
-    pub(crate) fn carry_out(&mut self, outputs: Vec<Output>) -> Option<Slot<M>> {
+    pub(crate) fn carry_out(
+        &mut self,
+        outputs: Vec<Output>,
+        over: Option<Epoch>,
+    ) -> Option<Slot<M>> {
         let mut seen = None;
         for output in outputs {
             match output {
                 Output::Send { to, signal } => {
                     self.head()
                         .runtime()
-                        .send_signal(self.relations.me(), to, signal);
+                        .send_signal(self.relations.me(), to, signal, over);
+                }
+                Output::Deliver(Info::Exit { from, .. }) if self.is_overfull() => {
+                    self.head()
+                        .note_refused(&format_args!("exit signals, the last of {from}"));
                 }
                 Output::Deliver(info) => {
                     let slot = Slot::Info(Box::new(info));
@@ -155,16 +173,26 @@ impl<M: Message> Inside<M> {
 
     /// A signal of this process to itself acts at once.
     pub(crate) fn handle_own(&mut self, signal: Signal) {
+        self.handle_at(signal, Epoch::LOCAL);
+    }
+
+    /// A signal acts at once: one to itself, or one of before the process runs.
+    pub(crate) fn handle_at(&mut self, signal: Signal, epoch: Epoch) {
         let mut out = Vec::new();
-        self.relations.handle_signal(signal, Epoch::LOCAL, &mut out);
-        self.deliver_own(out);
+        self.relations.handle_signal(signal, epoch, &mut out);
+        self.deliver_own(out, None);
     }
 
     /// Carries out what a verb of the process caused.
-    pub(crate) fn deliver_own(&mut self, out: Vec<Output>) {
-        if let Some(slot) = self.carry_out(out) {
+    pub(crate) fn deliver_own(&mut self, out: Vec<Output>, over: Option<Epoch>) {
+        if let Some(slot) = self.carry_out(out, over) {
             let _ = self.receiver.shared().push(slot);
         }
+    }
+
+    /// Even what others may always send, since it is rare, would fill the memory.
+    fn is_overfull(&self) -> bool {
+        self.receiver.shared().len() >= EXITS_MAX
     }
 
     /// The oldest message, or what a signal has become; `Pending` when there is none.
@@ -210,7 +238,11 @@ impl<M: Message> Inside<M> {
     #[inline(never)]
     fn open(&mut self, slot: Slot<M>) -> Option<Received<M>> {
         match slot {
-            Slot::Message(_) | Slot::Encoded(_) if !self.leave() => None,
+            Slot::Encoded(encoded) if !self.leave() => {
+                self.head().release_bytes(encoded.weight);
+                None
+            }
+            Slot::Message(_) if !self.leave() => None,
             Slot::Message(message) => Some(Received::Message(message)),
             Slot::Info(info) => Some(Received::Info(*info)),
             Slot::Encoded(encoded) => self.decode(encoded).map(received),
@@ -222,8 +254,11 @@ impl<M: Message> Inside<M> {
         }
     }
 
-    /// Decodes a message; one of another type is dropped unless the process takes those.
+    /// Decodes a message; one of another type is dropped unless the process takes those. Its bytes do
+    /// not count any more: the process has seen to it.
     fn decode(&mut self, mut encoded: Box<Encoded>) -> Option<Slot<M>> {
+        self.head()
+            .release_bytes(std::mem::take(&mut encoded.weight));
         if encoded.is_foreign {
             return Some(Slot::Encoded(encoded));
         }
@@ -296,16 +331,19 @@ impl<M: Message> Inside<M> {
     fn let_in(&self, content: AliasContent) -> Option<Slot<M>> {
         let slot = match content {
             AliasContent::Own(message) => Slot::Message(*message.downcast::<M>().ok()?),
-            AliasContent::Encoded(term, from) => Slot::Encoded(Box::new(Encoded {
-                term,
-                from,
-                is_foreign: false,
-            })),
+            AliasContent::Encoded(encoded) => Slot::Encoded(encoded),
         };
         if let Some(bound) = self.head().bound() {
             bound.force();
         }
         Some(slot)
+    }
+
+    /// A message that came by an alias that is none any more.
+    fn turn_away(&self, content: &AliasContent) {
+        if let AliasContent::Encoded(encoded) = content {
+            self.head().release_bytes(encoded.weight);
+        }
     }
 
     /// As [`Inside::find`], waiting for what is yet to come.

@@ -4,11 +4,14 @@
 //! and ties itself to others. It ends with what the body returns ([`IntoExit`]), with a panic, or with
 //! an exit signal, which acts at the next await of the body.
 //!
-//!     spawn -> Table (pid -> queue)         Address, pid, name
-//!                 |                                | push
-//!               task -> Inside (receive, ties) <- queue (purlin-mailbox)
+//! ```text
+//! spawn -> Table (pid -> queue)         Address, pid, name
+//!             |                                | push
+//!           task -> Inside (receive, ties) <- queue (purlin-mailbox)
+//! ```
 //!
 //! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
+//! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
 //! - `table`: pids and names.
 
@@ -18,6 +21,7 @@ mod exit;
 mod head;
 mod inside;
 mod inspect;
+mod prepared;
 mod received;
 mod spawn;
 mod table;
@@ -29,9 +33,9 @@ use std::time::Duration;
 
 use purlin_mailbox::Cursor;
 use purlin_otp::reason::Reason;
-use purlin_otp::relations::{AliasMode, MonitorOptions, Output};
+use purlin_otp::relations::{AliasMode, MonitorOptions, Output, SpawnOptions as RequestOptions};
 use purlin_otp::signal::{Epoch, Signal, Target};
-use purlin_term::{Pid, Reference, Term};
+use purlin_term::{NodeName, Pid, Reference, Term};
 
 pub use bound::{MailboxBound, Overflow};
 pub use cell::Encoded;
@@ -40,6 +44,7 @@ pub use exit::IntoExit;
 pub(crate) use head::{Head, number_of, pid_of};
 pub(crate) use inside::Inside;
 pub use inspect::ProcessInfo;
+pub use prepared::Prepared;
 pub use received::{Peek, Received};
 pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
 pub(crate) use table::Table;
@@ -69,6 +74,12 @@ pub struct Mark(Cursor);
 impl<M: Message> Core<M> {
     fn inside(&self) -> MutexGuard<'_, Inside<M>> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self) {
+        let head = self.cell.header();
+        head.runtime().table().set_apart(head);
+        self.inside().relations.keep();
     }
 }
 
@@ -206,7 +217,9 @@ impl<M: Message> Process<M> {
     /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other.
     pub fn link(&self, to: Pid) {
         let epoch = self.runtime().epoch(to.node);
-        self.tie(|inside, out| inside.relations.link(to, epoch, out));
+        self.tie_over(Some(epoch), |inside, out| {
+            inside.relations.link(to, epoch, out);
+        });
     }
 
     /// Ends a link: no exit signal of it acts or is received any more.
@@ -224,17 +237,14 @@ impl<M: Message> Process<M> {
     pub fn monitor_with(&self, target: impl Into<Target>, options: MonitorOptions) -> Reference {
         let (target, mut options) = (target.into(), options);
         let runtime = self.runtime();
-        let reference = match options.alias {
-            Some(_) => runtime.make_alias(number_of(self.pid())),
-            None => runtime.make_reference(),
-        };
+        let reference = self.reference_for(options.alias);
         if let Target::Name(name, node) = &target
             && *node == runtime.node()
         {
             options.holder = runtime.whereis(name);
         }
         let epoch = runtime.epoch(target.node());
-        self.tie(|inside, out| {
+        self.tie_over(Some(epoch), |inside, out| {
             inside
                 .relations
                 .monitor(target, reference, options, epoch, out);
@@ -277,6 +287,29 @@ impl<M: Message> Process<M> {
         self.inside().relations.set_trap_exit(trap)
     }
 
+    /// From now on no exit signal ends this process or is seen by it, `kill` included: for the services of
+    /// a node. [`Runtime::stop`](crate::Runtime::stop) leaves it to whoever started it.
+    pub fn keep(&self) {
+        self.core.keep();
+    }
+
+    /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
+    /// connection of the epoch that this answers. The reply is received as `Info::Spawned` or
+    /// `Info::SpawnFailed`, as the options say.
+    pub fn note_spawn_request(
+        &self,
+        node: NodeName,
+        options: RequestOptions,
+    ) -> (Reference, Epoch) {
+        let alias = options.monitor.as_ref().and_then(|monitor| monitor.alias);
+        let reference = self.reference_for(alias);
+        let epoch = self.runtime().epoch(node);
+        self.inside()
+            .relations
+            .spawn_request(node, reference, options, epoch);
+        (reference, epoch)
+    }
+
     /// Sends an exit signal: `exit/2`. To this process itself it acts at the next await.
     pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.pid(), Reason::new(reason.into()));
@@ -284,7 +317,7 @@ impl<M: Message> Process<M> {
         if to == from {
             return self.inside().handle_own(signal);
         }
-        self.runtime().send_signal(from, to.into(), signal);
+        self.runtime().send_signal(from, to.into(), signal, None);
     }
 
     /// Where output of this process goes.
@@ -315,11 +348,28 @@ impl<M: Message> Process<M> {
         self.inside().extra.as_mut()?.dictionary.remove(key)
     }
 
+    /// A new reference, and one that leads here if it is to be an alias.
+    fn reference_for(&self, alias: Option<AliasMode>) -> Reference {
+        match alias {
+            Some(_) => self.runtime().make_alias(number_of(self.pid())),
+            None => self.runtime().make_reference(),
+        }
+    }
+
     fn tie<R>(&self, verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R) -> R {
+        self.tie_over(None, verb)
+    }
+
+    /// As `tie`, for a verb that makes a tie over the connection of that epoch.
+    fn tie_over<R>(
+        &self,
+        over: Option<Epoch>,
+        verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R,
+    ) -> R {
         let mut inside = self.inside();
         let mut out = Vec::new();
         let answer = verb(&mut inside, &mut out);
-        inside.deliver_own(out);
+        inside.deliver_own(out, over);
         answer
     }
 }
@@ -328,7 +378,7 @@ impl Runtime {
     /// Sends an exit signal in nobody's name: `exit/2`.
     pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.nobody(), Reason::new(reason.into()));
-        self.send_signal(from, to.into(), Signal::Exit2 { from, reason });
+        self.send_signal(from, to.into(), Signal::Exit2 { from, reason }, None);
     }
 
     /// Asks a process of this node about itself; `None` if it has ended.
@@ -341,18 +391,21 @@ impl Runtime {
         receiver.await.ok()
     }
 
-    /// Makes another process the place where output of `pid` goes.
-    pub fn set_group_leader(&self, pid: Pid, leader: Pid) {
-        if let Some(process) = self.find(pid) {
-            let _ = process.push_signal(Incoming::GroupLeader(leader));
-        }
+    /// Makes another process the place where output of `pid` goes. Answers as
+    /// [`Runtime::deliver_signal`].
+    pub fn set_group_leader(&self, pid: Pid, leader: Pid) -> usize {
+        let Some(process) = self.find(pid) else {
+            return 0;
+        };
+        let _ = process.push_signal(Incoming::GroupLeader(leader));
+        process.head().signals_waiting()
     }
 
     /// Carries a signal to a process here or elsewhere; the dead are answered for.
-    pub(crate) fn send_signal(&self, from: Pid, to: Target, signal: Signal) {
+    pub(crate) fn send_signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>) {
         if to.node() != self.node() {
             return match self.outside() {
-                Some(outside) => outside.signal(from, to, signal),
+                Some(outside) => outside.signal(from, to, signal, over),
                 None => self.answer_for(&to, &signal, &purlin_otp::reason::noconnection()),
             };
         }
@@ -360,18 +413,34 @@ impl Runtime {
     }
 
     /// Delivers a signal to a process of this node, which came over a connection of that epoch.
-    pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) {
+    ///
+    /// Answers how many signals wait for the process now: a process handles them at each of its awaits,
+    /// an attached one when it receives. Who lets others send signals here bounds them by that.
+    pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) -> usize {
         let process = match &to {
             Target::Pid(pid) => self.find(*pid),
             Target::Name(name, _) => self.table().whereis(name),
         };
-        let refused = match process {
-            Some(process) => process.push_signal(Incoming::Signal(signal, epoch)).err(),
-            None => Some(Incoming::Signal(signal, epoch)),
+        let Some(process) = process else {
+            self.answer_for(&to, &signal, self.noproc());
+            return 0;
         };
-        if let Some(Incoming::Signal(signal, _)) = refused {
+        if let Err(Incoming::Signal(signal, _)) =
+            process.push_signal(Incoming::Signal(signal, epoch))
+        {
             self.answer_for(&to, &signal, self.noproc());
         }
+        process.head().signals_waiting()
+    }
+
+    /// Delivers a signal to whoever has the alias, if it is active then. Answers as
+    /// [`Runtime::deliver_signal`].
+    pub fn deliver_signal_to_alias(&self, alias: Reference, signal: Signal, epoch: Epoch) -> usize {
+        let Some(process) = self.owner_of(&alias) else {
+            return 0;
+        };
+        let _ = process.push_signal(Incoming::SignalToAlias(alias, signal, epoch));
+        process.head().signals_waiting()
     }
 
     /// Answers a signal in the place of whom it did not reach.
@@ -381,12 +450,12 @@ impl Runtime {
                 Target::Pid(pid) => *pid,
                 Target::Name(..) => self.nobody(),
             };
-            self.send_signal(speaker, whom.into(), answer);
+            self.send_signal(speaker, whom.into(), answer, None);
         }
     }
 
     /// Tells a process that the connection to a node is gone.
-    pub fn connection_lost(&self, pid: Pid, node: purlin_term::NodeName, epoch: Epoch) {
+    pub fn connection_lost(&self, pid: Pid, node: NodeName, epoch: Epoch) {
         if let Some(process) = self.find(pid) {
             let _ = process.push_signal(Incoming::ConnectionLost(node, epoch));
         }

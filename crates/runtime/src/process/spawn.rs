@@ -76,6 +76,12 @@ impl SpawnOptions {
         self.name = Some(name);
         self
     }
+
+    /// Where its output goes.
+    pub fn group_leader(mut self, leader: Pid) -> Self {
+        self.group_leader = Some(leader);
+        self
+    }
 }
 
 impl Runtime {
@@ -109,24 +115,7 @@ impl Runtime {
         B: FnOnce(Process<M>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(
-            self,
-            Location::caller(),
-            options.group_leader,
-            options.mailbox,
-        )?;
-        let life = Life::new(core);
-        if let Some(label) = options.label {
-            life.core.cell.header().set_label(label);
-        }
-        if let Some(name) = options.name {
-            self.table()
-                .register(name, life.core.cell.header().number())?;
-        }
-        Ok(match options.own_thread {
-            true => start_on_thread(life, body),
-            false => start(life, body),
-        })
+        Ok(self.prepare(options)?.start(body))
     }
 
     /// A process for code that is not one: it has a pid and a mailbox, and ends when it is dropped.
@@ -136,6 +125,7 @@ impl Runtime {
     #[track_caller]
     pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
         let core = Core::new(self, Location::caller(), None, None)?;
+        self.table().set_apart(core.cell.header());
         Ok(Attached {
             process: Process { core: core.clone() },
             life: Life::new(core),
@@ -162,7 +152,7 @@ impl<M: Message> Process<M> {
             None,
         )?;
         let child = core.cell.header().pid();
-        core.prepare(Signal::Link { from: self.pid() });
+        core.prepare(Signal::Link { from: self.pid() }, Epoch::LOCAL);
         self.tie(|inside, _| {
             // The child is linked already: nothing is to be sent.
             inside.relations.link(child, Epoch::LOCAL, &mut Vec::new());
@@ -194,11 +184,12 @@ impl<M: Message> Process<M> {
         let reference = self.runtime().make_reference();
         let from = self.pid();
         let name = None;
-        core.prepare(Signal::Monitor {
+        let monitor = Signal::Monitor {
             from,
             reference,
             name,
-        });
+        };
+        core.prepare(monitor, Epoch::LOCAL);
         self.tie(|inside, _| {
             let options = MonitorOptions::default();
             let (target, epoch) = (child.into(), Epoch::LOCAL);
@@ -212,7 +203,7 @@ impl<M: Message> Process<M> {
 
 impl<M: Message> Core<M> {
     /// A process that is found under its pid, and does not run yet.
-    fn new(
+    pub(super) fn new(
         runtime: &Runtime,
         place: &'static Location<'static>,
         group_leader: Option<Pid>,
@@ -228,13 +219,13 @@ impl<M: Message> Core<M> {
         Ok(Arc::new(Self { cell, inside }))
     }
 
-    /// A tie that the process has from the beginning.
-    fn prepare(&self, signal: Signal) {
-        self.inside().handle_own(signal);
+    /// A tie that the process has from the beginning, made over the connection of that epoch.
+    pub(super) fn prepare(&self, signal: Signal, epoch: Epoch) {
+        self.inside().handle_at(signal, epoch);
     }
 }
 
-fn start<M, B, F>(life: Life<M>, body: B) -> Address<M>
+pub(super) fn start<M, B, F>(life: Life<M>, body: B) -> Address<M>
 where
     M: Message,
     B: FnOnce(Process<M>) -> F + Send + 'static,
@@ -249,7 +240,7 @@ where
     Address::here(cell.header().pid(), cell)
 }
 
-fn start_on_thread<M, B, F>(life: Life<M>, body: B) -> Address<M>
+pub(super) fn start_on_thread<M, B, F>(life: Life<M>, body: B) -> Address<M>
 where
     M: Message,
     B: FnOnce(Process<M>) -> F + Send + 'static,

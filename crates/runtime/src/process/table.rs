@@ -64,6 +64,8 @@ pub(crate) struct Table {
     /// threads write them.
     started: Apart<AtomicU64>,
     ended: Apart<AtomicU64>,
+    /// Those that live and that stopping does not wait for.
+    apart: AtomicU64,
     max: u64,
     is_closed: AtomicBool,
     /// After it was closed: a process has ended.
@@ -95,6 +97,7 @@ impl Table {
             names: RwLock::default(),
             started: Apart(AtomicU64::new(0)),
             ended: Apart(AtomicU64::new(0)),
+            apart: AtomicU64::new(0),
             max: max as u64,
             is_closed: AtomicBool::new(false),
             end: Notify::new(),
@@ -111,6 +114,19 @@ impl Table {
             return Err(TooManyProcesses);
         }
         Ok(number)
+    }
+
+    /// Stopping does not wait for this process. Only the process itself says so, or who makes it.
+    pub(crate) fn set_apart(&self, head: &Head) {
+        if !head.set_apart() {
+            self.apart.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// How many processes live that stopping waits for.
+    pub(crate) fn ordinary(&self) -> usize {
+        let apart = self.apart.load(Ordering::SeqCst) as usize;
+        self.len().saturating_sub(apart)
     }
 
     /// No process starts from now on.
@@ -143,6 +159,9 @@ impl Table {
             return;
         }
         self.ended.0.fetch_add(1, Ordering::SeqCst);
+        if head.is_apart() {
+            self.apart.fetch_sub(1, Ordering::SeqCst);
+        }
         if self.is_closed.load(Ordering::SeqCst) {
             self.end.notify_waiters();
         }

@@ -4,6 +4,7 @@
 //! and what still came is answered for; links and monitors are told. So whoever hears of an end finds
 //! nobody under the pid or the name, and nothing that the process sent can follow it.
 
+use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -195,7 +196,7 @@ impl<M: Message> Life<M> {
         let relations = close(runtime, &mut self.core.inside());
         for farewell in relations.exit(reason) {
             match farewell {
-                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal),
+                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
                 Farewell::Orphan {
                     reference,
                     node,
@@ -238,16 +239,32 @@ fn answer_after_end(runtime: &Runtime, relations: &mut Relations, signal: Incomi
     relations.handle_signal(signal, epoch, &mut out);
     for output in out {
         if let Output::Send { to, signal } = output {
-            runtime.send_signal(me, to, signal);
+            runtime.send_signal(me, to, signal, None);
         }
     }
 }
 
 /// The reason as the log shows it.
 pub(crate) fn shown(reason: &Term) -> String {
-    let text = reason.to_string();
-    match text.char_indices().nth(crate::limits::REASON_SHOWN_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
+    let mut shown = Shown(String::new());
+    if write!(shown, "{reason}").is_err() {
+        shown.0.push_str("...");
+    }
+    shown.0
+}
+
+/// The beginning of a text: a reason may be of any size, and is not to be printed whole for that.
+struct Shown(String);
+
+impl Write for Shown {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = crate::limits::REASON_SHOWN_MAX.saturating_sub(self.0.len());
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let end = (0..=room).rev().find(|end| text.is_char_boundary(*end));
+        self.0.push_str(&text[..end.unwrap_or(0)]);
+        Err(std::fmt::Error)
     }
 }

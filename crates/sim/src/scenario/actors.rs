@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use purlin_node::{Delivery, Destination, Mailbox, Node, NodeName, Pid, Term, Watched, atom};
+use purlin_node::{Delivery, Destination, Mailbox, Node, NodeName, Pid, Term, atom};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
@@ -133,18 +133,21 @@ async fn next_at_hand(mailbox: &mut Mailbox) -> Option<Delivery> {
     .await
 }
 
-fn spawn<F>(cluster: &Cluster, node: &Node, random: Random, body: impl FnOnce(Actor) -> F) -> Pid
+fn spawn<B, F>(cluster: &Cluster, node: &Node, random: Random, body: B) -> Pid
 where
+    B: FnOnce(Actor) -> F + Send + 'static,
     F: Future<Output = Term> + Send + 'static,
 {
     let cluster = cluster.clone();
-    node.spawn(|mailbox| {
+    let pid = node.spawn(|mailbox| {
         body(Actor {
             cluster,
             mailbox,
             random,
         })
-    })
+    });
+    // A node that is stopping has no actors any more: nobody is found under this pid.
+    pid.unwrap_or_else(|_| node.runtime().nobody())
 }
 
 // Messages.
@@ -339,7 +342,7 @@ fn watch(actor: &mut Actor) -> Pid {
 /// What fires at once is read later, by this process.
 fn monitor(actor: &Actor, watched: Pid, is_connected: bool) {
     let watcher = actor.me();
-    let reference = actor.node().monitor(watcher, Watched::Pid(watched));
+    let reference = actor.mailbox.monitor(watched);
     actor.observe(&Observation::Monitoring {
         watcher,
         watched,
@@ -355,5 +358,5 @@ fn link(actor: &Actor, to: Pid, is_connected: bool) {
         to,
         is_connected,
     });
-    actor.node().link(from, to);
+    actor.mailbox.link(to);
 }

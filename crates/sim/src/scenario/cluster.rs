@@ -172,7 +172,7 @@ impl Cluster {
             world.note(format_args!("{name} is up, creation {creation}"));
             actors::populate(&cluster, &node);
         };
-        purlin_node::Host::spawn(&*host, Box::pin(task));
+        purlin_node::host::Executor::spawn(&*host, Box::pin(task));
     }
 
     fn config(&self, name: &str, host: &SimHost) -> Config {

@@ -5,17 +5,23 @@
 
 use std::time::Duration;
 
-use purlin_node::{Caller, Delivery, Envelope, Mailbox, Node, Outcome, Raise, Watched};
+use purlin_node::{Caller, Delivery, Envelope, Mailbox, Node, Outcome, Raise, TooManyProcesses};
 use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 use tokio::time::sleep;
 
 /// Starts the processes and exports the functions.
 pub(crate) fn start(node: &Node) {
-    let echo = node.spawn(echo);
-    register(node, atom!("echo"), echo);
-    let counter = start_counter(node);
-    node.spawn(move |mailbox| keep_counter(mailbox, counter));
     export(node);
+    if let Err(error) = start_processes(node) {
+        tracing::error!("cannot start the demo: {error}");
+    }
+}
+
+fn start_processes(node: &Node) -> Result<(), TooManyProcesses> {
+    register(node, atom!("echo"), node.spawn(echo)?);
+    let counter = start_counter(node)?;
+    node.spawn(move |mailbox| keep_counter(mailbox, counter))?;
+    Ok(())
 }
 
 fn register(node: &Node, name: Atom, pid: Pid) {
@@ -38,7 +44,9 @@ fn export(node: &Node) {
     });
     node.export("demo", "crash", 0, |_, _| async move { crash() });
     node.export("demo", "spawn_counter", 0, |call, _| async move {
-        Ok(call.node.spawn(counter).into())
+        let counter = call.node.spawn(counter);
+        let counter = counter.map_err(|_| Raise::Error(atom!("system_limit").into()))?;
+        Ok(counter.into())
     });
 }
 
@@ -86,16 +94,16 @@ fn echo_of(message: &EncodedTerm) -> Option<(Pid, Term)> {
     Some((from.as_pid()?, message.to_term().ok()?))
 }
 
-fn start_counter(node: &Node) -> Pid {
-    let pid = node.spawn(counter);
+fn start_counter(node: &Node) -> Result<Pid, TooManyProcesses> {
+    let pid = node.spawn(counter)?;
     register(node, atom!("counter"), pid);
-    pid
+    Ok(pid)
 }
 
 /// Starts the counter again whenever it ends.
-async fn keep_counter(mut mailbox: Mailbox, mut counter: Pid) -> Term {
+async fn keep_counter(mut mailbox: Mailbox, mut counter: Pid) -> Result<(), TooManyProcesses> {
     loop {
-        let monitor = mailbox.node().monitor(mailbox.pid(), Watched::Pid(counter));
+        let monitor = mailbox.monitor(counter);
         let reason = loop {
             match mailbox.receive().await {
                 Delivery::Down {
@@ -105,7 +113,7 @@ async fn keep_counter(mut mailbox: Mailbox, mut counter: Pid) -> Term {
             }
         };
         tracing::warn!(%reason, "the counter ended; starting it again");
-        counter = start_counter(mailbox.node());
+        counter = start_counter(mailbox.node())?;
     }
 }
 

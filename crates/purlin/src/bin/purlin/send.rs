@@ -57,12 +57,12 @@ async fn deliver(
     name: Atom,
     message: &Term,
 ) -> Result<(), Failure> {
-    let mut mailbox = client.node.attach();
-    let not_sent = |error| Failure::failed(format!("{peer}: the message was not sent: {error}"));
-    mailbox
-        .send((name, peer), message)
-        .await
-        .map_err(not_sent)?;
+    let not_sent = |error: &dyn std::fmt::Display| {
+        Failure::failed(format!("{peer}: the message was not sent: {error}"))
+    };
+    let mut mailbox = client.node.attach().map_err(|error| not_sent(&error))?;
+    let sent = mailbox.send((name, peer), message).await;
+    sent.map_err(|error| not_sent(&error))?;
     let reference = client.node.make_reference();
     let from = Term::tuple([mailbox.pid().into(), reference.into()]);
     let question = Term::tuple([atom!("is_auth").into(), client.node.name().into()]);

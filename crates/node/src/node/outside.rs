@@ -1,0 +1,254 @@
+//! The way out: signals and messages of processes here, for peers.
+//!
+//! What the runtime wants carried is put into its form on the wire and queued on the connection to
+//! the node, in the flow of the process that it speaks for. Where there is no connection, or not the
+//! one that a tie was made for, the answer is `noconnection`.
+
+use std::sync::{PoisonError, Weak};
+
+use purlin_proto::signal::{Monitored, Recipient, Signal as Wire};
+use purlin_runtime::{
+    BoxFuture, Destination, Epoch, Outside, Reason, SendError, Signal, Target, reason,
+};
+use purlin_term::{EncodedTerm, NodeName, Pid, Reference};
+
+use super::signals::OBSOLETE_UNLINK;
+use super::{Inner, Node};
+use crate::connection::{self, Connection};
+
+/// The roads from a runtime to other nodes. It does not keep the node: the node has the runtime.
+pub(super) struct Roads(Weak<Inner>);
+
+impl Roads {
+    pub(super) fn to(node: &Node) -> Self {
+        Self(std::sync::Arc::downgrade(&node.0))
+    }
+
+    fn node(&self) -> Option<Node> {
+        self.0.upgrade().map(Node)
+    }
+}
+
+impl Outside for Roads {
+    fn signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>) {
+        if let Some(node) = self.node() {
+            node.send_signal(from, &to, &signal, over);
+        }
+    }
+
+    fn epoch(&self, peer: NodeName) -> Epoch {
+        let connection = self.node().and_then(|node| node.state().peers.get(peer));
+        connection.map_or(Epoch::LOCAL, |connection| connection.epoch())
+    }
+
+    fn adopt_orphan(&self, reference: Reference, peer: NodeName, reason: Reason) {
+        let connection = self.node().and_then(|node| node.state().peers.get(peer));
+        if let Some(connection) = connection {
+            connection.ties.adopt_orphan(reference, reason);
+        }
+    }
+
+    fn send(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> BoxFuture<'_, Result<(), SendError>> {
+        Box::pin(async move {
+            let peer = to.node();
+            let Some(node) = self.node() else {
+                return Err(not_connected(peer, &"this node is gone"));
+            };
+            let sent = node.send_outside(from, to, message).await;
+            sent.map_err(|error| send_error(peer, error))
+        })
+    }
+
+    fn try_send(&self, from: Pid, to: Destination, message: EncodedTerm) -> Result<(), SendError> {
+        let peer = to.node();
+        let connection = self.node().and_then(|node| node.state().peers.get(peer));
+        let connection =
+            connection.ok_or_else(|| not_connected(peer, &"there is no connection yet"))?;
+        let sent = connection.try_send(from, &message_signal(from, recipient(to), message));
+        sent.map_err(|error| send_error(peer, error))
+    }
+}
+
+fn not_connected(node: NodeName, why: &dyn std::fmt::Display) -> SendError {
+    SendError::NotConnected {
+        node,
+        why: why.to_string(),
+    }
+}
+
+fn send_error(peer: NodeName, error: connection::SendError) -> SendError {
+    use connection::SendError as Error;
+    match error {
+        Error::Here(error) => error,
+        Error::Busy(node) => SendError::Busy(node),
+        Error::Encode(error) => SendError::Encode(error.to_string()),
+        Error::Signal(error) => SendError::Encode(error.to_string()),
+        error @ (Error::NotConnected(_) | Error::Disconnected(_)) => not_connected(peer, &error),
+    }
+}
+
+impl Node {
+    /// Carries a signal of `from` to a peer, or answers it.
+    fn send_signal(&self, from: Pid, to: &Target, signal: &Signal, over: Option<Epoch>) {
+        let Some(wire) = self.on_the_wire(to, signal) else {
+            return;
+        };
+        let connection = {
+            let state = self.state();
+            let current = state.peers.get(to.node());
+            let meant = current.filter(|it| over.is_none_or(|epoch| epoch == it.epoch()));
+            match meant {
+                Some(connection) if self.note_ties(&connection, to, signal) => connection,
+                // Under the lock: nothing of a connection to come may get there first.
+                _ => return self.refuse(to, signal, over.unwrap_or(Epoch::LOCAL)),
+            }
+        };
+        // A connection that is ending tells of that end whoever was noted. One whose queue is over
+        // its bound even for these does not read: it closes itself, and there is nobody to tell.
+        let _ = connection.push(from, &wire);
+    }
+
+    /// What the connection has to know of a signal; false if it has ended.
+    fn note_ties(&self, connection: &Connection, to: &Target, signal: &Signal) -> bool {
+        let ties = &connection.ties;
+        let note = |pid| ties.note(pid, |pid| self.is_process_alive(pid));
+        match (signal, to) {
+            (Signal::Link { from } | Signal::Monitor { from, .. }, _) => note(*from),
+            (Signal::Unlink { from, .. }, Target::Pid(to)) => {
+                // Until the peer has seen it, the process has something to lose with the connection.
+                let is_open = note(*from);
+                ties.end_link(*to, *from);
+                is_open
+            }
+            (Signal::Exit { from, .. }, Target::Pid(to)) => {
+                ties.end_link(*to, *from);
+                true
+            }
+            (Signal::Down { reference, .. }, _) => {
+                ties.end_monitor(reference);
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn refuse(&self, to: &Target, signal: &Signal, epoch: Epoch) {
+        for (whom, answer) in purlin_otp::signal::refuse(to, signal, &reason::noconnection()) {
+            self.runtime().deliver_signal(whom.into(), answer, epoch);
+        }
+    }
+
+    /// The form of a signal between nodes; `None` for what has none.
+    fn on_the_wire(&self, to: &Target, signal: &Signal) -> Option<Wire> {
+        let pid = match to {
+            Target::Pid(pid) => Some(*pid),
+            Target::Name(..) => None,
+        };
+        Some(match signal {
+            Signal::Link { from } => Wire::Link {
+                from: *from,
+                to: pid?,
+            },
+            // Who unlinked in the old way does not know the answer to the new one.
+            Signal::UnlinkAck { id, .. } if *id == OBSOLETE_UNLINK => return None,
+            Signal::Unlink { from, id } => Wire::Unlink {
+                id: *id,
+                from: *from,
+                to: pid?,
+            },
+            Signal::UnlinkAck { from, id } => Wire::UnlinkAck {
+                id: *id,
+                from: *from,
+                to: pid?,
+            },
+            Signal::Exit { from, reason } => Wire::Exit {
+                from: *from,
+                to: pid?,
+                reason: self.encode_reason(reason)?,
+                token: None,
+            },
+            Signal::Exit2 { from, reason } => Wire::Exit2 {
+                from: *from,
+                to: Recipient::Pid(pid?),
+                reason: self.encode_reason(reason)?,
+                priority: false,
+                token: None,
+            },
+            Signal::Monitor {
+                from, reference, ..
+            } => Wire::Monitor {
+                from: *from,
+                to: monitored(to),
+                reference: *reference,
+            },
+            Signal::Demonitor { from, reference } => Wire::Demonitor {
+                from: *from,
+                to: monitored(to),
+                reference: *reference,
+            },
+            Signal::Down {
+                from,
+                reference,
+                reason,
+            } => Wire::MonitorExit {
+                from: monitored(from),
+                to: pid?,
+                reference: *reference,
+                reason: self.encode_reason(reason)?,
+            },
+            // The node answers spawn requests itself, before the process runs.
+            Signal::Spawned { .. } | Signal::SpawnFailed { .. } => return None,
+        })
+    }
+
+    /// Encodes an exit reason, once for all who are told of one end. `None` only if even a word for
+    /// it had no encoding.
+    fn encode_reason(&self, reason: &Reason) -> Option<EncodedTerm> {
+        if reason.as_atom().is_some() {
+            return EncodedTerm::encode(reason).ok();
+        }
+        let last = || {
+            let last = self.0.encoded_reason.lock();
+            last.unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((known, encoded)) = &*last()
+            && std::sync::Arc::ptr_eq(known, reason)
+        {
+            return Some(encoded.clone());
+        }
+        let opaque = || EncodedTerm::encode(&purlin_term::atom!("reason_too_large").into());
+        let encoded = EncodedTerm::encode(reason).or_else(|_| opaque()).ok()?;
+        *last() = Some((reason.clone(), encoded.clone()));
+        Some(encoded)
+    }
+}
+
+fn monitored(target: &Target) -> Monitored {
+    match target {
+        Target::Pid(pid) => Monitored::Pid(*pid),
+        Target::Name(name, _) => Monitored::Name(name.clone()),
+    }
+}
+
+pub(super) fn recipient(to: Destination) -> Recipient {
+    match to {
+        Destination::Pid(pid) => Recipient::Pid(pid),
+        Destination::Name(name, _) => Recipient::Name(name),
+        Destination::Alias(reference) => Recipient::Alias(reference),
+    }
+}
+
+pub(super) fn message_signal(from: Pid, to: Recipient, message: EncodedTerm) -> Wire {
+    Wire::Send {
+        from: Some(from),
+        to,
+        message,
+        priority: false,
+        token: None,
+    }
+}

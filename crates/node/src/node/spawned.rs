@@ -1,0 +1,166 @@
+//! Processes that peers start.
+//!
+//! The reply to a spawn request is queued before the process runs, so that nothing of the process
+//! overtakes it. What a peer's requests cost at once is bounded by the number of their processes and
+//! the bytes of their arguments.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use purlin_proto::signal::{Signal as Wire, SpawnRequest as WireRequest};
+use purlin_runtime::{Prepared, SpawnOptions as Options};
+use purlin_term::{Atom, NodeName, Pid, atom};
+
+use super::Node;
+use crate::connection::{Connection, TieRefused};
+use crate::export::FunctionName;
+use crate::limits::{SPAWNED_BYTES_MAX, SPAWNED_MAX, SPAWNED_PROCESSES_MAX};
+use crate::process::NodeMessage;
+use crate::remote_call::{self, SpawnOptions, SpawnRequest};
+
+/// What runs for spawn requests, by the node that asked.
+#[derive(Default)]
+pub(super) struct Spawned(BTreeMap<NodeName, Load>);
+
+#[derive(Default)]
+struct Load {
+    processes: usize,
+    bytes: usize,
+    was_refused: bool,
+}
+
+/// The place of a process among those that a peer may have, given back when it is dropped.
+struct Place {
+    node: Node,
+    peer: NodeName,
+    bytes: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut spawned = self.node.spawned();
+        let Some(load) = spawned.0.get_mut(&self.peer) else {
+            return;
+        };
+        load.processes -= 1;
+        load.bytes -= self.bytes;
+        if load.processes == 0 {
+            spawned.0.remove(&self.peer);
+        }
+    }
+}
+
+impl Node {
+    fn spawned(&self) -> MutexGuard<'_, Spawned> {
+        self.0
+            .spawned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more process of `peer`, with so many bytes of arguments.
+    fn place_for(&self, peer: NodeName, bytes: usize) -> Option<Place> {
+        let mut spawned = self.spawned();
+        let load = spawned.0.entry(peer).or_default();
+        let is_full = load.processes >= SPAWNED_MAX
+            || load.bytes.saturating_add(bytes) > SPAWNED_BYTES_MAX
+            || self.runtime().process_count() >= SPAWNED_PROCESSES_MAX;
+        if is_full {
+            if !std::mem::replace(&mut load.was_refused, true) {
+                let processes = load.processes;
+                tracing::warn!(%peer, processes, "a peer started as many processes as it may");
+            }
+            return None;
+        }
+        load.processes += 1;
+        load.bytes += bytes;
+        let node = self.clone();
+        Some(Place { node, peer, bytes })
+    }
+
+    /// Starts a process for a peer, or says why not.
+    pub(super) fn spawn_for(&self, connection: &Arc<Connection>, request: WireRequest) {
+        let (from, id) = (request.from, request.id);
+        let reply = |flow: Pid, options: SpawnOptions, result| {
+            let reply = Wire::SpawnReply {
+                id,
+                to: from,
+                linked: options.link,
+                monitored: options.monitor,
+                result,
+                token: None,
+            };
+            let _ = connection.push(flow, &reply);
+        };
+        let prepared = match self.prepare_for(connection, request) {
+            Ok(prepared) => prepared,
+            Err(reason) => return reply(from, SpawnOptions::default(), Err(reason)),
+        };
+        let (process, request, options, place) = prepared;
+        let pid = process.pid();
+        if let Err(refused) = tie(connection, &process, &request, options, id) {
+            return connection.close(&refused);
+        }
+        reply(pid, options, Ok(pid));
+        let node = self.clone();
+        process.start(move |process| async move {
+            let (_process, _place) = (process, place);
+            remote_call::run(&node, request).await
+        });
+    }
+
+    /// A process that does not run yet, or what a spawn reply says of it.
+    fn prepare_for(
+        &self,
+        connection: &Connection,
+        request: WireRequest,
+    ) -> Result<(Prepared<NodeMessage>, SpawnRequest, SpawnOptions, Place), Atom> {
+        let bytes = request.arguments.bytes().len();
+        let options = request.options.to_term().ok();
+        let options = options.and_then(|options| SpawnOptions::parse(&options));
+        let options = options.ok_or(atom!("badopt"))?;
+        let request = decode_request(request).ok_or(atom!("badopt"))?;
+        let place = self.place_for(connection.peer(), bytes);
+        let place = place.ok_or(atom!("system_limit"))?;
+        let leader = Options::default().group_leader(request.group_leader);
+        let process = self.runtime().prepare(leader);
+        let process = process.map_err(|_| atom!("system_limit"))?;
+        Ok((process, request, options, place))
+    }
+}
+
+/// Ties the process to who asked for it.
+fn tie(
+    connection: &Connection,
+    process: &Prepared<NodeMessage>,
+    request: &SpawnRequest,
+    options: SpawnOptions,
+    id: purlin_term::Reference,
+) -> Result<(), TieRefused> {
+    let (from, to, epoch) = (request.from, process.pid(), connection.epoch());
+    if options.link {
+        connection.ties.hold_link(from, to)?;
+        process.link(from, epoch);
+    }
+    if options.monitor {
+        connection.ties.hold_monitor(id, from, to)?;
+        process.monitor(from, id, epoch);
+    }
+    Ok(())
+}
+
+fn decode_request(request: WireRequest) -> Option<SpawnRequest> {
+    let args = request.arguments.to_term().ok()?.as_list()?.to_vec();
+    let name = FunctionName {
+        module: request.module,
+        function: request.function,
+        arity: args.len(),
+    };
+    let (from, group_leader) = (request.from, request.group_leader);
+    Some(SpawnRequest {
+        from,
+        group_leader,
+        name,
+        args,
+    })
+}

@@ -1,0 +1,87 @@
+//! A process between its birth and its first step.
+//!
+//! Whoever starts a process for another may have to tell of it before it can do anything, its end
+//! included: a node answers a spawn request before the new process runs. So the process exists
+//! first, with its pid, name and ties; what is sent to it waits, exit signals as well.
+
+use std::panic::Location;
+
+use purlin_otp::signal::{Epoch, Signal};
+use purlin_term::{Pid, Reference};
+
+use super::exit::IntoExit;
+use super::spawn::{SpawnError, SpawnOptions, start, start_on_thread};
+use super::task::Life;
+use super::{Core, Process};
+use crate::message::Message;
+use crate::runtime::Runtime;
+use crate::send::Address;
+
+/// A process that does not run yet. Dropped, it ends as if it had been killed.
+pub struct Prepared<M: Message> {
+    life: Life<M>,
+    has_own_thread: bool,
+}
+
+impl Runtime {
+    /// Makes a process that runs once [`Prepared::start`] gives it a body.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was made.
+    #[track_caller]
+    pub fn prepare<M: Message>(&self, options: SpawnOptions) -> Result<Prepared<M>, SpawnError> {
+        let (leader, bound) = (options.group_leader, options.mailbox);
+        let core = Core::new(self, Location::caller(), leader, bound)?;
+        let life = Life::new(core);
+        let head = life.core.cell.header();
+        if let Some(label) = options.label {
+            head.set_label(label);
+        }
+        if let Some(name) = options.name {
+            self.table().register(name, head.number())?;
+        }
+        Ok(Prepared {
+            life,
+            has_own_thread: options.own_thread,
+        })
+    }
+}
+
+impl<M: Message> Prepared<M> {
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        self.life.core.cell.header().pid()
+    }
+
+    /// It is linked to `from`, which knows, over the connection of that epoch.
+    pub fn link(&self, from: Pid, epoch: Epoch) {
+        self.life.core.prepare(Signal::Link { from }, epoch);
+    }
+
+    /// It is monitored by `from`, which knows, over the connection of that epoch.
+    pub fn monitor(&self, from: Pid, reference: Reference, epoch: Epoch) {
+        let monitor = Signal::Monitor {
+            from,
+            reference,
+            name: None,
+        };
+        self.life.core.prepare(monitor, epoch);
+    }
+
+    /// No exit signal ends it or is seen by it: see [`Process::keep`].
+    pub fn keep(&self) {
+        self.life.core.keep();
+    }
+
+    /// It runs from now on.
+    pub fn start<B, F>(self, body: B) -> Address<M>
+    where
+        B: FnOnce(Process<M>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        match self.has_own_thread {
+            true => start_on_thread(self.life, body),
+            false => start(self.life, body),
+        }
+    }
+}
