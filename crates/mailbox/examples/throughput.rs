@@ -4,6 +4,9 @@
 //!
 //! Two worker threads. Each case runs alternately with both queues, ROUNDS times (default 5); the
 //! figure is the median. Then what things weigh in memory.
+//!
+//! `count ours|tokio DEPTH ROUNDS` instead pushes and pops on one thread, for callgrind: the
+//! difference between two numbers of rounds is what the queue costs.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::poll_fn;
@@ -173,9 +176,42 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// Pushes and pops without a runtime, `depth` at a time.
+fn count(queue: &str, depth: u64, rounds: u64) {
+    let (ours, mut receiver) = mailbox::<u64, ()>(());
+    let (tokio, mut channel) = mpsc::unbounded_channel::<u64>();
+    for _ in 0..rounds {
+        for number in 0..depth {
+            match queue {
+                "ours" => ours.push(number).unwrap(),
+                _ => tokio.send(number).unwrap(),
+            }
+        }
+        for number in 0..depth {
+            let popped = match queue {
+                "ours" => receiver.pop(),
+                _ => channel.try_recv().ok(),
+            };
+            assert_eq!(popped, Some(number));
+        }
+    }
+}
+
 fn main() {
-    let rounds = std::env::args().nth(1);
-    let rounds: usize = rounds.map_or(5, |rounds| rounds.parse().expect("a number"));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, queue, depth, rounds] = &args[..] {
+        assert_eq!(command, "count");
+        let number = |text: &str| text.parse().expect("a number");
+        return count(queue, number(depth), number(rounds));
+    }
+    compare(
+        args.first()
+            .map_or(5, |rounds| rounds.parse().expect("a number")),
+    );
+    weigh();
+}
+
+fn compare(rounds: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
@@ -191,8 +227,6 @@ fn main() {
         let (ours, tokio) = (median(ours), median(tokio));
         println!("{name:20} {ours:8.1} {tokio:8.1}  {:5.2}", tokio / ours);
     }
-    drop(runtime);
-    weigh();
 }
 
 fn weigh() {

@@ -132,7 +132,7 @@ fn a_waiting_receiver_gets_the_items_of_two_senders() {
 
 #[test]
 fn blocks_are_used_again_while_senders_look_for_theirs() {
-    model(3, || {
+    model(5, || {
         let (shared, mut receiver) = mailbox(());
         let senders = [push_all(&shared, &[1, 2, 3]), push_all(&shared, &[11])];
         let mut received = Vec::new();
@@ -186,7 +186,7 @@ fn push_until_closed(
 
 #[test]
 fn what_a_closing_receiver_drains_is_what_was_accepted() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         let senders = [
             push_until_closed(&shared, &[1, 2]),
