@@ -47,6 +47,7 @@ trait Queue: 'static {
     type Receiver: Send + 'static;
     fn new() -> (Self::Sender, Self::Receiver);
     fn send(sender: &Self::Sender, number: u64);
+    fn take(receiver: &mut Self::Receiver) -> Option<u64>;
     fn receive(receiver: &mut Self::Receiver) -> impl Future<Output = u64> + Send;
 }
 
@@ -62,6 +63,10 @@ impl Queue for Ours {
 
     fn send(sender: &Self::Sender, number: u64) {
         sender.push(number).unwrap();
+    }
+
+    fn take(receiver: &mut Self::Receiver) -> Option<u64> {
+        receiver.pop()
     }
 
     async fn receive(receiver: &mut Self::Receiver) -> u64 {
@@ -87,6 +92,10 @@ impl Queue for Tokio {
 
     fn send(sender: &Self::Sender, number: u64) {
         sender.send(number).unwrap();
+    }
+
+    fn take(receiver: &mut Self::Receiver) -> Option<u64> {
+        receiver.try_recv().ok()
     }
 
     async fn receive(receiver: &mut Self::Receiver) -> u64 {
@@ -177,22 +186,14 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// Pushes and pops without a runtime, `depth` at a time.
-fn count(queue: &str, depth: u64, rounds: u64) {
-    let (ours, mut receiver) = mailbox::<u64, ()>(());
-    let (tokio, mut channel) = mpsc::unbounded_channel::<u64>();
+fn count<Q: Queue>(depth: u64, rounds: u64) {
+    let (sender, mut receiver) = Q::new();
     for _ in 0..rounds {
         for number in 0..depth {
-            match queue {
-                "ours" => ours.push(number).unwrap(),
-                _ => tokio.send(number).unwrap(),
-            }
+            Q::send(&sender, number);
         }
         for number in 0..depth {
-            let popped = match queue {
-                "ours" => receiver.pop(),
-                _ => channel.try_recv().ok(),
-            };
-            assert_eq!(popped, Some(number));
+            assert_eq!(Q::take(&mut receiver), Some(number));
         }
     }
 }
@@ -202,7 +203,11 @@ fn main() {
     if let [command, queue, depth, rounds] = &args[..] {
         assert_eq!(command, "count");
         let number = |text: &str| text.parse().expect("a number");
-        return count(queue, number(depth), number(rounds));
+        let (depth, rounds) = (number(depth), number(rounds));
+        return match &queue[..] {
+            "ours" => count::<Ours>(depth, rounds),
+            _ => count::<Tokio>(depth, rounds),
+        };
     }
     compare(
         args.first()

@@ -215,12 +215,25 @@ impl<T, H> Receiver<T, H> {
         self.free_limbo();
     }
 
-    /// Removes what is empty at the front, or looks for more; false if there is none.
-    #[cold]
+    /// The front block has no item: looks for more, there or behind; false if there is none.
     #[inline(never)]
     fn step(&mut self) -> bool {
-        if self.front.as_ref().is_some_and(Known::is_done)
-            && let Some(next) = self.later.pop_front()
+        match &mut self.front {
+            Some(front) if !front.is_full() => {
+                // It is the only block, since all but the last are full.
+                let progress = front.refresh();
+                let frontier = front.frontier();
+                progress != Progress::None && self.note(progress, frontier)
+            }
+            _ => self.step_over(),
+        }
+    }
+
+    /// Removes the empty front block, or looks behind the last one.
+    #[cold]
+    #[inline(never)]
+    fn step_over(&mut self) -> bool {
+        if let Some(next) = self.later.pop_front()
             && let Some(old) = self.front.replace(next)
         {
             self.hint = self.hint.saturating_sub(1);
@@ -304,8 +317,12 @@ impl<T, H> Receiver<T, H> {
         }
         if let Some(back) = self.back_mut() {
             let progress = back.refresh();
-            if progress != Progress::None || !back.is_full() {
-                return self.note(progress);
+            let (full, frontier) = (back.is_full(), back.frontier());
+            if progress != Progress::None {
+                return self.note(progress, frontier);
+            }
+            if !full {
+                return false;
             }
         }
         let Some(block) = self.discover() else {
@@ -313,15 +330,15 @@ impl<T, H> Receiver<T, H> {
         };
         let mut known = Known::new(block);
         let progress = known.refresh();
+        let frontier = known.frontier();
         self.append(known);
-        self.note(progress)
+        progress != Progress::None && self.note(progress, frontier)
     }
 
-    fn note(&mut self, progress: Progress) -> bool {
-        if progress == Progress::None {
-            return false;
-        }
-        if self.armed < self.frontier() {
+    /// The frontier has moved; always true.
+    #[inline(always)]
+    fn note(&mut self, progress: Progress, frontier: u64) -> bool {
+        if self.armed < frontier {
             self.armed = NOWHERE;
             self.fired += 1;
         }
