@@ -22,12 +22,12 @@ use std::ptr::{self, NonNull};
 use crate::link::Link;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Lifetime, Ordering, UnsafeCell, alloc, dealloc};
 
-/// Slots of the first block: what most processes that ever get a message need. A guess between
-/// the memory of idle processes and the cost of a new block.
+/// Slots of the first block, and of all while little waits: the memory of idle processes against
+/// the cost of a new block (`docs/decisions/own-mailbox.md` has the figures for 8).
 #[cfg(not(purlin_loom))]
 pub(crate) const FIRST_SLOTS: u8 = 4;
-/// Slots of the largest block: beyond 32 the cost of a block no longer shows in the throughput
-/// bench (`examples/throughput.rs`), and idle memory doubles.
+/// Slots of the largest block: tokio's number for its channel; others are unmeasured. At most as
+/// many as `ready` has bits for.
 #[cfg(not(purlin_loom))]
 pub(crate) const MOST_SLOTS: u8 = 32;
 

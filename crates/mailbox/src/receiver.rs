@@ -367,14 +367,20 @@ impl<T, H> Receiver<T, H> {
 
     /// Adds a block at the back; the one before it was kept for its link, even if it is done.
     fn append(&mut self, known: Known<T>) {
-        let index = self.later.len();
-        if self.front.is_none() {
-            self.front = Some(known);
-            return;
-        }
-        self.later.push_back(known);
-        if self.known(index).is_some_and(Known::is_done) {
-            self.remove_done(index);
+        match &mut self.front {
+            None => self.front = Some(known),
+            // Most often, and without a list: the queue was empty.
+            Some(front) if self.later.is_empty() && front.is_done() => {
+                let old = std::mem::replace(front, known);
+                self.retire(old.block);
+            }
+            Some(_) => {
+                let before = self.later.len();
+                self.later.push_back(known);
+                if self.known(before).is_some_and(Known::is_done) {
+                    self.remove_done(before);
+                }
+            }
         }
     }
 

@@ -149,6 +149,24 @@ fn blocks_are_used_again_while_senders_look_for_theirs() {
 }
 
 #[test]
+fn a_sender_that_is_held_up_holds_the_blocks_it_may_see() {
+    model(3, || {
+        let (shared, mut receiver) = mailbox(());
+        shared.push(item(0)).unwrap();
+        let mut received = drain(&mut receiver);
+        let sender = push_all(&shared, &[11]);
+        for number in [1, 2] {
+            shared.push(item(number)).unwrap();
+            received.extend(drain(&mut receiver));
+        }
+        sender.join().unwrap();
+        received.extend(drain(&mut receiver));
+        assert_eq!(received.len(), 4);
+        assert!(in_order(&received, &[0, 1, 2]));
+    });
+}
+
+#[test]
 fn an_item_that_arrives_is_found_in_the_middle() {
     model(3, || {
         let (shared, mut receiver) = mailbox(());
