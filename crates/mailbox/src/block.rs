@@ -316,13 +316,16 @@ impl<T> Block<T> {
     }
 
     /// `newest` has moved past this block when `reserved` positions were handed out.
+    ///
+    /// Relaxed suffices: the push that says so publishes afterwards, at a position before
+    /// `reserved`, which the frontier has to pass.
     pub(crate) fn pass(&self, reserved: u64) {
-        self.passed_at.store(reserved, Ordering::Release);
+        self.passed_at.store(reserved, Ordering::Relaxed);
     }
 
     /// True when no push can hold this block, since all before `frontier` are published (`I3`).
     pub(crate) fn is_unheld(&self, frontier: u64) -> bool {
-        self.passed_at.load(Ordering::Acquire) <= frontier
+        self.passed_at.load(Ordering::Relaxed) <= frontier
     }
 }
 
