@@ -5,10 +5,6 @@
 //! publishes an item *and* tells the push whether it has to wake, or that nobody will look at its
 //! slot any more.
 //!
-//! Blocks form a list by `next`. The end of the list is null, or [`PARKED`] while the receiver waits
-//! for the first slot of a block that does not exist yet (whoever appends it takes the mark over), or
-//! [`ABANDONED_LINK`] after the receiver closed.
-//!
 //! A block is held by pushes that look for their position: they come from `Shared::newest` and walk
 //! `next` or `prev`. When `newest` moves past a block, the mover notes in `passed_at` how many
 //! positions are reserved by then. Pushes with later positions start behind the block; when all
@@ -23,14 +19,15 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
-use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Ordering, UnsafeCell, alloc, dealloc};
+use crate::link::Link;
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Lifetime, Ordering, UnsafeCell, alloc, dealloc};
 
-/// Slots of the first block: what most processes that ever get a message need. A guess between
-/// the memory of idle processes and the cost of a new block.
+/// Slots of the first block, and of all while little waits: the memory of idle processes against
+/// the cost of a new block (`docs/decisions/own-mailbox.md` has the figures for 8).
 #[cfg(not(purlin_loom))]
 pub(crate) const FIRST_SLOTS: u8 = 4;
-/// Slots of the largest block: beyond 32 the cost of a block no longer shows in the throughput
-/// bench (`examples/throughput.rs`), and idle memory doubles.
+/// Slots of the largest block: tokio's number for its channel; others are unmeasured. At most as
+/// many as `ready` has bits for.
 #[cfg(not(purlin_loom))]
 pub(crate) const MOST_SLOTS: u8 = 32;
 
@@ -51,11 +48,6 @@ const _: () = assert!(MOST_SLOTS as u32 <= AWAITED_SHIFT && FIRST_SLOTS <= MOST_
 /// `passed_at` while `newest` has not passed the block.
 const NOT_PASSED: u64 = u64::MAX;
 
-/// A link at which the receiver waits for a block.
-const PARKED: usize = 2;
-/// The bit of a link (or of `Shared::newest`) behind which nobody looks any more.
-const ABANDONED_LINK: usize = 1;
-
 /// The head of a block; the slots follow it in the same allocation.
 pub(crate) struct Block<T> {
     ready: AtomicU64,
@@ -68,6 +60,7 @@ pub(crate) struct Block<T> {
     slots: u8,
     /// The slot of the mark that `Shared::close` leaves, plus one.
     end_mark: AtomicU8,
+    lifetime: Lifetime,
 }
 
 type Slot<T> = UnsafeCell<MaybeUninit<T>>;
@@ -106,7 +99,9 @@ impl<T> std::ops::Deref for BlockRef<T> {
     #[inline(always)]
     fn deref(&self) -> &Block<T> {
         // SAFETY: whoever made it vouches that the block is alive while it is used.
-        unsafe { self.0.as_ref() }
+        let block = unsafe { self.0.as_ref() };
+        block.lifetime.access();
+        block
     }
 }
 
@@ -127,6 +122,7 @@ impl<T> BlockRef<T> {
             start,
             slots,
             end_mark: AtomicU8::new(0),
+            lifetime: Lifetime::new(),
         };
         // SAFETY: the memory is fresh and laid out for a head and that many slots.
         unsafe {
@@ -163,8 +159,9 @@ impl<T> BlockRef<T> {
     pub(crate) unsafe fn renew(self, start: u64, prev: *mut Block<T>) {
         // SAFETY: nobody else holds it.
         let head = unsafe { &mut *self.as_ptr() };
+        head.lifetime.end();
         head.ready.store(0, Ordering::Relaxed);
-        head.next.renew();
+        head.next = Link::new();
         head.prev.store(prev, Ordering::Relaxed);
         head.passed_at.store(NOT_PASSED, Ordering::Relaxed);
         head.end_mark.store(0, Ordering::Relaxed);
@@ -177,6 +174,7 @@ impl<T> BlockRef<T> {
     ///
     /// Nobody else holds it, and it is used no more.
     pub(crate) unsafe fn free(self) {
+        self.lifetime.end();
         let (layout, slots_at) = layout::<T>(self.slots);
         let memory = self.as_ptr().cast::<u8>();
         let slots = usize::from(self.slots);
@@ -252,6 +250,13 @@ impl<T> Block<T> {
         (offset < u64::from(self.slots)).then_some(offset as u32)
     }
 
+    /// The receiver waits for the first slot, or does not. Before the block is appended.
+    pub(crate) fn set_first_awaited(&self, awaited: bool) {
+        let ready = u64::from(awaited) << AWAITED_SHIFT;
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// The link to the block behind.
     pub(crate) fn next(&self) -> &Link<T> {
         &self.next
     }
@@ -286,7 +291,7 @@ impl<T> Block<T> {
     fn set_awaited(&self, slot: u32, awaited: u64) -> bool {
         let change = |ready: u64| {
             let empty = ready & (1 << slot) == 0;
-            empty.then_some(ready & SLOT_BITS | awaited << AWAITED_SHIFT)
+            empty.then_some((ready & SLOT_BITS) | (awaited << AWAITED_SHIFT))
         };
         self.ready
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, change)
@@ -311,13 +316,16 @@ impl<T> Block<T> {
     }
 
     /// `newest` has moved past this block when `reserved` positions were handed out.
+    ///
+    /// Relaxed suffices: the push that says so publishes afterwards, at a position before
+    /// `reserved`, which the frontier has to pass.
     pub(crate) fn pass(&self, reserved: u64) {
-        self.passed_at.store(reserved, Ordering::Release);
+        self.passed_at.store(reserved, Ordering::Relaxed);
     }
 
     /// True when no push can hold this block, since all before `frontier` are published (`I3`).
     pub(crate) fn is_unheld(&self, frontier: u64) -> bool {
-        self.passed_at.load(Ordering::Acquire) <= frontier
+        self.passed_at.load(Ordering::Relaxed) <= frontier
     }
 }
 
@@ -334,130 +342,4 @@ fn layout<T>(slots: u8) -> (Layout, usize) {
 /// Where the slots begin: behind the head, aligned.
 const fn slots_at<T>() -> usize {
     size_of::<Block<T>>().next_multiple_of(align_of::<Slot<T>>())
-}
-
-/// A pointer to the next block, or what stands at the end of the list.
-pub(crate) struct Link<T>(AtomicPtr<Block<T>>);
-
-/// What a link leads to.
-pub(crate) enum Linked<T> {
-    /// A block; alive as long as the block that the link is in.
-    Block(BlockRef<T>),
-    /// Nothing yet.
-    End,
-    /// Nothing, ever: the receiver has closed.
-    Abandoned,
-}
-
-impl<T> Link<T> {
-    pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    fn renew(&mut self) {
-        self.0.store(ptr::null_mut(), Ordering::Relaxed);
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self) -> Linked<T> {
-        Linked::from(self.0.load(Ordering::Acquire))
-    }
-
-    /// Appends `fresh`; if another was faster, gives back `fresh` and what stands there.
-    pub(crate) fn append(&self, fresh: BlockRef<T>) -> Result<(), Linked<T>> {
-        let mut stands: *mut Block<T> = ptr::null_mut();
-        loop {
-            // The receiver that waits at the link waits for the first slot behind it.
-            let awaited = u64::from(stands.addr() == PARKED);
-            fresh
-                .ready
-                .store(awaited << AWAITED_SHIFT, Ordering::Relaxed);
-            match self.replace(stands, fresh.as_ptr()) {
-                Ok(_) => return Ok(()),
-                Err(now) if now.is_null() || now.addr() == PARKED => stands = now,
-                Err(now) => return Err(Linked::from(now)),
-            }
-        }
-    }
-
-    /// The receiver waits here; false if there is a block.
-    pub(crate) fn park(&self) -> bool {
-        let parked = ptr::without_provenance_mut(PARKED);
-        self.replace(ptr::null_mut(), parked).is_ok()
-    }
-
-    /// The receiver waits here no more; false if there is a block.
-    pub(crate) fn unpark(&self) -> bool {
-        let parked = ptr::without_provenance_mut(PARKED);
-        self.replace(parked, ptr::null_mut()).is_ok()
-    }
-
-    /// Nothing shall be appended from now on; the block if there is one.
-    pub(crate) fn abandon(&self) -> Option<BlockRef<T>> {
-        let abandoned = ptr::without_provenance_mut(ABANDONED_LINK);
-        let mut stands: *mut Block<T> = ptr::null_mut();
-        loop {
-            match self.replace(stands, abandoned) {
-                Ok(_) => return None,
-                Err(now) if now.addr() == PARKED => stands = now,
-                Err(now) => match Linked::from(now) {
-                    Linked::Block(block) => return Some(block),
-                    Linked::End => stands = now,
-                    Linked::Abandoned => return None,
-                },
-            }
-        }
-    }
-
-    /// Moves a link that leads to `from` on to `to`; else says where it leads.
-    pub(crate) fn advance(&self, from: BlockRef<T>, to: BlockRef<T>) -> Result<(), Linked<T>> {
-        match self.replace(from.as_ptr(), to.as_ptr()) {
-            Ok(_) => Ok(()),
-            Err(now) => Err(Linked::from(now)),
-        }
-    }
-
-    /// Leaves `blocks` for [`Link::into_left`]; who comes by is told that all is abandoned.
-    pub(crate) fn leave(&self, blocks: Vec<BlockRef<T>>) {
-        let list = Box::into_raw(Box::new(blocks)).cast::<Block<T>>();
-        let tagged = list.map_addr(|address| address | ABANDONED_LINK);
-        self.0.swap(tagged, Ordering::AcqRel);
-    }
-
-    /// What was left.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else accesses the link any more.
-    pub(crate) unsafe fn take_left(&mut self) -> Vec<BlockRef<T>> {
-        let stands = self.0.load(Ordering::Acquire);
-        if stands.addr() & ABANDONED_LINK == 0 || stands.addr() == ABANDONED_LINK {
-            return Vec::new();
-        }
-        let list = stands.map_addr(|address| address & !ABANDONED_LINK);
-        // SAFETY: only `leave` puts such a pointer, and it is taken once.
-        *unsafe { Box::from_raw(list.cast::<Vec<BlockRef<T>>>()) }
-    }
-
-    fn replace(
-        &self,
-        from: *mut Block<T>,
-        to: *mut Block<T>,
-    ) -> Result<*mut Block<T>, *mut Block<T>> {
-        self.0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-    }
-}
-
-impl<T> From<*mut Block<T>> for Linked<T> {
-    #[inline(always)]
-    fn from(pointer: *mut Block<T>) -> Self {
-        match pointer.addr() {
-            0 | PARKED => Self::End,
-            address if address & ABANDONED_LINK != 0 => Self::Abandoned,
-            // SAFETY: all else that stands in a link is a block, which whoever may read the link
-            // keeps alive (`I3`).
-            _ => Self::Block(unsafe { BlockRef::from_ptr(pointer) }),
-        }
-    }
 }

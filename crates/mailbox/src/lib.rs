@@ -55,6 +55,7 @@
 
 mod block;
 mod known;
+mod link;
 mod receiver;
 mod shared;
 mod sync;

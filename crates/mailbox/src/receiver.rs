@@ -12,8 +12,9 @@ use std::fmt;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
 
-use crate::block::{Block, BlockRef, Linked};
+use crate::block::{Block, BlockRef};
 use crate::known::{Known, Progress};
+use crate::link::Linked;
 use crate::shared::Shared;
 use crate::sync::{Arc, Ordering};
 
@@ -203,20 +204,36 @@ impl<T, H> Receiver<T, H> {
         let ended = self.end == End::Reached;
         // Blocks that become done below are kept until it is known whether they are held.
         self.end = End::Closed { held: true };
-        // Without having closed it, nor seen its end, one cannot know where it ends.
-        let held = self.abandon(sealed.unwrap_or(u64::MAX));
+        let filled = self.abandon();
+        // Without having closed it, nor seen its end, one cannot know who is still at work.
+        let given_up = sealed.map(|end| end - filled);
+        self.taken += given_up.unwrap_or(0);
+        self.shared.set_taken(self.taken);
         self.end = End::Closed {
-            held: held && !ended,
+            held: !ended && given_up != Some(0),
         };
         self.free_limbo();
     }
 
-    /// Removes what is empty at the front, or looks for more; false if there is none.
-    #[cold]
+    /// The front block has no item: looks for more, there or behind; false if there is none.
     #[inline(never)]
     fn step(&mut self) -> bool {
-        if self.front.as_ref().is_some_and(Known::is_done)
-            && let Some(next) = self.later.pop_front()
+        match &mut self.front {
+            Some(front) if !front.is_full() => {
+                // It is the only block, since all but the last are full.
+                let progress = front.refresh();
+                let frontier = front.frontier();
+                progress != Progress::None && self.note(progress, frontier)
+            }
+            _ => self.step_over(),
+        }
+    }
+
+    /// Removes the empty front block, or looks behind the last one.
+    #[cold]
+    #[inline(never)]
+    fn step_over(&mut self) -> bool {
+        if let Some(next) = self.later.pop_front()
             && let Some(old) = self.front.replace(next)
         {
             self.hint = self.hint.saturating_sub(1);
@@ -300,8 +317,12 @@ impl<T, H> Receiver<T, H> {
         }
         if let Some(back) = self.back_mut() {
             let progress = back.refresh();
-            if progress != Progress::None || !back.is_full() {
-                return self.note(progress);
+            let (full, frontier) = (back.is_full(), back.frontier());
+            if progress != Progress::None {
+                return self.note(progress, frontier);
+            }
+            if !full {
+                return false;
             }
         }
         let Some(block) = self.discover() else {
@@ -309,15 +330,15 @@ impl<T, H> Receiver<T, H> {
         };
         let mut known = Known::new(block);
         let progress = known.refresh();
+        let frontier = known.frontier();
         self.append(known);
-        self.note(progress)
+        progress != Progress::None && self.note(progress, frontier)
     }
 
-    fn note(&mut self, progress: Progress) -> bool {
-        if progress == Progress::None {
-            return false;
-        }
-        if self.armed < self.frontier() {
+    /// The frontier has moved; always true.
+    #[inline(always)]
+    fn note(&mut self, progress: Progress, frontier: u64) -> bool {
+        if self.armed < frontier {
             self.armed = NOWHERE;
             self.fired += 1;
         }
@@ -346,14 +367,20 @@ impl<T, H> Receiver<T, H> {
 
     /// Adds a block at the back; the one before it was kept for its link, even if it is done.
     fn append(&mut self, known: Known<T>) {
-        let index = self.later.len();
-        if self.front.is_none() {
-            self.front = Some(known);
-            return;
-        }
-        self.later.push_back(known);
-        if self.known(index).is_some_and(Known::is_done) {
-            self.remove_done(index);
+        match &mut self.front {
+            None => self.front = Some(known),
+            // Most often, and without a list: the queue was empty.
+            Some(front) if self.later.is_empty() && front.is_done() => {
+                let old = std::mem::replace(front, known);
+                self.retire(old.block);
+            }
+            Some(_) => {
+                let before = self.later.len();
+                self.later.push_back(known);
+                if self.known(before).is_some_and(Known::is_done) {
+                    self.remove_done(before);
+                }
+            }
         }
     }
 
@@ -459,9 +486,8 @@ impl<T, H> Receiver<T, H> {
         !self.advance() && self.disarm()
     }
 
-    /// Gives up what is not published; `end` is the number of positions that were reserved. True if
-    /// pushes may still hold blocks.
-    fn abandon(&mut self, end: u64) -> bool {
+    /// Gives up what is not published; how many positions are.
+    fn abandon(&mut self) -> u64 {
         let mut filled = self.back().map_or(0, Known::start);
         loop {
             let link = match self.later.back_mut().or(self.front.as_mut()) {
@@ -483,7 +509,7 @@ impl<T, H> Receiver<T, H> {
             self.append(Known::new(block));
         }
         self.armed = NOWHERE;
-        filled < end
+        filled
     }
 
     /// Frees what blocks there are, or leaves them to the shared half while pushes may hold them.

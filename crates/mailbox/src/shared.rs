@@ -14,7 +14,8 @@
 
 use std::fmt;
 
-use crate::block::{Block, BlockRef, FIRST_SLOTS, Link, Linked, MOST_SLOTS, Published};
+use crate::block::{Block, BlockRef, FIRST_SLOTS, MOST_SLOTS, Published};
+use crate::link::{Link, Linked};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 use crate::wake::WakerCell;
 
@@ -134,7 +135,7 @@ impl<T, H> Shared<T, H> {
 
     /// Closes, and gives the position of the end, which is then the caller's; none if it was closed.
     pub(crate) fn seal(&self) -> Option<u64> {
-        let end = |tail: u64| (tail & CLOSED == 0).then_some(tail + STEP | CLOSED);
+        let end = |tail: u64| (tail & CLOSED == 0).then_some((tail + STEP) | CLOSED);
         let before = self
             .tail
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, end)

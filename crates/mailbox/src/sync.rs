@@ -39,3 +39,41 @@ mod primitives {
 }
 
 pub(crate) use primitives::*;
+
+/// Something whose memory must outlive all accesses: with loom, an access that does not happen
+/// before the end is an error of the model.
+#[cfg(purlin_loom)]
+pub(crate) struct Lifetime(UnsafeCell<()>);
+
+#[cfg(purlin_loom)]
+impl Lifetime {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(()))
+    }
+
+    pub(crate) fn access(&self) {
+        self.0.with(|_| ());
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
+/// Nothing, but in the models.
+#[cfg(not(purlin_loom))]
+pub(crate) struct Lifetime;
+
+#[cfg(not(purlin_loom))]
+impl Lifetime {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) fn access(&self) {}
+
+    #[inline(always)]
+    pub(crate) fn end(&self) {}
+}
