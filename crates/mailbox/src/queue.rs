@@ -270,6 +270,9 @@ impl<T> Queue<T> {
 
     /// Frees the block that is kept, if there is one.
     pub(crate) fn free_spare(&self) {
+        if self.spare.load(Ordering::Relaxed).is_null() {
+            return;
+        }
         let spare = self.spare.swap(std::ptr::null_mut(), Ordering::AcqRel);
         if !spare.is_null() {
             // SAFETY: what is in `spare` belongs to whoever takes it out.

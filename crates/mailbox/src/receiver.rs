@@ -256,6 +256,11 @@ impl<T> Taker<T> {
             return;
         }
         let sealed = queue.seal();
+        if sealed == Some(0) {
+            // Nobody has ever come, and nobody will: there is nothing to give up.
+            self.marks.set_armed(false);
+            return self.marks.set_end(End::Closed);
+        }
         while self.advance(queue) {}
         let ended = self.marks.end() == End::Reached;
         // Blocks that become done below are kept until it is known whether they are held.
