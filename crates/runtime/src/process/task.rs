@@ -152,6 +152,8 @@ pub(super) struct Life<M: Message> {
     pub(super) cell: Arc<Cell<M>>,
     pub(super) reason: Option<Reason>,
     is_crash: bool,
+    /// It has ended, with `normal`.
+    is_normal: bool,
     is_told: bool,
 }
 
@@ -161,17 +163,20 @@ impl<M: Message> Life<M> {
             cell,
             reason: None,
             is_crash: false,
+            is_normal: false,
             is_told: false,
         }
     }
 
     fn end(&mut self, end: End) {
         self.is_crash |= matches!(end, End::Panic(_));
+        self.is_normal = false;
         self.reason = match end {
-            End::Returned(reason) => reason.or_else(|| {
-                let runtime = self.cell.header().runtime();
-                Some(runtime.normal().clone())
-            }),
+            End::Returned(None) => {
+                self.is_normal = true;
+                None
+            }
+            End::Returned(reason) => reason,
             End::Panic(reason) | End::Signal(reason) => Some(reason),
         };
     }
@@ -181,15 +186,32 @@ impl<M: Message> Life<M> {
         if std::mem::replace(&mut self.is_told, true) {
             return;
         }
-        // A task that is dropped unfinished was ended by its executor.
-        let reason = self.reason.take().unwrap_or_else(reason::killed);
         let head = self.cell.header();
         let runtime = head.runtime();
-        if self.is_crash || !is_quiet(&reason) {
-            crate::report::ended(head, &Inside::of(&self.cell), &reason, self.is_crash);
+        let reason = match self.reason.take() {
+            None if self.is_normal => None,
+            // A task that is dropped unfinished was ended by its executor.
+            reason => Some(reason.unwrap_or_else(reason::killed)),
+        };
+        if let Some(reason) = &reason
+            && (self.is_crash || !is_quiet(reason))
+        {
+            crate::report::ended(head, &Inside::of(&self.cell), reason, self.is_crash);
         }
         runtime.table().remove(head);
         let relations = close(runtime, &mut Inside::of(&self.cell));
+        if relations.has_ties() {
+            // Shared by all processes of the node, so only whoever tells of it takes it.
+            self.bid_farewell(
+                relations,
+                reason.unwrap_or_else(|| runtime.normal().clone()),
+            );
+        }
+    }
+
+    fn bid_farewell(&self, relations: Relations, reason: Reason) {
+        let head = self.cell.header();
+        let runtime = head.runtime();
         for farewell in relations.exit(reason) {
             match farewell {
                 Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
