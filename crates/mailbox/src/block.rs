@@ -5,7 +5,7 @@
 //! publishes an item *and* tells the push whether it has to wake, or that nobody will look at its
 //! slot any more.
 //!
-//! A block is held by pushes that look for their position: they come from `Shared::newest` and walk
+//! A block is held by pushes that look for their position: they come from `Queue::newest` and walk
 //! `next` or `prev`. When `newest` moves past a block, the mover notes in `passed_at` how many
 //! positions are reserved by then. Pushes with later positions start behind the block; when all
 //! earlier ones are published, nobody holds it (`I3`).
@@ -58,7 +58,7 @@ pub(crate) struct Block<T> {
     passed_at: AtomicU64,
     start: u64,
     slots: u8,
-    /// The slot of the mark that `Shared::close` leaves, plus one.
+    /// The slot of the mark that `Queue::close` leaves, plus one.
     end_mark: AtomicU8,
     lifetime: Lifetime,
 }

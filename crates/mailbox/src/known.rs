@@ -2,13 +2,13 @@
 //!
 //! It is kept apart from the block, so that taking an item does not touch what pushes write.
 
-use crate::block::BlockRef;
+use crate::block::{BlockRef, MOST_SLOTS};
 
 pub(crate) struct Known<T> {
     pub(crate) block: BlockRef<T>,
     start: u64,
     /// A bit for each slot whose item has arrived and is not taken.
-    live: u64,
+    live: u32,
     /// Slots before this one are passed: their items have arrived, or never will.
     arrived: u8,
     slots: u8,
@@ -54,8 +54,8 @@ impl<T> Known<T> {
     }
 
     /// Gives up the slots that are not filled, and says which are.
-    pub(crate) fn abandon(&mut self) -> u64 {
-        let filled = self.block.abandon();
+    pub(crate) fn abandon(&mut self) -> u32 {
+        let filled = self.block.abandon() as u32;
         self.live |= filled & !below(self.arrived.into());
         if let Some(slot) = self.block.end_mark() {
             self.live &= !(1 << slot);
@@ -139,7 +139,10 @@ impl<T> Known<T> {
     }
 }
 
-/// The bits of all slots before `slot`, which is less than 64.
-fn below(slot: u32) -> u64 {
-    (1 << slot) - 1
+/// The bits of all slots before `slot`, of which there are at most 32.
+fn below(slot: u32) -> u32 {
+    ((1u64 << slot) - 1) as u32
 }
+
+/// What a process costs whose queue fits into a block.
+const _: () = assert!(size_of::<Known<u8>>() == 24 && MOST_SLOTS <= 32);

@@ -3,9 +3,10 @@
 //! It holds all signals of a process (messages, exits, answers of monitors, timers) in the order in
 //! which they were pushed. The receiver takes the oldest ([`Receiver::pop`]), or visits what waits
 //! and takes from the middle ([`Receiver::next`], [`Receiver::take`]): Erlang's selective receive.
-//! The half that senders share, [`Shared`], is a single allocation that also holds whatever its
-//! owner wants beside the queue (a pid, flags), so the `Arc` around it can be *the* address of a
-//! process, coerced to a trait object if need be.
+//! All of it lies in a single allocation, [`Shared`], with whatever its owner wants beside the queue:
+//! a header that all see (a pid, flags), and a state of its own. So the `Arc` around it can be *the*
+//! address of a process, coerced to a trait object if need be; its task has another, and takes the
+//! receiving side out of it when it runs ([`Shared::owner`]).
 //!
 //! Source: the queue is a list of blocks into which positions are handed out by one `fetch_add`, as
 //! in tokio's `sync/mpsc/list.rs`; from there also the rule by which blocks are freed. Different:
@@ -23,7 +24,7 @@
 //!
 //! Invariants, named where they are relied on:
 //!
-//! - `I1` A position is reserved by one push and published at most once (`shared.rs`).
+//! - `I1` A position is reserved by one push and published at most once (`queue.rs`).
 //! - `I2` The receiver passes no position that is not published: all before its *frontier* are.
 //! - `I3` A block is freed when its items are taken, newer ones are found without it, and the
 //!   frontier has reached what was reserved by then: nobody can hold it any more (`block.rs`).
@@ -51,24 +52,28 @@
 //! assert_eq!(*shared.header(), "a header");
 //! ```
 //!
-//! Start reading at `shared.rs` (pushing), then `receiver.rs`.
+//! Start reading at `shared.rs`, then `queue.rs` (pushing) and `receiver.rs`.
 
 mod block;
 mod known;
+mod lazy;
 mod link;
+mod queue;
 mod receiver;
 mod shared;
 mod sync;
 mod wake;
 
-pub use receiver::{Cursor, Receiver};
-pub use shared::{Closed, Shared};
+pub use lazy::Lazy;
+pub use queue::Closed;
+pub use receiver::Cursor;
+pub use shared::{Hold, Owner, Receiver, Shared};
 
 use sync::Arc;
 
-/// A new mailbox: the half that senders share, and the receiver.
+/// A new mailbox: what senders share, and the receiver.
 pub fn mailbox<T, H>(header: H) -> (Arc<Shared<T, H>>, Receiver<T, H>) {
-    let shared = Arc::new(Shared::new(header));
+    let shared = Arc::new(Shared::new(header, ()));
     let receiver = Receiver::new(Arc::clone(&shared));
     (shared, receiver)
 }

@@ -4,7 +4,7 @@
 //! not exist yet, and whoever appends the block takes that mark over into it; or [`ABANDONED`] after
 //! the receiver closed. So waiting, appending and giving up are decided by one word here too.
 //!
-//! `Shared::newest` is a link as well: the end of an empty list until the first push, later moved
+//! `Queue::newest` is a link as well: the end of an empty list until the first push, later moved
 //! from block to block.
 
 #![expect(unsafe_code, reason = "what stands in a link is a block or a mark")]

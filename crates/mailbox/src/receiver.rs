@@ -1,4 +1,4 @@
-//! The receiving half: taking, visiting, waiting, closing.
+//! What the receiver does with the queue: taking, visiting, waiting, closing.
 //!
 //! The receiver keeps a [`Known`] for each block that has items, oldest first. All but the last
 //! (`back`) have arrived entirely and still hold items, so a hole costs nothing to pass: inside a
@@ -8,59 +8,125 @@
 #![expect(unsafe_code, reason = "items are read out of slots that pushes filled")]
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::ptr;
 use std::task::{Context, Poll, Waker};
+use std::{mem, ptr};
 
 use crate::block::{Block, BlockRef};
 use crate::known::{Known, Progress};
 use crate::link::Linked;
-use crate::shared::Shared;
-use crate::sync::{Arc, Ordering};
+use crate::queue::Queue;
+use crate::sync::Ordering;
 
 /// A place between two positions of the queue: before all items that come after it.
 ///
 /// It stays valid whatever is popped or taken, and is meaningless for another mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor(
+    /// Twice the first position after it, plus whether `next` has visited the one before. Positions
+    /// have 63 bits, as in `Queue::tail`.
+    u64,
+);
+
+impl Cursor {
+    /// Before a position, having visited nothing.
+    pub(crate) fn before(position: u64) -> Self {
+        Self(position * 2)
+    }
+
+    /// Behind a position that was visited.
+    fn behind(position: u64) -> Self {
+        Self((position + 1) * 2 + 1)
+    }
+
     /// The first position after it.
-    position: u64,
-    /// Whether `next` has visited the position before it.
-    visited: bool,
+    fn position(self) -> u64 {
+        self.0 / 2
+    }
+
+    /// The position that `next` visited last.
+    fn visited(self) -> Option<u64> {
+        (self.0 % 2 == 1).then(|| self.position() - 1)
+    }
 }
 
-/// The receiving half of a mailbox. Dropping it closes the mailbox and drops what is queued.
-pub struct Receiver<T, H> {
-    shared: Arc<Shared<T, H>>,
+/// What the receiver knows of the queue. It lies in the mailbox beside what senders share, and is
+/// small while little waits: every process has one.
+pub(crate) struct Taker<T> {
     /// The oldest block that is known. Apart from the others, so that a queue that fits into one
     /// block needs no list.
     front: Option<Known<T>>,
-    /// The blocks after it.
-    later: VecDeque<Known<T>>,
-    /// Blocks that are done with but may be held by a push, chained by `prev`.
-    limbo: *mut Block<T>,
-    /// Index of the block where the last search ended.
-    hint: usize,
-    taken: u64,
-    /// The position that the receiver waits for, or [`NOWHERE`].
-    armed: u64,
-    /// How many pushes were to wake the receiver (`I4`).
-    fired: u64,
-    end: End,
+    /// Allocated when the queue first has more.
+    deep: Option<Box<Deep<T>>>,
+    marks: Marks,
 }
 
-/// `Receiver::armed` while the receiver waits for nothing.
-const NOWHERE: u64 = u64::MAX;
+/// What only a queue of several blocks needs.
+struct Deep<T> {
+    /// The blocks after the front.
+    later: VecDeque<Known<T>>,
+    /// Index of the block where the last search ended.
+    hint: usize,
+    /// Blocks that are done with but may be held by a push, chained by `prev`.
+    limbo: *mut Block<T>,
+}
+
+/// What an empty queue costs.
+const _: () = assert!(size_of::<Taker<u8>>() == 40);
 
 /// What is known about the end of the queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Nothing.
     Open,
-    /// The mark that `Shared::close` left has arrived.
+    /// The mark that `Queue::close` left has arrived.
     Reached,
-    /// This receiver has closed; pushes that it gave up may or may not still hold blocks.
-    Closed { held: bool },
+    /// The receiver has closed, and pushes that it gave up may still hold blocks.
+    ClosedHeld,
+    /// The receiver has closed, and no push holds a block.
+    Closed,
+    /// Closed, and nothing is left here.
+    Gone,
+}
+
+/// In one word, since every process has one: the [`End`]; whether the receiver waits for the frontier;
+/// and how many pushes were to wake it (`I4`).
+#[derive(Clone, Copy)]
+struct Marks(u64);
+
+impl Marks {
+    const END: u64 = 7;
+    const ARMED: u64 = 8;
+    const FIRED: u64 = 16;
+
+    fn end(self) -> End {
+        match self.0 & Self::END {
+            0 => End::Open,
+            1 => End::Reached,
+            2 => End::ClosedHeld,
+            3 => End::Closed,
+            _ => End::Gone,
+        }
+    }
+
+    fn set_end(&mut self, end: End) {
+        self.0 = (self.0 & !Self::END) | end as u64;
+    }
+
+    fn is_armed(self) -> bool {
+        self.0 & Self::ARMED != 0
+    }
+
+    fn set_armed(&mut self, is_armed: bool) {
+        self.0 = (self.0 & !Self::ARMED) | (u64::from(is_armed) * Self::ARMED);
+    }
+
+    fn fired(self) -> u64 {
+        self.0 / Self::FIRED
+    }
+
+    fn fire(&mut self) {
+        self.0 += Self::FIRED;
+    }
 }
 
 /// How an attempt to wait ended.
@@ -72,97 +138,82 @@ enum Parked {
     WakerInUse,
 }
 
-// SAFETY: the receiver has items and blocks for itself, wherever it is; the shared half is Sync.
-unsafe impl<T: Send, H: Send + Sync> Send for Receiver<T, H> {}
-// SAFETY: `&Receiver` gives access to the shared half and to numbers, and to no item.
-unsafe impl<T: Send, H: Send + Sync> Sync for Receiver<T, H> {}
-impl<T, H> Unpin for Receiver<T, H> {}
-
-impl<T, H> Receiver<T, H> {
-    pub(crate) fn new(shared: Arc<Shared<T, H>>) -> Self {
+impl<T> Default for Deep<T> {
+    fn default() -> Self {
         Self {
-            shared,
-            front: None,
             later: VecDeque::new(),
-            limbo: ptr::null_mut(),
             hint: 0,
-            taken: 0,
-            armed: NOWHERE,
-            fired: 0,
-            end: End::Open,
+            limbo: ptr::null_mut(),
         }
     }
+}
 
-    /// The half that senders share.
-    pub fn shared(&self) -> &Arc<Shared<T, H>> {
-        &self.shared
+impl<T> Deep<T> {
+    /// Keeps a block that a push may hold.
+    fn keep(&mut self, block: BlockRef<T>) {
+        block.prev.store(self.limbo, Ordering::Relaxed);
+        self.limbo = block.as_ptr();
+    }
+
+    /// All blocks, to be freed.
+    fn into_blocks(self) -> impl Iterator<Item = BlockRef<T>> {
+        // SAFETY: blocks in limbo are alive, and chained by the receiver.
+        let limbo = unsafe { chained(self.limbo) };
+        self.later.into_iter().map(|known| known.block).chain(limbo)
+    }
+}
+
+impl<T> Taker<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            front: None,
+            deep: None,
+            marks: Marks(0),
+        }
     }
 
     /// Takes the oldest item. None if nothing has arrived; once [`is_ended`](Self::is_ended), none
     /// means that nothing ever will.
     #[inline]
-    pub fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self, queue: &Queue<T>) -> Option<T> {
         loop {
             if let Some(front) = &mut self.front
                 && let Some(slot) = front.take_oldest()
             {
                 // SAFETY: the item has arrived, and its bit was just cleared.
                 let item = unsafe { front.block.read(slot) };
-                self.count_taken();
+                queue.count_taken(1);
                 return Some(item);
             }
-            if !self.step() {
+            if !self.step(queue) {
                 return None;
             }
         }
     }
 
-    /// Before everything that waits.
-    pub fn start(&self) -> Cursor {
-        Cursor {
-            position: 0,
-            visited: false,
-        }
-    }
-
-    /// After everything that has arrived so far: whatever is pushed from now on comes after it.
-    ///
-    /// A caller that makes a fresh reference and then waits for the answer that carries it begins
-    /// here, and skips what came before.
-    pub fn end(&self) -> Cursor {
-        Cursor {
-            position: self.shared.reserved(),
-            visited: false,
-        }
-    }
-
     /// Visits the next waiting item after the cursor, and moves the cursor past it. None if there
     /// is none yet; the cursor stays, and later finds what arrived.
-    pub fn next(&mut self, cursor: &mut Cursor) -> Option<&mut T> {
-        let (index, slot) = self.seek(cursor.position)?;
+    pub(crate) fn next(&mut self, queue: &Queue<T>, cursor: &mut Cursor) -> Option<&mut T> {
+        let (index, slot) = self.seek(queue, cursor.position())?;
         let known = self.known(index)?;
-        cursor.position = known.position(slot) + 1;
-        cursor.visited = true;
+        *cursor = Cursor::behind(known.position(slot));
         // SAFETY: the item has arrived and is not taken, and `self` is borrowed meanwhile.
         Some(unsafe { known.block.item_mut(slot) })
     }
 
     /// Takes the item that [`next`](Self::next) visited last with this cursor. None if it is taken
     /// already, or if the cursor has visited nothing.
-    pub fn take(&mut self, cursor: &Cursor) -> Option<T> {
-        if !cursor.visited {
-            return None;
-        }
-        let position = cursor.position - 1;
+    pub(crate) fn take(&mut self, queue: &Queue<T>, cursor: &Cursor) -> Option<T> {
+        let position = cursor.visited()?;
         let index = self.locate(position);
         let known = self.known_mut(index)?;
         let slot = known.take_at(position)?;
         // SAFETY: the item has arrived, and its bit was just cleared.
         let item = unsafe { known.block.read(slot) };
         if known.is_done() {
-            self.remove_done(index);
+            self.remove_done(queue, index);
         }
-        self.count_taken();
+        queue.count_taken(1);
         Some(item)
     }
 
@@ -170,12 +221,17 @@ impl<T, H> Receiver<T, H> {
     /// Otherwise the task is woken when something arrives.
     ///
     /// Only the task that polled last is woken. Waiting again with the same waker costs no clone.
-    pub fn poll_arrival(&mut self, cx: &mut Context<'_>, cursor: &Cursor) -> Poll<()> {
+    pub(crate) fn poll_arrival(
+        &mut self,
+        queue: &Queue<T>,
+        cx: &mut Context<'_>,
+        cursor: &Cursor,
+    ) -> Poll<()> {
         loop {
-            if self.seek(cursor.position).is_some() || self.is_ended() {
+            if self.seek(queue, cursor.position()).is_some() || self.is_ended() {
                 return Poll::Ready(());
             }
-            match self.park(cx.waker()) {
+            match self.park(queue, cx.waker()) {
                 Parked::Waiting => return Poll::Pending,
                 Parked::Arrived => {}
                 Parked::WakerInUse => {
@@ -189,78 +245,78 @@ impl<T, H> Receiver<T, H> {
 
     /// True when the mailbox is closed and everything pushed before has arrived: what can be popped
     /// now is all there is.
-    pub fn is_ended(&self) -> bool {
-        self.end != End::Open
+    pub(crate) fn is_ended(&self) -> bool {
+        self.marks.end() != End::Open
     }
 
     /// Closes the mailbox: from now on every push fails, also one that is not finished. What was
     /// pushed before has arrived then, and can be popped until there is none. Never waits.
-    pub fn close(&mut self) {
-        if matches!(self.end, End::Closed { .. }) {
+    pub(crate) fn close(&mut self, queue: &Queue<T>) {
+        if let End::ClosedHeld | End::Closed | End::Gone = self.marks.end() {
             return;
         }
-        let sealed = self.shared.seal();
-        while self.advance() {}
-        let ended = self.end == End::Reached;
+        let sealed = queue.seal();
+        if sealed == Some(0) {
+            // Nobody has ever come, and nobody will: there is nothing to give up.
+            self.marks.set_armed(false);
+            return self.marks.set_end(End::Closed);
+        }
+        while self.advance(queue) {}
+        let ended = self.marks.end() == End::Reached;
         // Blocks that become done below are kept until it is known whether they are held.
-        self.end = End::Closed { held: true };
-        let filled = self.abandon();
+        self.marks.set_end(End::ClosedHeld);
+        let filled = self.abandon(queue);
         // Without having closed it, nor seen its end, one cannot know who is still at work.
         let given_up = sealed.map(|end| end - filled);
-        self.taken += given_up.unwrap_or(0);
-        self.shared.set_taken(self.taken);
-        self.end = End::Closed {
-            held: !ended && given_up != Some(0),
-        };
-        self.free_limbo();
+        queue.count_taken(given_up.unwrap_or(0));
+        if ended || given_up == Some(0) {
+            self.marks.set_end(End::Closed);
+        }
+        self.free_limbo(queue);
     }
 
     /// The front block has no item: looks for more, there or behind; false if there is none.
     #[inline(never)]
-    fn step(&mut self) -> bool {
+    fn step(&mut self, queue: &Queue<T>) -> bool {
         match &mut self.front {
             Some(front) if !front.is_full() => {
                 // It is the only block, since all but the last are full.
                 let progress = front.refresh();
-                let frontier = front.frontier();
-                progress != Progress::None && self.note(progress, frontier)
+                progress != Progress::None && self.note(progress)
             }
-            _ => self.step_over(),
+            _ => self.step_over(queue),
         }
     }
 
     /// Removes the empty front block, or looks behind the last one.
     #[cold]
     #[inline(never)]
-    fn step_over(&mut self) -> bool {
-        if let Some(next) = self.later.pop_front()
+    fn step_over(&mut self, queue: &Queue<T>) -> bool {
+        if let Some(deep) = &mut self.deep
+            && let Some(next) = deep.later.pop_front()
             && let Some(old) = self.front.replace(next)
         {
-            self.hint = self.hint.saturating_sub(1);
-            self.retire(old.block);
+            deep.hint = deep.hint.saturating_sub(1);
+            self.retire(queue, old.block);
             return true;
         }
-        self.advance()
-    }
-
-    #[inline(always)]
-    fn count_taken(&mut self) {
-        self.taken += 1;
-        self.shared.set_taken(self.taken);
+        self.advance(queue)
     }
 
     /// Finds the first item at or after a position: index of its block, and slot.
-    fn seek(&mut self, position: u64) -> Option<(usize, u32)> {
+    fn seek(&mut self, queue: &Queue<T>, position: u64) -> Option<(usize, u32)> {
         loop {
             let mut index = self.locate(position);
             while let Some(known) = self.known(index) {
                 if let Some(slot) = known.first_from(position) {
-                    self.hint = index;
+                    if let Some(deep) = &mut self.deep {
+                        deep.hint = index;
+                    }
                     return Some((index, slot));
                 }
                 index += 1;
             }
-            if !self.advance() {
+            if !self.advance(queue) {
                 return None;
             }
         }
@@ -272,7 +328,10 @@ impl<T, H> Receiver<T, H> {
             Some(front) if position >= front.end() => {}
             _ => return 0,
         }
-        for guess in [self.hint, self.hint + 1, self.later.len()] {
+        let Some(deep) = &self.deep else {
+            return 1;
+        };
+        for guess in [deep.hint, deep.hint + 1, deep.later.len()] {
             if self
                 .known(guess)
                 .is_some_and(|known| known.contains(position))
@@ -280,29 +339,31 @@ impl<T, H> Receiver<T, H> {
                 return guess;
             }
         }
-        1 + self.later.partition_point(|known| known.end() <= position)
+        1 + deep.later.partition_point(|known| known.end() <= position)
     }
 
     fn known(&self, index: usize) -> Option<&Known<T>> {
         match index.checked_sub(1) {
             None => self.front.as_ref(),
-            Some(index) => self.later.get(index),
+            Some(index) => self.deep.as_ref()?.later.get(index),
         }
     }
 
     fn known_mut(&mut self, index: usize) -> Option<&mut Known<T>> {
         match index.checked_sub(1) {
             None => self.front.as_mut(),
-            Some(index) => self.later.get_mut(index),
+            Some(index) => self.deep.as_mut()?.later.get_mut(index),
         }
     }
 
     fn back(&self) -> Option<&Known<T>> {
-        self.later.back().or(self.front.as_ref())
+        let last = self.deep.as_ref().and_then(|deep| deep.later.back());
+        last.or(self.front.as_ref())
     }
 
     fn back_mut(&mut self) -> Option<&mut Known<T>> {
-        self.later.back_mut().or(self.front.as_mut())
+        let last = self.deep.as_mut().and_then(|deep| deep.later.back_mut());
+        last.or(self.front.as_mut())
     }
 
     /// All positions before it are passed (`I2`).
@@ -311,48 +372,48 @@ impl<T, H> Receiver<T, H> {
     }
 
     /// Looks for items beyond the frontier; false if there are none.
-    fn advance(&mut self) -> bool {
-        if self.end != End::Open {
+    fn advance(&mut self, queue: &Queue<T>) -> bool {
+        if self.marks.end() != End::Open {
             return false;
         }
         if let Some(back) = self.back_mut() {
             let progress = back.refresh();
-            let (full, frontier) = (back.is_full(), back.frontier());
+            let is_full = back.is_full();
             if progress != Progress::None {
-                return self.note(progress, frontier);
+                return self.note(progress);
             }
-            if !full {
+            if !is_full {
                 return false;
             }
         }
-        let Some(block) = self.discover() else {
+        let Some(block) = self.discover(queue) else {
             return false;
         };
         let mut known = Known::new(block);
         let progress = known.refresh();
-        let frontier = known.frontier();
-        self.append(known);
-        progress != Progress::None && self.note(progress, frontier)
+        self.append(queue, known);
+        progress != Progress::None && self.note(progress)
     }
 
     /// The frontier has moved; always true.
     #[inline(always)]
-    fn note(&mut self, progress: Progress, frontier: u64) -> bool {
-        if self.armed < frontier {
-            self.armed = NOWHERE;
-            self.fired += 1;
+    fn note(&mut self, progress: Progress) -> bool {
+        // What it waited for was the frontier, which that push has filled.
+        if self.marks.is_armed() {
+            self.marks.set_armed(false);
+            self.marks.fire();
         }
         if progress == Progress::End {
-            self.end = End::Reached;
+            self.marks.set_end(End::Reached);
         }
         true
     }
 
     /// The block after the last known one.
-    fn discover(&self) -> Option<BlockRef<T>> {
+    fn discover(&self, queue: &Queue<T>) -> Option<BlockRef<T>> {
         let link = match self.back() {
             Some(back) => back.block.next(),
-            None => &self.shared.newest,
+            None => &queue.newest,
         };
         let Linked::Block(mut block) = link.get() else {
             return None;
@@ -366,197 +427,225 @@ impl<T, H> Receiver<T, H> {
     }
 
     /// Adds a block at the back; the one before it was kept for its link, even if it is done.
-    fn append(&mut self, known: Known<T>) {
+    fn append(&mut self, queue: &Queue<T>, known: Known<T>) {
+        let is_shallow = self.deep.as_ref().is_none_or(|deep| deep.later.is_empty());
         match &mut self.front {
             None => self.front = Some(known),
             // Most often, and without a list: the queue was empty.
-            Some(front) if self.later.is_empty() && front.is_done() => {
-                let old = std::mem::replace(front, known);
-                self.retire(old.block);
+            Some(front) if front.is_done() && is_shallow => {
+                let old = mem::replace(front, known);
+                self.retire(queue, old.block);
             }
             Some(_) => {
-                let before = self.later.len();
-                self.later.push_back(known);
+                let deep = self.deep.get_or_insert_with(Box::default);
+                let before = deep.later.len();
+                deep.later.push_back(known);
                 if self.known(before).is_some_and(Known::is_done) {
-                    self.remove_done(before);
+                    self.remove_done(queue, before);
                 }
             }
         }
     }
 
     /// Removes a block without items, unless its link is needed to find the next.
-    fn remove_done(&mut self, index: usize) {
+    fn remove_done(&mut self, queue: &Queue<T>, index: usize) {
+        let Some(deep) = &mut self.deep else {
+            return;
+        };
         let removed = match index.checked_sub(1) {
-            None => match self.later.pop_front() {
+            None => match deep.later.pop_front() {
                 Some(next) => self.front.replace(next),
                 None => return,
             },
-            Some(later) if index < self.later.len() => self.later.remove(later),
+            Some(later) if index < deep.later.len() => deep.later.remove(later),
             Some(_) => return,
         };
-        if self.hint > index {
-            self.hint -= 1;
+        if deep.hint > index {
+            deep.hint -= 1;
         }
         if let Some(removed) = removed {
-            self.retire(removed.block);
+            self.retire(queue, removed.block);
         }
     }
 
     /// Done with a block: it is freed as soon as no push can hold it.
-    fn retire(&mut self, block: BlockRef<T>) {
-        block.prev.store(self.limbo, Ordering::Relaxed);
-        self.limbo = block.as_ptr();
-        self.free_limbo();
+    fn retire(&mut self, queue: &Queue<T>, block: BlockRef<T>) {
+        if self.is_unheld(block, self.frontier()) {
+            // SAFETY: its items are taken and no push holds it (`I3`).
+            unsafe { queue.recycle(block) };
+        } else {
+            self.deep.get_or_insert_with(Box::default).keep(block);
+        }
+        self.free_limbo(queue);
     }
 
-    fn free_limbo(&mut self) {
+    fn free_limbo(&mut self, queue: &Queue<T>) {
+        let Some(deep) = &mut self.deep else {
+            return;
+        };
+        let limbo = mem::replace(&mut deep.limbo, ptr::null_mut());
+        if limbo.is_null() {
+            return;
+        }
         let frontier = self.frontier();
-        let mut next = std::mem::replace(&mut self.limbo, ptr::null_mut());
-        while !next.is_null() {
-            // SAFETY: blocks in limbo are alive, and chained by the receiver.
-            let block = unsafe { BlockRef::from_ptr(next) };
-            next = block.prev.load(Ordering::Relaxed);
-            let unheld = match self.end {
-                End::Closed { held } => !held,
-                _ => block.is_unheld(frontier),
-            };
-            if unheld {
+        // SAFETY: blocks in limbo are alive, and chained by the receiver.
+        for block in unsafe { chained(limbo) } {
+            if self.is_unheld(block, frontier) {
                 // SAFETY: its items are taken and no push holds it (`I3`).
-                unsafe { self.shared.recycle(block) };
+                unsafe { queue.recycle(block) };
             } else {
-                block.prev.store(self.limbo, Ordering::Relaxed);
-                self.limbo = block.as_ptr();
+                self.deep.get_or_insert_with(Box::default).keep(block);
             }
+        }
+    }
+
+    /// True when no push can hold a block that is done with.
+    fn is_unheld(&self, block: BlockRef<T>, frontier: u64) -> bool {
+        match self.marks.end() {
+            End::ClosedHeld => false,
+            End::Closed => true,
+            _ => block.is_unheld(frontier),
         }
     }
 
     /// Asks to be woken by the push that fills the frontier.
-    fn park(&mut self, waker: &Waker) -> Parked {
-        if !self.shared.waker.holds(waker) {
-            if self.armed != NOWHERE && !self.disarm() {
+    fn park(&mut self, queue: &Queue<T>, waker: &Waker) -> Parked {
+        if !queue.waker.holds(waker) {
+            if self.marks.is_armed() && !self.disarm(queue) {
                 return Parked::Arrived;
             }
-            if !self.shared.waker.is_free(self.fired) {
+            if !queue.waker.is_free(self.marks.fired()) {
                 return Parked::WakerInUse;
             }
             // SAFETY: it is free, and the receiver waits for no slot.
-            drop(unsafe { self.shared.waker.replace(Some(waker.clone())) });
+            drop(unsafe { queue.waker.replace(Some(waker.clone())) });
         }
-        if self.armed == NOWHERE && !self.arm() {
+        if !self.marks.is_armed() && !self.arm(queue) {
             return Parked::Arrived;
         }
         Parked::Waiting
     }
 
     /// Marks the place of the next item; false if it has arrived.
-    fn arm(&mut self) -> bool {
+    fn arm(&mut self, queue: &Queue<T>) -> bool {
         let armed = match self.back() {
-            None => self.shared.newest.park(),
+            None => queue.newest.park(),
             Some(back) => match back.awaited_slot() {
                 Some(slot) => back.block.await_slot(slot),
                 None => back.block.next().park(),
             },
         };
-        if armed {
-            self.armed = self.frontier();
-        }
+        self.marks.set_armed(armed);
         armed
     }
 
     /// Takes the mark back; false if the item has arrived, whose push then wakes.
-    fn disarm(&mut self) -> bool {
+    fn disarm(&mut self, queue: &Queue<T>) -> bool {
         let unparked = match self.back() {
-            None => self.shared.newest.unpark(),
+            None => queue.newest.unpark(),
             Some(back) => match back.awaited_slot() {
                 Some(slot) => {
                     let disarmed = back.block.await_no_more(slot);
-                    if disarmed {
-                        self.armed = NOWHERE;
-                    }
+                    self.marks.set_armed(!disarmed);
                     return disarmed;
                 }
                 None => back.block.next().unpark(),
             },
         };
         if unparked {
-            self.armed = NOWHERE;
+            self.marks.set_armed(false);
             return true;
         }
         // Meanwhile there is a block, which took the mark over.
-        !self.advance() && self.disarm()
+        !self.advance(queue) && self.disarm(queue)
     }
 
     /// Gives up what is not published; how many positions are.
-    fn abandon(&mut self) -> u64 {
+    fn abandon(&mut self, queue: &Queue<T>) -> u64 {
         let mut filled = self.back().map_or(0, Known::start);
         loop {
-            let link = match self.later.back_mut().or(self.front.as_mut()) {
+            let is_armed = self.marks.is_armed();
+            let behind = match self.back_mut() {
                 Some(back) => {
+                    let awaited = back.awaited_slot().filter(|_| is_armed);
                     let slots = back.abandon();
-                    let awaited = back.slot(self.armed);
-                    if awaited.is_some_and(|slot| slots & (1 << slot) != 0) {
-                        self.fired += 1;
+                    let block = back.block;
+                    if let Some(slot) = awaited {
+                        self.marks.set_armed(false);
+                        if slots & (1 << slot) != 0 {
+                            self.marks.fire();
+                        }
                     }
                     filled += u64::from(slots.count_ones());
-                    back.block.next()
+                    block.next().abandon()
                 }
-                None => &self.shared.newest,
+                None => queue.newest.abandon(),
             };
-            if link.abandon().is_none() {
+            if behind.is_none() {
                 break;
             }
-            let Some(block) = self.discover() else { break };
-            self.append(Known::new(block));
+            let Some(block) = self.discover(queue) else {
+                break;
+            };
+            self.append(queue, Known::new(block));
         }
-        self.armed = NOWHERE;
+        self.marks.set_armed(false);
         filled
     }
 
-    /// Frees what blocks there are, or leaves them to the shared half while pushes may hold them.
-    fn release(&mut self) {
-        let known = self.front.take().into_iter().chain(self.later.drain(..));
-        let mut blocks: Vec<BlockRef<T>> = known.map(|known| known.block).collect();
-        while !self.limbo.is_null() {
-            // SAFETY: blocks in limbo are alive, and chained by the receiver.
-            let block = unsafe { BlockRef::from_ptr(self.limbo) };
-            self.limbo = block.prev.load(Ordering::Relaxed);
-            blocks.push(block);
+    /// Closes, drops what is queued, and frees the memory; nothing is received any more.
+    pub(crate) fn finish(&mut self, queue: &Queue<T>) {
+        /// Goes on where a panic of an item's drop stopped.
+        struct Rest<'r, T>(&'r mut Taker<T>, &'r Queue<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.0.pop(self.1).is_some() {}
+                self.0.release(self.1);
+                // SAFETY: it has closed and so waits for nothing, and this is called once.
+                unsafe { self.1.waker.retire(self.0.marks.fired()) };
+            }
         }
-        if self.end == (End::Closed { held: true }) {
-            self.shared.newest.leave(blocks);
+        if self.marks.end() == End::Gone {
+            return;
+        }
+        self.close(queue);
+        let rest = Rest(self, queue);
+        while rest.0.pop(queue).is_some() {}
+    }
+
+    /// Frees what blocks there are, or leaves them to the queue while pushes may hold them.
+    fn release(&mut self, queue: &Queue<T>) {
+        let is_held = self.marks.end() == End::ClosedHeld;
+        self.marks.set_end(End::Gone);
+        let front = self.front.take().map(|known| known.block);
+        let deep = self.deep.take().into_iter();
+        let behind = deep.flat_map(|deep| deep.into_blocks());
+        let blocks = front.into_iter().chain(behind);
+        if is_held {
+            queue.newest.leave(blocks.collect());
         } else {
             for block in blocks {
                 // SAFETY: it has no items any more, and no push holds it.
                 unsafe { block.free() };
             }
         }
-        self.shared.free_spare();
+        queue.free_spare();
     }
 }
 
-impl<T, H> Drop for Receiver<T, H> {
-    fn drop(&mut self) {
-        /// Goes on where a panic of an item's drop stopped.
-        struct Rest<'r, T, H>(&'r mut Receiver<T, H>);
-        impl<T, H> Drop for Rest<'_, T, H> {
-            fn drop(&mut self) {
-                while self.0.pop().is_some() {}
-                self.0.release();
-                // SAFETY: it has closed and so waits for nothing, and this is called once.
-                unsafe { self.0.shared.waker.retire(self.0.fired) };
-            }
+/// The blocks of a chain by `prev`.
+///
+/// # Safety
+///
+/// They are alive, and the caller's; each may be freed once it came out.
+unsafe fn chained<T>(mut next: *mut Block<T>) -> impl Iterator<Item = BlockRef<T>> {
+    std::iter::from_fn(move || {
+        if next.is_null() {
+            return None;
         }
-        self.close();
-        let rest = Rest(self);
-        while rest.0.pop().is_some() {}
-    }
-}
-
-impl<T, H> fmt::Debug for Receiver<T, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver")
-            .field("len", &self.shared.len())
-            .field("ended", &self.is_ended())
-            .finish_non_exhaustive()
-    }
+        // SAFETY: says the caller.
+        let block = unsafe { BlockRef::from_ptr(next) };
+        next = block.prev.load(Ordering::Relaxed);
+        Some(block)
+    })
 }

@@ -1,62 +1,60 @@
-//! The half of a mailbox that senders share: how an item gets in.
+//! A mailbox: one allocation with the queue, what its owner put beside it, and the owner's own state.
 //!
-//! A push is: reserve a position (one `fetch_add` on `tail`), find the block it falls into (nearly
-//! always `newest`), write the item, publish it (one `fetch_or` on the block), and wake the receiver
-//! if that slot is the one it waits for. `tail` counts the reserved positions and has a bit that
-//! says that the mailbox is closed, so reserving and being refused are one step.
+//! Whoever has an `Arc` of it pushes and reads the header. The receiving side is there too, for one
+//! at a time: an [`Owner`] has it from when it is made until it is dropped. Whoever comes meanwhile
+//! waits by spinning, since the receiving side of a process is used by its task alone, and by turns:
+//! so having it costs one read-modify-write, and giving it back one store.
 //!
-//! Finding the block: `newest` is read *after* the position is reserved. It may lag behind, then the
-//! push walks forward, appends what is missing, and moves `newest` on before it publishes; or it may
-//! be ahead, when the push was held up in between, then the push walks back. Both ways all blocks
-//! it sees are alive, for it has not published (`I3`).
+//! The receiving side ends by [`Owner::finish`], or with the mailbox.
+//!
+//! Invariant `O1`: `taker` and `state` are accessed by the owner alone, who has set `held`.
 
-#![expect(unsafe_code, reason = "blocks and slots are handed over by positions")]
+#![expect(unsafe_code, reason = "the receiving side is handed over by a flag")]
 
 use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::task::{Context, Poll};
 
-use crate::block::{Block, BlockRef, FIRST_SLOTS, MOST_SLOTS, Published};
-use crate::link::{Link, Linked};
-use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use crate::wake::WakerCell;
+use crate::queue::{Closed, Queue};
+use crate::receiver::{Cursor, Taker};
+use crate::sync::{Arc, AtomicBool, Ordering, UnsafeCell, pause};
 
-/// The bit of `tail` that says that the mailbox is closed.
-const CLOSED: u64 = 1;
-/// One position in `tail`.
-const STEP: u64 = 2;
-
-/// The half of a mailbox that senders share, with a header that its owner chooses.
-pub struct Shared<T, H> {
-    /// Twice the number of reserved positions, plus [`CLOSED`].
-    tail: AtomicU64,
-    /// The block that new positions are in, or one that leads there.
-    pub(crate) newest: Link<T>,
-    /// A block to use again, or null.
-    spare: AtomicPtr<Block<T>>,
-    /// How many items the receiver has taken; it alone writes.
-    taken: AtomicU64,
-    pub(crate) waker: WakerCell,
+/// A mailbox: what senders share, with a header `H` that all see and a state `S` that the owner has.
+// In this order: what pushes write comes first, what the owner writes last, and between them what
+// is mostly read, so that they seldom share a cache line.
+#[repr(C)]
+pub struct Shared<T, H, S = ()> {
+    queue: Queue<T>,
     header: H,
+    /// Somebody is the owner.
+    held: AtomicBool,
+    taker: UnsafeCell<Taker<T>>,
+    state: UnsafeCell<S>,
 }
 
-// SAFETY: items pass from the pushing thread to the receiver's (or back, or to whoever drops the
-// last half), each seen by one at a time; `&Shared` gives nobody a `&T`. The header is seen by all.
-unsafe impl<T: Send, H: Send> Send for Shared<T, H> {}
+// SAFETY: items pass from the pushing thread to the owner's (or back, or to whoever drops the
+// mailbox), each seen by one at a time; `&Shared` gives nobody a `&T`. The state is the owner's, who
+// may be any thread, one at a time (`O1`). The header is seen by all.
+unsafe impl<T: Send, H: Send, S: Send> Send for Shared<T, H, S> {}
 // SAFETY: as above.
-unsafe impl<T: Send, H: Sync> Sync for Shared<T, H> {}
+unsafe impl<T: Send, H: Sync, S: Send> Sync for Shared<T, H, S> {}
 
-impl<T, H> Shared<T, H> {
-    pub(crate) fn new(header: H) -> Self {
+impl<T, H, S> Shared<T, H, S> {
+    /// A mailbox that nobody owns yet.
+    #[inline]
+    pub fn new(header: H, state: S) -> Self {
         Self {
-            tail: AtomicU64::new(0),
-            newest: Link::new(),
-            spare: AtomicPtr::new(std::ptr::null_mut()),
-            taken: AtomicU64::new(0),
-            waker: WakerCell::new(),
+            queue: Queue::new(),
             header,
+            held: AtomicBool::new(false),
+            taker: UnsafeCell::new(Taker::new()),
+            state: UnsafeCell::new(state),
         }
     }
 
-    /// What the owner put beside the queue.
+    /// What was put beside the queue.
+    #[inline]
     pub fn header(&self) -> &H {
         &self.header
     }
@@ -68,59 +66,24 @@ impl<T, H> Shared<T, H> {
     /// The mailbox is closed: the item comes back, and nothing has changed.
     #[inline]
     pub fn push(&self, item: T) -> Result<(), Closed<T>> {
-        // Acquire: what `newest` was moved to before it was noted in `tail` is seen below.
-        let tail = self.tail.fetch_add(STEP, Ordering::Acquire);
-        if tail & CLOSED != 0 {
-            // Only so that `len` stays right.
-            self.tail.fetch_sub(STEP, Ordering::Relaxed);
-            return Err(Closed(item));
-        }
-        let Some((block, slot)) = self.place(tail / STEP) else {
-            return Err(Closed(item));
-        };
-        // SAFETY: the position is this push's alone (`I1`).
-        unsafe { block.write(slot, item) };
-        match block.publish(slot) {
-            Published::Quietly => {}
-            // SAFETY: this push filled the awaited slot.
-            Published::Awaited => unsafe { self.waker.wake() },
-            // SAFETY: the receiver does not look at this slot any more (`I5`), and the block is
-            // kept for pushes like this one.
-            Published::Abandoned => return Err(Closed(unsafe { block.read(slot) })),
-        }
-        Ok(())
+        self.queue.push(item)
     }
 
     /// Refuses all later pushes. What was pushed before can still be received, and then the
     /// receiver learns of the end. Does nothing if the mailbox is closed.
     pub fn close(&self) {
-        let Some(position) = self.seal() else {
-            return;
-        };
-        // The end takes a position of its own, so that it reaches the receiver as an item does.
-        let Some((block, slot)) = self.place(position) else {
-            return;
-        };
-        block.mark_end(slot);
-        if block.publish(slot) == Published::Awaited {
-            // SAFETY: this filled the awaited slot.
-            unsafe { self.waker.wake() };
-        }
+        self.queue.close();
     }
 
     /// True once pushes are refused.
     pub fn is_closed(&self) -> bool {
-        self.tail.load(Ordering::Relaxed) & CLOSED != 0
+        self.queue.is_closed()
     }
 
     /// How many items were pushed and not yet taken. A snapshot that may be slightly old; it counts
     /// pushes that are not finished.
     pub fn len(&self) -> usize {
-        let taken = self.taken.load(Ordering::Relaxed);
-        let tail = self.tail.load(Ordering::Relaxed);
-        // A closed mailbox has one position more, that of the end.
-        let pushed = tail / STEP - (tail & CLOSED);
-        pushed.saturating_sub(taken) as usize
+        self.queue.len()
     }
 
     /// True when [`len`](Self::len) is zero.
@@ -128,184 +91,61 @@ impl<T, H> Shared<T, H> {
         self.len() == 0
     }
 
-    /// How many positions are reserved by now.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.tail.load(Ordering::Relaxed) / STEP
-    }
-
-    /// Closes, and gives the position of the end, which is then the caller's; none if it was closed.
-    pub(crate) fn seal(&self) -> Option<u64> {
-        let end = |tail: u64| (tail & CLOSED == 0).then_some((tail + STEP) | CLOSED);
-        let before = self
-            .tail
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, end)
-            .ok()?;
-        Some(before / STEP)
-    }
-
-    /// The receiver has taken that many items so far.
-    #[inline(always)]
-    pub(crate) fn set_taken(&self, taken: u64) {
-        self.taken.store(taken, Ordering::Relaxed);
-    }
-
-    /// The block and slot of a position that the caller has reserved and not published; none if
-    /// the receiver has closed and will not look there.
-    #[inline(always)]
-    fn place(&self, position: u64) -> Option<(BlockRef<T>, u32)> {
-        if let Linked::Block(newest) = self.newest.get()
-            && let Some(slot) = newest.slot_of(position)
-        {
-            return Some((newest, slot));
+    /// The receiving side, and the state. Waits while somebody else has it: whoever has it and asks
+    /// again waits for ever.
+    #[inline]
+    pub fn owner(&self) -> Owner<T, H, S, &Self> {
+        self.hold();
+        Owner {
+            shared: self,
+            has: PhantomData,
         }
-        self.search(position)
+    }
+
+    #[inline(always)]
+    fn hold(&self) {
+        if !self.try_hold() {
+            self.wait();
+        }
+    }
+
+    #[inline(always)]
+    fn try_hold(&self) -> bool {
+        self.held
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[cold]
-    #[inline(never)]
-    fn search(&self, position: u64) -> Option<(BlockRef<T>, u32)> {
-        let newest = match self.newest.get() {
-            Linked::Block(newest) => newest,
-            Linked::End => self.append(&self.newest, None)?,
-            Linked::Abandoned => return None,
-        };
-        let mut block = newest;
-        while position < block.start() {
-            // SAFETY: the block of this position is not freed, nor any after it (`I3`).
-            block = unsafe { BlockRef::from_ptr(block.prev.load(Ordering::Relaxed)) };
-        }
-        while position >= block.end() {
-            block = match block.next().get() {
-                Linked::Block(next) => next,
-                Linked::End => self.append(block.next(), Some(block))?,
-                Linked::Abandoned => return None,
-            };
-        }
-        self.move_newest(newest, block);
-        block.slot_of(position).map(|slot| (block, slot))
-    }
-
-    /// Lets later pushes begin at `to` or behind it, and notes for each block passed by whom it may
-    /// still be held.
-    fn move_newest(&self, mut from: BlockRef<T>, to: BlockRef<T>) {
-        while from.start() < to.start() {
-            match self.newest.advance(from, to) {
-                Ok(()) => return self.note_passed(from, to),
-                Err(Linked::Block(newest)) => from = newest,
-                Err(_) => return,
-            }
+    fn wait(&self) {
+        let mut tries = 0;
+        while !self.try_hold() {
+            pause(tries);
+            tries = tries.saturating_add(1);
         }
     }
 
-    fn note_passed(&self, from: BlockRef<T>, to: BlockRef<T>) {
-        // A read-modify-write, so that it reads the last value, and releasing, so that whoever
-        // reserves a later position finds `to` in `newest`.
-        let reserved = self.tail.fetch_or(0, Ordering::AcqRel) / STEP;
-        let mut block = from;
-        while block != to {
-            let next = block.next().get();
-            block.pass(reserved);
-            let Linked::Block(next) = next else {
-                unreachable!("the list leads from the old newest block to the new one");
-            };
-            block = next;
-        }
-    }
-
-    /// Appends a block behind `last` (or the first one), unless another push was faster; none if
-    /// the receiver has closed.
-    fn append(&self, link: &Link<T>, last: Option<BlockRef<T>>) -> Option<BlockRef<T>> {
-        let fresh = self.fresh(last);
-        match link.append(fresh) {
-            Ok(()) => Some(fresh),
-            Err(stands) => {
-                // SAFETY: it was not appended, so nobody else has seen it.
-                unsafe { self.recycle(fresh) };
-                match stands {
-                    Linked::Block(block) => Some(block),
-                    Linked::End | Linked::Abandoned => None,
-                }
-            }
-        }
-    }
-
-    /// An unlinked block to come after `last`.
-    fn fresh(&self, last: Option<BlockRef<T>>) -> BlockRef<T> {
-        let Some(last) = last else {
-            return BlockRef::allocate(FIRST_SLOTS, 0, std::ptr::null_mut());
-        };
-        let slots = self.slots_after(last);
-        let spare = self.spare.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        if !spare.is_null() {
-            // SAFETY: what is in `spare` belongs to whoever takes it out.
-            let spare = unsafe { BlockRef::from_ptr(spare) };
-            if spare.slots() == slots {
-                // SAFETY: it was taken out, and is empty.
-                unsafe { spare.renew(last.end(), last.as_ptr()) };
-                return spare;
-            }
-            // SAFETY: as above.
-            unsafe { spare.free() };
-        }
-        BlockRef::allocate(slots, last.end(), last.as_ptr())
-    }
-
-    /// Blocks double while more waits than the last one holds, and halve when it is nearly none.
-    fn slots_after(&self, last: BlockRef<T>) -> u8 {
-        let waiting = last
-            .end()
-            .saturating_sub(self.taken.load(Ordering::Relaxed));
-        let slots = u64::from(last.slots());
-        let wanted = if waiting >= slots {
-            slots * 2
-        } else if waiting < slots / 4 {
-            slots / 2
-        } else {
-            slots
-        };
-        wanted.clamp(u64::from(FIRST_SLOTS), u64::from(MOST_SLOTS)) as u8
-    }
-
-    /// Keeps a block for the next that is needed, or frees it.
+    /// The receiving side and what it takes from.
     ///
     /// # Safety
     ///
-    /// The caller alone holds it, and its slots have no items.
-    pub(crate) unsafe fn recycle(&self, block: BlockRef<T>) {
-        let kept = self.spare.compare_exchange(
-            std::ptr::null_mut(),
-            block.as_ptr(),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
-        if kept.is_err() {
-            // SAFETY: says the caller.
-            unsafe { block.free() };
-        }
-    }
-
-    /// Frees the block that is kept, if there is one.
-    pub(crate) fn free_spare(&self) {
-        let spare = self.spare.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        if !spare.is_null() {
-            // SAFETY: what is in `spare` belongs to whoever takes it out.
-            unsafe { BlockRef::from_ptr(spare).free() };
-        }
+    /// The caller is the owner, and uses the result while it is borrowed, and at no time twice.
+    #[inline(always)]
+    unsafe fn taker<'o, R>(&'o self, take: impl FnOnce(&'o mut Taker<T>, &'o Queue<T>) -> R) -> R {
+        // SAFETY: nobody else accesses it (`O1`).
+        self.taker
+            .with_mut(|taker| take(unsafe { &mut *taker }, &self.queue))
     }
 }
 
-impl<T, H> Drop for Shared<T, H> {
+impl<T, H, S> Drop for Shared<T, H, S> {
     fn drop(&mut self) {
-        self.free_spare();
-        // SAFETY: no push runs, and the receiver is gone: it holds this half.
-        for block in unsafe { self.newest.take_left() } {
-            // SAFETY: as above; pushes that came too late took their items back.
-            unsafe { block.free() };
-        }
+        // SAFETY: nobody else has the mailbox.
+        unsafe { self.taker(|taker, queue| taker.finish(queue)) };
     }
 }
 
-impl<T, H: fmt::Debug> fmt::Debug for Shared<T, H> {
+impl<T, H: fmt::Debug, S> fmt::Debug for Shared<T, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("len", &self.len())
@@ -315,20 +155,161 @@ impl<T, H: fmt::Debug> fmt::Debug for Shared<T, H> {
     }
 }
 
-/// The mailbox is closed; the item that could not be pushed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Closed<T>(pub T);
+/// How an owner has its mailbox: for a while, or for the mailbox's life.
+pub trait Hold: Deref {
+    /// Whether the receiving side ends with the owner.
+    #[doc(hidden)]
+    const ENDS: bool;
+}
 
-impl<T> fmt::Debug for Closed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Closed(..)")
+impl<T, H, S> Hold for &Shared<T, H, S> {
+    const ENDS: bool = false;
+}
+
+impl<T, H, S> Hold for Arc<Shared<T, H, S>> {
+    const ENDS: bool = true;
+}
+
+/// The receiving side of a mailbox, and its state, to which it derefs.
+///
+/// By [`Shared::owner`] it is had for a while; as a [`Receiver`] for good.
+pub struct Owner<T, H, S, P: Hold<Target = Shared<T, H, S>>> {
+    shared: P,
+    /// It gives access to the state, wherever it goes; and `&Owner` gives access to no item.
+    has: PhantomData<S>,
+}
+
+/// An owner that keeps its mailbox. Dropping it closes the mailbox and drops what is queued.
+pub type Receiver<T, H, S = ()> = Owner<T, H, S, Arc<Shared<T, H, S>>>;
+
+impl<T, H, S> Receiver<T, H, S> {
+    pub(crate) fn new(shared: Arc<Shared<T, H, S>>) -> Self {
+        shared.hold();
+        Self {
+            shared,
+            has: PhantomData,
+        }
     }
 }
 
-impl<T> fmt::Display for Closed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the mailbox is closed")
+impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Owner<T, H, S, P> {
+    /// The mailbox.
+    pub fn shared(&self) -> &P {
+        &self.shared
+    }
+
+    /// Takes the oldest item. None if nothing has arrived; once [`is_ended`](Self::is_ended), none
+    /// means that nothing ever will.
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        // SAFETY: `self` is the owner, here and below; what is borrowed from the taker is borrowed
+        // from `self`.
+        unsafe { self.shared.taker(|taker, queue| taker.pop(queue)) }
+    }
+
+    /// Before everything that waits.
+    pub fn start(&self) -> Cursor {
+        Cursor::before(0)
+    }
+
+    /// After everything that has arrived so far: whatever is pushed from now on comes after it.
+    ///
+    /// A caller that makes a fresh reference and then waits for the answer that carries it begins
+    /// here, and skips what came before.
+    pub fn end(&self) -> Cursor {
+        Cursor::before(self.shared.queue.reserved())
+    }
+
+    /// Visits the next waiting item after the cursor, and moves the cursor past it. None if there
+    /// is none yet; the cursor stays, and later finds what arrived.
+    pub fn next(&mut self, cursor: &mut Cursor) -> Option<&mut T> {
+        // SAFETY: as in `pop`.
+        unsafe { self.shared.taker(|taker, queue| taker.next(queue, cursor)) }
+    }
+
+    /// Takes the item that [`next`](Self::next) visited last with this cursor. None if it is taken
+    /// already, or if the cursor has visited nothing.
+    pub fn take(&mut self, cursor: &Cursor) -> Option<T> {
+        // SAFETY: as in `pop`.
+        unsafe { self.shared.taker(|taker, queue| taker.take(queue, cursor)) }
+    }
+
+    /// Ready if an item waits after the cursor, or if the queue [has ended](Self::is_ended).
+    /// Otherwise the task is woken when something arrives.
+    ///
+    /// Only the task that polled last is woken. Waiting again with the same waker costs no clone.
+    pub fn poll_arrival(&mut self, cx: &mut Context<'_>, cursor: &Cursor) -> Poll<()> {
+        let poll = |taker: &mut Taker<T>, queue: &_| taker.poll_arrival(queue, cx, cursor);
+        // SAFETY: as in `pop`.
+        unsafe { self.shared.taker(poll) }
+    }
+
+    /// True when the mailbox is closed and everything pushed before has arrived: what can be popped
+    /// now is all there is.
+    pub fn is_ended(&self) -> bool {
+        // SAFETY: as in `pop`; it only reads.
+        let taker = |taker: *const Taker<T>| unsafe { &*taker }.is_ended();
+        self.shared.taker.with(taker)
+    }
+
+    /// Closes the mailbox: from now on every push fails, also one that is not finished. What was
+    /// pushed before has arrived then, and can be popped until there is none. Never waits.
+    pub fn close(&mut self) {
+        // SAFETY: as in `pop`.
+        unsafe { self.shared.taker(|taker, queue| taker.close(queue)) }
+    }
+
+    /// Closes the mailbox, drops what is queued, and frees the memory of the queue and of the waker.
+    /// Whoever owns the mailbox later finds it ended and empty.
+    pub fn finish(&mut self) {
+        // SAFETY: as in `pop`.
+        unsafe { self.shared.taker(|taker, queue| taker.finish(queue)) }
     }
 }
 
-impl<T> std::error::Error for Closed<T> {}
+impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Deref for Owner<T, H, S, P> {
+    type Target = S;
+
+    #[inline(always)]
+    fn deref(&self) -> &S {
+        // SAFETY: `self` is the owner (`O1`), and is borrowed meanwhile.
+        self.shared.state.with(|state| unsafe { &*state })
+    }
+}
+
+impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> DerefMut for Owner<T, H, S, P> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut S {
+        // SAFETY: as above.
+        self.shared.state.with_mut(|state| unsafe { &mut *state })
+    }
+}
+
+impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Drop for Owner<T, H, S, P> {
+    #[inline]
+    fn drop(&mut self) {
+        /// Lets others be the owner, also when an item panics.
+        struct Release<'h>(&'h AtomicBool);
+        impl Drop for Release<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        let shared = &*self.shared;
+        let _release = Release(&shared.held);
+        if P::ENDS {
+            // SAFETY: as in `pop`.
+            unsafe { shared.taker(|taker, queue| taker.finish(queue)) };
+        }
+    }
+}
+
+impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> fmt::Debug for Owner<T, H, S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("len", &self.shared.len())
+            .field("ended", &self.is_ended())
+            .finish_non_exhaustive()
+    }
+}

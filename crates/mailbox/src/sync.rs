@@ -7,7 +7,21 @@
 mod primitives {
     pub(crate) use std::alloc::{alloc, dealloc};
     pub(crate) use std::sync::Arc;
-    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+
+    /// Tries that spin before one yields: about what a short turn of another thread takes. A guess,
+    /// unmeasured, since threads do not meet here.
+    const SPINS: u32 = 64;
+
+    /// Lets another thread go on, before the next try.
+    #[cold]
+    pub(crate) fn pause(tries: u32) {
+        if tries < SPINS {
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+    }
 
     /// `std::cell::UnsafeCell` with the interface of loom's, which sees when an access begins and
     /// ends.
@@ -35,7 +49,11 @@ mod primitives {
     pub(crate) use loom::alloc::{alloc, dealloc};
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::Arc;
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+
+    pub(crate) fn pause(_: u32) {
+        loom::thread::yield_now();
+    }
 }
 
 pub(crate) use primitives::*;

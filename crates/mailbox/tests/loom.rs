@@ -348,3 +348,43 @@ fn the_waker_goes_when_the_receiver_and_the_last_push_are_gone() {
         drop(shared);
     });
 }
+
+#[test]
+fn one_at_a_time_owns_the_receiving_side() {
+    model(4, || {
+        let shared = Arc::new(Shared::<Item, (), Vec<usize>>::new((), Vec::new()));
+        shared.push(item(1)).unwrap();
+        shared.push(item(2)).unwrap();
+        let pop = |shared: &Shared<Item, (), Vec<usize>>| {
+            let mut owner = shared.owner();
+            let popped = owner.pop().map(|(number, _)| number);
+            owner.extend(popped);
+        };
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || pop(&shared))
+        };
+        pop(&shared);
+        other.join().unwrap();
+        assert_eq!(**shared.owner(), [1, 2]);
+    });
+}
+
+#[test]
+fn what_is_pushed_while_the_owner_finishes_goes_with_the_mailbox() {
+    model(3, || {
+        let alive = StdArc::new(());
+        let shared = Arc::new(Shared::<Item, ()>::new((), ()));
+        let sender = {
+            let (shared, alive) = (Arc::clone(&shared), StdArc::clone(&alive));
+            thread::spawn(move || {
+                let _ = shared.push((1, Some(StdArc::clone(&alive))));
+                let _ = shared.push((2, Some(alive)));
+            })
+        };
+        shared.owner().finish();
+        sender.join().unwrap();
+        assert_eq!(StdArc::strong_count(&alive), 1);
+        assert!(shared.owner().is_ended() && shared.owner().pop().is_none());
+    });
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use purlin_mailbox::{Closed, Cursor, Receiver, mailbox};
+use purlin_mailbox::{Closed, Cursor, Receiver, Shared, mailbox};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -387,4 +387,52 @@ fn both_halves_cross_threads_with_what_they_carry() {
     sync(&shared);
     send(&receiver);
     sync(&receiver);
+}
+
+#[test]
+fn an_owner_has_its_state_and_leaves_both_to_the_next() {
+    let shared = Arc::new(Shared::<u32, (), Vec<u32>>::new((), Vec::new()));
+    shared.push(1).unwrap();
+    shared.push(2).unwrap();
+    for expected in 1..=2 {
+        let mut owner = shared.owner();
+        let popped = owner.pop();
+        owner.extend(popped);
+        assert_eq!(owner.last(), Some(&expected));
+    }
+    assert_eq!(*shared.owner(), [1, 2]);
+}
+
+#[test]
+fn a_mailbox_that_is_finished_is_ended_for_later_owners() {
+    let shared = Shared::<u32, ()>::new((), ());
+    shared.push(1).unwrap();
+    shared.owner().finish();
+    let mut owner = shared.owner();
+    owner.finish();
+    assert!(owner.is_ended() && owner.pop().is_none());
+    assert!(shared.push(2).is_err());
+}
+
+#[test]
+fn what_is_queued_is_dropped_with_a_mailbox_that_nobody_owned() {
+    let alive = Arc::new(());
+    let shared = Shared::<Arc<()>, ()>::new((), ());
+    for _ in 0..100 {
+        shared.push(Arc::clone(&alive)).unwrap();
+    }
+    drop(shared.owner().pop());
+    drop(shared);
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn a_panic_gives_the_receiving_side_back() {
+    let shared = Shared::<u32, ()>::new((), ());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _owner = shared.owner();
+        panic!("while it owns");
+    }));
+    assert!(panicked.is_err());
+    assert!(shared.owner().pop().is_none());
 }

@@ -7,7 +7,12 @@ use crate::panics;
 use crate::process::{Head, Inside, shown};
 
 /// Reports the end of a process, before its queue is emptied.
-pub(crate) fn ended<M: Message>(head: &Head, inside: &Inside<M>, reason: &Reason, is_crash: bool) {
+pub(crate) fn ended<M: Message>(
+    head: &Head,
+    inside: &Inside<'_, M>,
+    reason: &Reason,
+    is_crash: bool,
+) {
     // A remote call ends with its result for a reason: too much to print for nobody.
     if !is_crash && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
@@ -15,8 +20,8 @@ pub(crate) fn ended<M: Message>(head: &Head, inside: &Inside<M>, reason: &Reason
     let place = head.spawned_at();
     let label = head.label();
     let pid = head.pid();
-    let queued = inside.receiver.shared().len();
-    let links = inside.relations.links().count();
+    let queued = inside.cell().len();
+    let links = inside.owner.relations.links().count();
     let reason = shown(reason);
     if is_crash {
         let backtrace = panics::last_backtrace();

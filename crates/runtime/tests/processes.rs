@@ -1,6 +1,7 @@
 //! Processes on one node: receiving, ties, names, ends.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use purlin_runtime::{
@@ -513,4 +514,24 @@ async fn an_exit_signal_to_an_alias_acts_while_it_is_one() {
         assert!(me.try_receive().is_none());
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_process_handle_that_outlives_its_process_receives_nothing() {
+    let runtime = runtime();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let address = runtime
+        .spawn(|me: Process<u32>| async move {
+            let _ = sender.send(me);
+        })
+        .unwrap();
+    let mut me = receiver.await.unwrap();
+    while runtime.process_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    runtime.send(&address, 1).await.unwrap();
+    assert!(me.try_receive().is_none());
+    let waiting = Waker::noop();
+    let polled = me.poll_receive(&mut Context::from_waker(waiting));
+    assert!(polled.is_pending());
 }

@@ -293,6 +293,11 @@ impl Relations {
         self.me
     }
 
+    /// Whether anybody may have to be told of the end.
+    pub fn has_ties(&self) -> bool {
+        self.inner.is_some()
+    }
+
     /// Whether exit signals are delivered instead of ending the process.
     pub fn traps_exits(&self) -> bool {
         self.traps_exits

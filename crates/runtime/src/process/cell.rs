@@ -12,6 +12,7 @@ use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
 use super::head::Head;
+use super::inside::Own;
 use super::inspect::Inspect;
 use crate::limits::{FOREIGN_BYTES_MAX, FOREIGN_MESSAGES_MAX};
 use crate::message::Message;
@@ -82,8 +83,12 @@ fn weight_of(message: &EncodedTerm) -> usize {
     message.bytes().len() + message.atoms().iter().map(atom).sum::<usize>()
 }
 
-/// The queue of a process and its head.
-pub(crate) type Cell<M> = Shared<Slot<M>, Head>;
+/// A process: its queue, its head, and what its task has of it, in one allocation.
+pub(crate) type Cell<M> = Shared<Slot<M>, Head, Own>;
+
+/// What every process costs, beside the two counts of its `Arc` and its task: with these just what
+/// lets both fit into half a kibibyte (tokio's tasks are aligned to 128 bytes).
+const _: () = assert!(size_of::<Cell<u64>>() <= 216);
 
 /// Why a message did not enter a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,14 @@
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+use purlin_mailbox::Lazy;
 use purlin_term::Pid;
 
 use super::bound::{Bound, MailboxBound};
 use super::table::RegisterError;
+use crate::limits::RECEIVES_MAX;
 use crate::runtime::Runtime;
 
 /// Bits of a process number that go into a pid's id; those above go into its serial.
@@ -37,13 +39,25 @@ pub(crate) struct Head {
     waits: AtomicBool,
     /// It is not for the runtime to end it: code outside of processes has it, or it is kept.
     is_apart: AtomicBool,
-    label: OnceLock<Box<Mutex<String>>>,
-    bound: Option<Box<Bound>>,
+    /// Messages of other types are received too. Set and read by the process alone.
+    takes_foreign: AtomicBool,
+    /// Messages that may be received before the task has to yield. Set and read by the process alone.
+    budget: AtomicU8,
+    rare: Lazy<Rare>,
+}
+
+/// What others see of few processes.
+#[derive(Default)]
+struct Rare {
+    label: Mutex<Option<String>>,
+    bound: Option<Bound>,
     /// Bytes of encoded messages that came from other nodes and wait.
     foreign_bytes: AtomicUsize,
     /// Something of other nodes was refused, and that was logged.
     has_refused: AtomicBool,
 }
+
+const _: () = assert!(RECEIVES_MAX <= u8::MAX as u32);
 
 impl Head {
     pub(crate) fn new(
@@ -52,8 +66,14 @@ impl Head {
         spawned_at: &'static Location<'static>,
         bound: Option<MailboxBound>,
     ) -> Self {
+        let rare = Lazy::new();
+        if let Some(bound) = bound {
+            rare.get_or_init(|| Rare {
+                bound: Some(Bound::new(bound)),
+                ..Rare::default()
+            });
+        }
         Self {
-            bound: bound.map(|bound| Box::new(Bound::new(bound))),
             runtime,
             number,
             spawned_at,
@@ -62,10 +82,14 @@ impl Head {
             name: AtomicU8::new(UNNAMED),
             waits: AtomicBool::new(false),
             is_apart: AtomicBool::new(false),
-            label: OnceLock::new(),
-            foreign_bytes: AtomicUsize::new(0),
-            has_refused: AtomicBool::new(false),
+            takes_foreign: AtomicBool::new(false),
+            budget: AtomicU8::new(RECEIVES_MAX as u8),
+            rare,
         }
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Rare::default)
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -74,12 +98,15 @@ impl Head {
 
     #[inline]
     pub(crate) fn bound(&self) -> Option<&Bound> {
-        self.bound.as_deref()
+        self.rare.get()?.bound.as_ref()
     }
 
     /// Makes room for bytes of another node; false if there is none. One message always has room.
     pub(crate) fn admit_bytes(&self, weight: usize, max: usize) -> bool {
-        let before = self.foreign_bytes.fetch_add(weight, Ordering::Relaxed);
+        let before = self
+            .rare()
+            .foreign_bytes
+            .fetch_add(weight, Ordering::Relaxed);
         let is_admitted = before == 0 || before + weight <= max;
         if !is_admitted {
             self.release_bytes(weight);
@@ -89,13 +116,17 @@ impl Head {
 
     /// A message of another node leaves the queue.
     pub(crate) fn release_bytes(&self, weight: usize) {
-        self.foreign_bytes.fetch_sub(weight, Ordering::Relaxed);
+        if weight > 0 {
+            self.rare()
+                .foreign_bytes
+                .fetch_sub(weight, Ordering::Relaxed);
+        }
     }
 
     /// Logged the first time: a flood is not to fill the log.
     #[cold]
     pub(crate) fn note_refused(&self, what: &dyn std::fmt::Display) {
-        if !self.has_refused.swap(true, Ordering::Relaxed) {
+        if !self.rare().has_refused.swap(true, Ordering::Relaxed) {
             let pid = self.pid();
             tracing::warn!(%pid, "a mailbox is full: what is sent to it is refused, from now on {what}");
         }
@@ -143,6 +174,33 @@ impl Head {
         self.waits.store(waits, Ordering::Relaxed);
     }
 
+    /// The task of the process runs: it may receive again.
+    #[inline]
+    pub(crate) fn begin_turn(&self) {
+        self.waits.store(false, Ordering::Relaxed);
+        self.budget.store(RECEIVES_MAX as u8, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn has_budget(&self) -> bool {
+        self.budget.load(Ordering::Relaxed) > 0
+    }
+
+    #[inline]
+    pub(crate) fn spend(&self) {
+        let budget = self.budget.load(Ordering::Relaxed);
+        self.budget
+            .store(budget.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn takes_foreign(&self) -> bool {
+        self.takes_foreign.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_takes_foreign(&self, takes: bool) {
+        self.takes_foreign.store(takes, Ordering::Relaxed);
+    }
+
     /// Answers whether it was set before.
     pub(crate) fn set_apart(&self) -> bool {
         self.is_apart.swap(true, Ordering::SeqCst)
@@ -179,13 +237,13 @@ impl Head {
     }
 
     pub(crate) fn set_label(&self, label: String) {
-        let place = self.label.get_or_init(Box::default);
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = label;
+        let place = &self.rare().label;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(label);
     }
 
     pub(crate) fn label(&self) -> Option<String> {
-        let place = self.label.get()?;
-        Some(place.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let label = &self.rare.get()?.label;
+        label.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

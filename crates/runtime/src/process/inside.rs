@@ -8,39 +8,34 @@
 //!
 //! Invariants:
 //! - `I1` everything before `intake` was looked at: no unhandled signal lies there;
-//! - `I2` after `ending` is set nothing is received.
+//! - `I2` after `Extra::ending` is set nothing is received.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::task::{Context, Poll};
 
-use purlin_mailbox::{Cursor, Receiver};
+use purlin_mailbox::{Cursor, Owner};
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::{Info, Output, Relations};
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Term};
 
 use super::bound::Bound;
-use super::cell::{Encoded, Incoming, Slot};
-use super::head::Head;
+use super::cell::{Cell, Encoded, Incoming, Slot};
+use super::head::{Head, number_of, pid_of};
 use super::inspect::{Inspect, ProcessInfo};
 use super::received::{Peek, Received};
-use crate::limits::{EXITS_MAX, RECEIVES_MAX};
+use crate::limits::EXITS_MAX;
 use crate::message::Message;
 use crate::send::AliasContent;
 
-/// What the task of a process owns of it.
-pub(crate) struct Inside<M> {
-    pub(crate) receiver: Receiver<Slot<M>, Head>,
+/// What only the task of a process has of it, beside the receiving side of its queue.
+pub(crate) struct Own {
     pub(crate) relations: Relations,
     intake: Cursor,
-    /// Messages that may be received before the task has to yield.
-    budget: u32,
-    pub(crate) ending: Option<Reason>,
-    /// Messages of other types are received too.
-    pub(crate) takes_foreign: bool,
+    /// The number of the process where output goes; zero where `extra` has its pid.
+    leader: u64,
     pub(crate) extra: Option<Box<Extra>>,
-    pub(crate) group_leader: Pid,
 }
 
 /// What few processes have.
@@ -49,39 +44,87 @@ pub(crate) struct Extra {
     pub(crate) dictionary: BTreeMap<Term, Term>,
     /// Messages that were of no type the process takes.
     foreign: u64,
+    /// Why the process is to end.
+    ending: Option<Reason>,
+    /// Where output goes, if not to a process of this node.
+    leader: Option<Pid>,
 }
 
-impl<M: Message> Inside<M> {
-    pub(crate) fn new(receiver: Receiver<Slot<M>, Head>, pid: Pid, group_leader: Pid) -> Self {
+impl Own {
+    pub(crate) fn new(number: u64, pid: Pid) -> Self {
         Self {
-            intake: receiver.start(),
-            receiver,
             relations: Relations::new(pid),
-            budget: RECEIVES_MAX,
-            ending: None,
-            takes_foreign: false,
+            intake: Cursor::default(),
+            leader: number,
             extra: None,
-            group_leader,
         }
     }
 
-    pub(crate) fn head(&self) -> &Head {
-        self.receiver.shared().header()
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
-    /// The task of the process runs: it may receive again.
-    pub(crate) fn begin_turn(&mut self) {
-        self.budget = RECEIVES_MAX;
+    /// Why the process is to end, if it is.
+    #[inline]
+    pub(crate) fn ending(&self) -> Option<&Reason> {
+        self.extra.as_ref()?.ending.as_ref()
     }
 
+    #[inline]
+    pub(crate) fn take_ending(&mut self) -> Option<Reason> {
+        self.extra.as_mut()?.ending.take()
+    }
+}
+
+/// A process while its task has it.
+pub(crate) struct Inside<'c, M> {
+    pub(crate) owner: Owner<Slot<M>, Head, Own, &'c Cell<M>>,
+}
+
+impl<'c, M> Inside<'c, M> {
+    pub(crate) fn of(cell: &'c Cell<M>) -> Self {
+        Self {
+            owner: cell.owner(),
+        }
+    }
+
+    pub(crate) fn cell(&self) -> &'c Cell<M> {
+        self.owner.shared()
+    }
+
+    pub(crate) fn head(&self) -> &'c Head {
+        self.cell().header()
+    }
+
+    pub(crate) fn group_leader(&self) -> Pid {
+        let foreign = || self.owner.extra.as_ref()?.leader;
+        match self.owner.leader {
+            0 => foreign().unwrap_or(self.owner.relations.me()),
+            number => pid_of(self.head().runtime(), number),
+        }
+    }
+
+    pub(crate) fn set_group_leader(&mut self, leader: Pid) {
+        let (runtime, number) = (self.head().runtime(), number_of(leader));
+        if number != 0 && pid_of(runtime, number) == leader {
+            self.owner.leader = number;
+        } else {
+            self.owner.leader = 0;
+            self.owner.extra().leader = Some(leader);
+        }
+    }
+}
+
+impl<M: Message> Inside<'_, M> {
     /// Lets every signal that waits act, wherever it lies.
     pub(crate) fn handle_signals(&mut self) {
         if self.head().signals_waiting() == 0 {
             return;
         }
-        while self.ending.is_none() {
-            let before = self.intake;
-            let Some(slot) = self.receiver.next(&mut self.intake) else {
+        while self.owner.ending().is_none() {
+            let before = self.owner.intake;
+            let mut intake = before;
+            let Some(slot) = self.owner.next(&mut intake) else {
                 break;
             };
             if let Slot::Signal(_) = slot {
@@ -89,15 +132,16 @@ impl<M: Message> Inside<M> {
                 let seen = self.handle(signal);
                 self.put_back(before, seen);
             }
+            self.owner.intake = intake;
         }
     }
 
     /// Puts what a signal became into its place, the first after `before`.
     fn put_back(&mut self, before: Cursor, seen: Option<Slot<M>>) {
         let mut cursor = before;
-        match (seen, self.receiver.next(&mut cursor)) {
+        match (seen, self.owner.next(&mut cursor)) {
             (Some(seen), Some(slot)) => *slot = seen,
-            _ => drop(self.receiver.take(&cursor)),
+            _ => drop(self.owner.take(&cursor)),
         }
     }
 
@@ -110,10 +154,10 @@ impl<M: Message> Inside<M> {
         let mut out = Vec::new();
         match *incoming {
             Incoming::Signal(signal, epoch) => {
-                self.relations.handle_signal(signal, epoch, &mut out);
+                self.owner.relations.handle_signal(signal, epoch, &mut out);
             }
             Incoming::ToAlias(alias, content) => {
-                let is_active = self.relations.handle_alias_message(&alias, &mut out);
+                let is_active = self.owner.relations.handle_alias_message(&alias, &mut out);
                 self.carry_out(out, None);
                 return if is_active {
                     self.let_in(content)
@@ -123,14 +167,16 @@ impl<M: Message> Inside<M> {
                 };
             }
             Incoming::SignalToAlias(alias, signal, epoch) => {
-                if self.relations.is_alias(&alias) {
-                    self.relations.handle_signal(signal, epoch, &mut out);
+                if self.owner.relations.is_alias(&alias) {
+                    self.owner.relations.handle_signal(signal, epoch, &mut out);
                 }
             }
             Incoming::ConnectionLost(node, epoch) => {
-                self.relations.handle_connection_lost(node, epoch, &mut out);
+                self.owner
+                    .relations
+                    .handle_connection_lost(node, epoch, &mut out);
             }
-            Incoming::GroupLeader(leader) => self.group_leader = leader,
+            Incoming::GroupLeader(leader) => self.set_group_leader(leader),
             Incoming::Ask(question) => question(self),
         }
         self.carry_out(out, None)
@@ -151,7 +197,7 @@ impl<M: Message> Inside<M> {
                 Output::Send { to, signal } => {
                     self.head()
                         .runtime()
-                        .send_signal(self.relations.me(), to, signal, over);
+                        .send_signal(self.owner.relations.me(), to, signal, over);
                 }
                 Output::Deliver(Info::Exit { from, .. }) if self.is_overfull() => {
                     self.head()
@@ -162,10 +208,10 @@ impl<M: Message> Inside<M> {
                     if seen.is_none() {
                         seen = Some(slot);
                     } else {
-                        let _ = self.receiver.shared().push(slot);
+                        let _ = self.cell().push(slot);
                     }
                 }
-                Output::Terminate(reason) => self.ending = Some(reason),
+                Output::Terminate(reason) => self.owner.extra().ending = Some(reason),
             }
         }
         seen
@@ -179,47 +225,51 @@ impl<M: Message> Inside<M> {
     /// A signal acts at once: one to itself, or one of before the process runs.
     pub(crate) fn handle_at(&mut self, signal: Signal, epoch: Epoch) {
         let mut out = Vec::new();
-        self.relations.handle_signal(signal, epoch, &mut out);
+        self.owner.relations.handle_signal(signal, epoch, &mut out);
         self.deliver_own(out, None);
     }
 
     /// Carries out what a verb of the process caused.
     pub(crate) fn deliver_own(&mut self, out: Vec<Output>, over: Option<Epoch>) {
         if let Some(slot) = self.carry_out(out, over) {
-            let _ = self.receiver.shared().push(slot);
+            let _ = self.cell().push(slot);
         }
     }
 
     /// Even what others may always send, since it is rare, would fill the memory.
     fn is_overfull(&self) -> bool {
-        self.receiver.shared().len() >= EXITS_MAX
+        self.cell().len() >= EXITS_MAX
     }
 
     /// The oldest message, or what a signal has become; `Pending` when there is none.
     #[inline]
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received<M>> {
-        if self.budget == 0 {
+        if !self.head().has_budget() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        while self.ending.is_none() {
-            match self.receiver.pop() {
+        while self.owner.ending().is_none() {
+            match self.owner.pop() {
                 Some(Slot::Message(message)) => {
                     if self.leave() {
-                        self.budget -= 1;
+                        self.head().spend();
                         return Poll::Ready(Received::Message(message));
                     }
                 }
                 Some(other) => {
                     if let Some(received) = self.open(other) {
-                        self.budget -= 1;
+                        self.head().spend();
                         return Poll::Ready(received);
                     }
                 }
                 None => {
-                    let start = self.receiver.start();
-                    if self.receiver.poll_arrival(cx, &start).is_pending() {
+                    let start = self.owner.start();
+                    if self.owner.poll_arrival(cx, &start).is_pending() {
                         self.head().set_waits(true);
+                        break;
+                    }
+                    // Only who has kept the handle of a process beyond its end comes here.
+                    if self.owner.is_ended() {
                         break;
                     }
                 }
@@ -264,7 +314,7 @@ impl<M: Message> Inside<M> {
         }
         match M::decode(&encoded.term) {
             Ok(message) => Some(Slot::Message(message)),
-            Err(_) if self.takes_foreign => {
+            Err(_) if self.head().takes_foreign() => {
                 encoded.is_foreign = true;
                 Some(Slot::Encoded(encoded))
             }
@@ -277,10 +327,10 @@ impl<M: Message> Inside<M> {
 
     /// Counted, and logged the first time: a flood is not to fill the log.
     fn note_foreign(&mut self, encoded: &Encoded, error: &dyn std::fmt::Display) {
-        let extra = self.extra.get_or_insert_default();
+        let extra = self.owner.extra();
         extra.foreign += 1;
         if extra.foreign == 1 {
-            let pid = self.relations.me();
+            let pid = self.owner.relations.me();
             let from = encoded.from.map(tracing::field::display);
             tracing::warn!(%pid, from, %error, "a message of another type was dropped");
         }
@@ -292,9 +342,9 @@ impl<M: Message> Inside<M> {
         cursor: &mut Cursor,
         wanted: &mut impl FnMut(Peek<'_, M>) -> bool,
     ) -> Option<Received<M>> {
-        while self.ending.is_none() {
+        while self.owner.ending().is_none() {
             let before = *cursor;
-            let slot = self.receiver.next(cursor)?;
+            let slot = self.owner.next(cursor)?;
             if let Some(peek) = peek(slot) {
                 if wanted(peek) {
                     return self.take(cursor);
@@ -320,7 +370,7 @@ impl<M: Message> Inside<M> {
 
     /// Takes out what was visited last. Where an older message should go for a newer one, this does.
     fn take(&mut self, cursor: &Cursor) -> Option<Received<M>> {
-        let slot = self.receiver.take(cursor)?;
+        let slot = self.owner.take(cursor)?;
         if let Slot::Message(_) | Slot::Encoded(_) = slot {
             self.leave();
         }
@@ -357,8 +407,11 @@ impl<M: Message> Inside<M> {
             if let Some(found) = self.find(cursor, wanted) {
                 return Poll::Ready(found);
             }
-            if self.ending.is_some() || self.receiver.poll_arrival(cx, cursor).is_pending() {
-                self.head().set_waits(self.ending.is_none());
+            if self.owner.ending().is_some() || self.owner.poll_arrival(cx, cursor).is_pending() {
+                self.head().set_waits(self.owner.ending().is_none());
+                return Poll::Pending;
+            }
+            if self.owner.is_ended() {
                 return Poll::Pending;
             }
         }
@@ -369,35 +422,36 @@ impl<M: Message> Inside<M> {
     pub(crate) fn watch_queue(&mut self, cx: &mut Context<'_>) -> bool {
         // In this order: a signal that lies before `end` was announced, so it is handled here, and
         // one after it makes the queue ready.
-        let end = self.receiver.end();
+        let end = self.owner.end();
         self.handle_signals();
-        self.ending.is_some() || self.receiver.poll_arrival(cx, &end).is_ready()
+        self.owner.ending().is_some() || self.owner.poll_arrival(cx, &end).is_ready()
     }
 }
 
-impl<M> Inspect for Inside<M> {
+impl<M> Inspect for Inside<'_, M> {
     fn info(&self) -> ProcessInfo {
-        let shared = self.receiver.shared();
+        let shared = self.cell();
         let head = shared.header();
         let messages = shared.len().saturating_sub(head.signals_waiting());
         ProcessInfo {
-            pid: self.relations.me(),
+            pid: self.owner.relations.me(),
             registered_name: head.runtime().table().name_of(head.number()),
             label: head.label(),
             spawned_at: head.spawned_at(),
             // Without the question itself.
             message_queue_len: messages.saturating_sub(1),
             messages_dropped: head.bound().map_or(0, Bound::dropped),
-            links: self.relations.links().collect(),
+            links: self.owner.relations.links().collect(),
             monitors: self
+                .owner
                 .relations
                 .monitors()
                 .map(|(_, target)| target.clone())
                 .collect(),
-            monitored_by: self.relations.monitored_by().collect(),
-            trap_exit: self.relations.traps_exits(),
-            group_leader: self.group_leader,
-            dictionary: match &self.extra {
+            monitored_by: self.owner.relations.monitored_by().collect(),
+            trap_exit: self.owner.relations.traps_exits(),
+            group_leader: self.group_leader(),
+            dictionary: match &self.owner.extra {
                 Some(extra) => extra.dictionary.clone().into_iter().collect(),
                 None => Vec::new(),
             },

@@ -7,7 +7,7 @@
 //! ```text
 //! spawn -> Table (pid -> queue)         Address, pid, name
 //!             |                                | push
-//!           task -> Inside (receive, ties) <- queue (purlin-mailbox)
+//!           task -> Inside (receive, ties) <- Cell (purlin-mailbox)
 //! ```
 //!
 //! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
@@ -27,7 +27,7 @@ mod spawn;
 mod table;
 mod task;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -57,50 +57,40 @@ use crate::send::{Address, Recipient, SendError, Step};
 
 /// A process seen from inside: its body has it, and nobody else.
 pub struct Process<M> {
-    core: Arc<Core<M>>,
-}
-
-/// What the body of a process and the task around it share. They take turns: the lock is never
-/// waited for, unless a body lends its process to another thread.
-struct Core<M> {
     cell: Arc<Cell<M>>,
-    inside: Mutex<Inside<M>>,
 }
 
 /// A place in a mailbox: after everything that had arrived when it was made.
 #[derive(Debug, Clone)]
 pub struct Mark(Cursor);
 
-impl<M: Message> Core<M> {
-    fn inside(&self) -> MutexGuard<'_, Inside<M>> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self) {
-        let head = self.cell.header();
-        head.runtime().table().set_apart(head);
-        self.inside().relations.keep();
-    }
+/// No exit signal ends the process or is seen by it.
+fn keep<M>(cell: &Cell<M>) {
+    let head = cell.header();
+    head.runtime().table().set_apart(head);
+    Inside::of(cell).owner.relations.keep();
 }
 
 impl<M: Message> Process<M> {
-    fn inside(&self) -> MutexGuard<'_, Inside<M>> {
-        self.core.inside()
+    /// The body of a process and the task around it take turns here: neither waits for the other,
+    /// unless a body lends its process to another thread.
+    fn inside(&self) -> Inside<'_, M> {
+        Inside::of(&self.cell)
     }
 
     /// The runtime it lives in.
     pub fn runtime(&self) -> &Runtime {
-        self.core.cell.header().runtime()
+        self.cell.header().runtime()
     }
 
     /// This process.
     pub fn pid(&self) -> Pid {
-        self.core.cell.header().pid()
+        self.cell.header().pid()
     }
 
     /// The typed address of this process.
     pub fn address(&self) -> Address<M> {
-        Address::here(self.pid(), self.core.cell.clone())
+        Address::here(self.pid(), self.cell.clone())
     }
 
     /// The next message, in the order of arrival.
@@ -133,14 +123,14 @@ impl<M: Message> Process<M> {
     /// A message that waits already.
     pub fn try_receive(&mut self) -> Option<Received<M>> {
         let mut inside = self.inside();
-        let mut cursor = inside.receiver.start();
+        let mut cursor = inside.owner.start();
         inside.find(&mut cursor, &mut |_| true)
     }
 
     /// The first message that `wanted` picks, whatever waits before it: Erlang's selective receive.
     /// What is passed over stays where it is. Cancel-safe.
     pub async fn receive_where(&mut self, wanted: impl FnMut(Peek<'_, M>) -> bool) -> Received<M> {
-        let start = self.inside().receiver.start();
+        let start = self.inside().owner.start();
         self.receive_from(start, wanted).await
     }
 
@@ -164,12 +154,12 @@ impl<M: Message> Process<M> {
 
     /// The place after everything that has arrived so far.
     pub fn mark(&self) -> Mark {
-        Mark(self.inside().receiver.end())
+        Mark(self.inside().owner.end())
     }
 
     /// Whether messages of other types are received, as [`Received::Foreign`], instead of being dropped.
     pub fn take_foreign(&mut self, take: bool) {
-        self.inside().takes_foreign = take;
+        self.cell.header().set_takes_foreign(take);
     }
 
     /// Sends `message`, waiting while the road is full. Cancel-safe: it is sent whole or not at all.
@@ -218,14 +208,14 @@ impl<M: Message> Process<M> {
     pub fn link(&self, to: Pid) {
         let epoch = self.runtime().epoch(to.node);
         self.tie_over(Some(epoch), |inside, out| {
-            inside.relations.link(to, epoch, out);
+            inside.owner.relations.link(to, epoch, out);
         });
     }
 
     /// Ends a link: no exit signal of it acts or is received any more.
     pub fn unlink(&self, from: Pid) {
         let epoch = self.runtime().epoch(from.node);
-        self.tie(|inside, out| inside.relations.unlink(from, epoch, out));
+        self.tie(|inside, out| inside.owner.relations.unlink(from, epoch, out));
     }
 
     /// Watches a process: its end, or its absence, is received as `Info::Down`.
@@ -246,6 +236,7 @@ impl<M: Message> Process<M> {
         let epoch = runtime.epoch(target.node());
         self.tie_over(Some(epoch), |inside, out| {
             inside
+                .owner
                 .relations
                 .monitor(target, reference, options, epoch, out);
         });
@@ -258,7 +249,7 @@ impl<M: Message> Process<M> {
         let had_not_fired = self.demonitor_keeping(reference);
         if !had_not_fired {
             let mut inside = self.inside();
-            let mut cursor = inside.receiver.start();
+            let mut cursor = inside.owner.start();
             let _ = inside.find(&mut cursor, &mut |peek| peek.is_down(&reference));
         }
         had_not_fired
@@ -266,31 +257,31 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::demonitor`], without taking a `Down` out of the mailbox: `demonitor/1` of OTP.
     pub fn demonitor_keeping(&self, reference: Reference) -> bool {
-        self.tie(|inside, out| inside.relations.demonitor(&reference, out))
+        self.tie(|inside, out| inside.owner.relations.demonitor(&reference, out))
     }
 
     /// Makes an alias: an address of this process that can be taken back.
     pub fn alias(&self, mode: AliasMode) -> Reference {
         let reference = self.runtime().make_alias(number_of(self.pid()));
-        self.inside().relations.alias(reference, mode);
+        self.inside().owner.relations.alias(reference, mode);
         reference
     }
 
     /// Takes an alias back: what is sent to it from now on, or was sent and has not arrived, is dropped.
     pub fn unalias(&self, alias: Reference) -> bool {
-        self.inside().relations.unalias(&alias)
+        self.inside().owner.relations.unalias(&alias)
     }
 
     /// Whether exit signals are received, as `Info::Exit`, instead of ending this process; answers what
     /// was set before.
     pub fn trap_exit(&self, trap: bool) -> bool {
-        self.inside().relations.set_trap_exit(trap)
+        self.inside().owner.relations.set_trap_exit(trap)
     }
 
     /// From now on no exit signal ends this process or is seen by it, `kill` included: for the services of
     /// a node. [`Runtime::stop`](crate::Runtime::stop) leaves it to whoever started it.
     pub fn keep(&self) {
-        self.core.keep();
+        keep(&self.cell);
     }
 
     /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
@@ -305,6 +296,7 @@ impl<M: Message> Process<M> {
         let reference = self.reference_for(alias);
         let epoch = self.runtime().epoch(node);
         self.inside()
+            .owner
             .relations
             .spawn_request(node, reference, options, epoch);
         (reference, epoch)
@@ -322,30 +314,29 @@ impl<M: Message> Process<M> {
 
     /// Where output of this process goes.
     pub fn group_leader(&self) -> Pid {
-        self.inside().group_leader
+        self.inside().group_leader()
     }
 
     /// Names this process for people: in reports and in `process_info`.
     pub fn set_label(&self, label: impl Into<String>) {
-        self.core.cell.header().set_label(label.into());
+        self.cell.header().set_label(label.into());
     }
 
     /// A value of this process's own dictionary.
     pub fn get(&self, key: &Term) -> Option<Term> {
         let inside = self.inside();
-        inside.extra.as_ref()?.dictionary.get(key).cloned()
+        inside.owner.extra.as_ref()?.dictionary.get(key).cloned()
     }
 
     /// Puts a value into this process's own dictionary; answers the one that was there.
     pub fn put(&self, key: Term, value: Term) -> Option<Term> {
         let mut inside = self.inside();
-        let extra = inside.extra.get_or_insert_default();
-        extra.dictionary.insert(key, value)
+        inside.owner.extra().dictionary.insert(key, value)
     }
 
     /// Takes a value out of this process's own dictionary.
     pub fn erase(&self, key: &Term) -> Option<Term> {
-        self.inside().extra.as_mut()?.dictionary.remove(key)
+        self.inside().owner.extra.as_mut()?.dictionary.remove(key)
     }
 
     /// A new reference, and one that leads here if it is to be an alias.

@@ -9,10 +9,11 @@ use std::panic::Location;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Reference};
 
+use super::Process;
 use super::exit::IntoExit;
-use super::spawn::{SpawnError, SpawnOptions, start, start_on_thread};
+use super::keep;
+use super::spawn::{SpawnError, SpawnOptions, new_cell, prepare, start, start_on_thread};
 use super::task::Life;
-use super::{Core, Process};
 use crate::message::Message;
 use crate::runtime::Runtime;
 use crate::send::Address;
@@ -31,9 +32,9 @@ impl Runtime {
     #[track_caller]
     pub fn prepare<M: Message>(&self, options: SpawnOptions) -> Result<Prepared<M>, SpawnError> {
         let (leader, bound) = (options.group_leader, options.mailbox);
-        let core = Core::new(self, Location::caller(), leader, bound)?;
-        let life = Life::new(core);
-        let head = life.core.cell.header();
+        let cell = new_cell(self, Location::caller(), leader, bound)?;
+        let life = Life::new(cell);
+        let head = life.cell.header();
         if let Some(label) = options.label {
             head.set_label(label);
         }
@@ -50,12 +51,12 @@ impl Runtime {
 impl<M: Message> Prepared<M> {
     /// The process.
     pub fn pid(&self) -> Pid {
-        self.life.core.cell.header().pid()
+        self.life.cell.header().pid()
     }
 
     /// It is linked to `from`, which knows, over the connection of that epoch.
     pub fn link(&self, from: Pid, epoch: Epoch) {
-        self.life.core.prepare(Signal::Link { from }, epoch);
+        prepare(&self.life.cell, Signal::Link { from }, epoch);
     }
 
     /// It is monitored by `from`, which knows, over the connection of that epoch.
@@ -65,12 +66,12 @@ impl<M: Message> Prepared<M> {
             reference,
             name: None,
         };
-        self.life.core.prepare(monitor, epoch);
+        prepare(&self.life.cell, monitor, epoch);
     }
 
     /// No exit signal ends it or is seen by it: see [`Process::keep`].
     pub fn keep(&self) {
-        self.life.core.keep();
+        keep(&self.life.cell);
     }
 
     /// It runs from now on.

@@ -1,22 +1,21 @@
 //! Starting processes.
 
 use std::panic::Location;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 
-use purlin_mailbox::mailbox;
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::MonitorOptions;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, Pid, Reference};
 
 use super::bound::{MailboxBound, Overflow};
-use super::cell::Slot;
+use super::cell::Cell;
 use super::exit::IntoExit;
 use super::head::{Head, pid_of};
-use super::inside::Inside;
+use super::inside::{Inside, Own};
 use super::task::{Life, Task};
-use super::{Core, Process, Received, RegisterError, TooManyProcesses};
+use super::{Process, Received, RegisterError, TooManyProcesses};
 use crate::message::Message;
 use crate::runtime::Runtime;
 use crate::send::Address;
@@ -96,8 +95,8 @@ impl Runtime {
         B: FnOnce(Process<M>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(self, Location::caller(), None, None)?;
-        Ok(start(Life::new(core), body))
+        let cell = new_cell(self, Location::caller(), None, None)?;
+        Ok(start(Life::new(cell), body))
     }
 
     /// As [`Runtime::spawn`], with options.
@@ -124,11 +123,11 @@ impl Runtime {
     /// [`TooManyProcesses`] when as many live as may.
     #[track_caller]
     pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
-        let core = Core::new(self, Location::caller(), None, None)?;
-        self.table().set_apart(core.cell.header());
+        let cell = new_cell(self, Location::caller(), None, None)?;
+        self.table().set_apart(cell.header());
         Ok(Attached {
-            process: Process { core: core.clone() },
-            life: Life::new(core),
+            process: Process { cell: cell.clone() },
+            life: Life::new(cell),
         })
     }
 }
@@ -145,19 +144,22 @@ impl<M: Message> Process<M> {
         B: FnOnce(Process<N>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(
+        let cell = new_cell(
             self.runtime(),
             Location::caller(),
             Some(self.group_leader()),
             None,
         )?;
-        let child = core.cell.header().pid();
-        core.prepare(Signal::Link { from: self.pid() }, Epoch::LOCAL);
+        let child = cell.header().pid();
+        prepare(&cell, Signal::Link { from: self.pid() }, Epoch::LOCAL);
         self.tie(|inside, _| {
             // The child is linked already: nothing is to be sent.
-            inside.relations.link(child, Epoch::LOCAL, &mut Vec::new());
+            inside
+                .owner
+                .relations
+                .link(child, Epoch::LOCAL, &mut Vec::new());
         });
-        Ok(start(Life::new(core), body))
+        Ok(start(Life::new(cell), body))
     }
 
     /// Starts a process that this one monitors from the beginning.
@@ -174,13 +176,13 @@ impl<M: Message> Process<M> {
         B: FnOnce(Process<N>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let core = Core::new(
+        let cell = new_cell(
             self.runtime(),
             Location::caller(),
             Some(self.group_leader()),
             None,
         )?;
-        let child = core.cell.header().pid();
+        let child = cell.header().pid();
         let reference = self.runtime().make_reference();
         let from = self.pid();
         let name = None;
@@ -189,40 +191,40 @@ impl<M: Message> Process<M> {
             reference,
             name,
         };
-        core.prepare(monitor, Epoch::LOCAL);
+        prepare(&cell, monitor, Epoch::LOCAL);
         self.tie(|inside, _| {
             let options = MonitorOptions::default();
             let (target, epoch) = (child.into(), Epoch::LOCAL);
             inside
+                .owner
                 .relations
                 .monitor(target, reference, options, epoch, &mut Vec::new());
         });
-        Ok((start(Life::new(core), body), reference))
+        Ok((start(Life::new(cell), body), reference))
     }
 }
 
-impl<M: Message> Core<M> {
-    /// A process that is found under its pid, and does not run yet.
-    pub(super) fn new(
-        runtime: &Runtime,
-        place: &'static Location<'static>,
-        group_leader: Option<Pid>,
-        bound: Option<MailboxBound>,
-    ) -> Result<Arc<Self>, TooManyProcesses> {
-        let number = runtime.table().reserve()?;
-        let pid = pid_of(runtime, number);
-        let head = Head::new(runtime.clone(), number, place, bound);
-        let (cell, receiver) = mailbox::<Slot<M>, Head>(head);
-        runtime.table().insert(number, cell.clone());
-        let inside = Inside::new(receiver, pid, group_leader.unwrap_or(pid));
-        let inside = Mutex::new(inside);
-        Ok(Arc::new(Self { cell, inside }))
+/// A process that is found under its pid, and does not run yet.
+pub(super) fn new_cell<M: Message>(
+    runtime: &Runtime,
+    place: &'static Location<'static>,
+    group_leader: Option<Pid>,
+    bound: Option<MailboxBound>,
+) -> Result<Arc<Cell<M>>, TooManyProcesses> {
+    let number = runtime.table().reserve()?;
+    let head = Head::new(runtime.clone(), number, place, bound);
+    let own = Own::new(number, pid_of(runtime, number));
+    let cell = Arc::new(Cell::new(head, own));
+    runtime.table().insert(number, cell.clone());
+    if let Some(leader) = group_leader {
+        Inside::of(&cell).set_group_leader(leader);
     }
+    Ok(cell)
+}
 
-    /// A tie that the process has from the beginning, made over the connection of that epoch.
-    pub(super) fn prepare(&self, signal: Signal, epoch: Epoch) {
-        self.inside().handle_at(signal, epoch);
-    }
+/// A tie that the process has from the beginning, made over the connection of that epoch.
+pub(super) fn prepare<M: Message>(cell: &Cell<M>, signal: Signal, epoch: Epoch) {
+    Inside::of(cell).handle_at(signal, epoch);
 }
 
 pub(super) fn start<M, B, F>(life: Life<M>, body: B) -> Address<M>
@@ -231,7 +233,7 @@ where
     B: FnOnce(Process<M>) -> F + Send + 'static,
     F: Future<Output: IntoExit> + Send + 'static,
 {
-    let cell = life.core.cell.clone();
+    let cell = life.cell.clone();
     let executor = cell.header().runtime().executor();
     match executor.tokio() {
         Some(tokio) => drop(tokio.spawn(Task::new(life, body))),
@@ -246,7 +248,7 @@ where
     B: FnOnce(Process<M>) -> F + Send + 'static,
     F: Future<Output: IntoExit> + Send + 'static,
 {
-    let cell = life.core.cell.clone();
+    let cell = life.cell.clone();
     let executor = cell.header().runtime().executor();
     executor.spawn_on_thread(Box::pin(Task::new(life, body)));
     Address::here(cell.header().pid(), cell)
@@ -273,10 +275,10 @@ impl<M: Message> Attached<M> {
     pub async fn receive(&mut self) -> Result<Received<M>, Ended> {
         std::future::poll_fn(|cx| {
             let mut inside = self.process.inside();
-            inside.begin_turn();
+            inside.head().begin_turn();
             inside.handle_signals();
             let polled = inside.poll_receive(cx);
-            match (polled, &inside.ending) {
+            match (polled, inside.owner.ending()) {
                 (_, Some(reason)) => Poll::Ready(Err(Ended(reason.clone()))),
                 (Poll::Ready(received), None) => Poll::Ready(Ok(received)),
                 (Poll::Pending, None) => Poll::Pending,
@@ -301,7 +303,7 @@ impl<M: Message> std::ops::Deref for Attached<M> {
 
 impl<M: Message> Drop for Attached<M> {
     fn drop(&mut self) {
-        let ending = self.process.inside().ending.take();
+        let ending = self.process.inside().owner.take_ending();
         let runtime = self.process.runtime();
         let reason = ending.unwrap_or_else(|| runtime.normal().clone());
         self.life.reason.get_or_insert(reason);

@@ -14,10 +14,10 @@ use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::{Farewell, Output, Relations};
 use purlin_term::Term;
 
-use super::cell::{Incoming, Slot};
+use super::Process;
+use super::cell::{Cell, Incoming, Slot};
 use super::exit::{IntoExit, is_quiet, of_panic};
 use super::inside::Inside;
-use super::{Core, Process};
 use crate::message::Message;
 use crate::panics;
 use crate::runtime::Runtime;
@@ -60,7 +60,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let (life, mut body) = (this.life, this.body);
-        let Poll::Ready(end) = step(&life.core, body.as_mut(), cx) else {
+        let Poll::Ready(end) = step(&life.cell, body.as_mut(), cx) else {
             return Poll::Pending;
         };
         life.end(end);
@@ -77,7 +77,7 @@ impl<B, F> Body<B, F> {
     /// Runs the body on, from its beginning if it has not begun.
     fn poll<M>(
         mut self: Pin<&mut Self>,
-        core: &Arc<Core<M>>,
+        cell: &Arc<Cell<M>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Reason>>
     where
@@ -90,8 +90,8 @@ impl<B, F> Body<B, F> {
                     return future.poll(cx).map(IntoExit::into_exit);
                 }
                 Stage::Start { body } => {
-                    let core = core.clone();
-                    body.take().map(|body| body(Process { core }))
+                    let cell = cell.clone();
+                    body.take().map(|body| body(Process { cell }))
                 }
                 Stage::Gone => None,
             };
@@ -111,38 +111,37 @@ enum End {
 }
 
 /// Polls the body once, signals first and last.
-fn step<M, B, F>(core: &Arc<Core<M>>, body: Pin<&mut Body<B, F>>, cx: &mut Context<'_>) -> Poll<End>
+fn step<M, B, F>(cell: &Arc<Cell<M>>, body: Pin<&mut Body<B, F>>, cx: &mut Context<'_>) -> Poll<End>
 where
     M: Message,
     B: FnOnce(Process<M>) -> F,
     F: Future<Output: IntoExit>,
 {
-    core.cell.header().set_waits(false);
+    cell.header().begin_turn();
     {
-        let mut inside = core.inside();
-        inside.begin_turn();
+        let mut inside = Inside::of(cell);
         inside.handle_signals();
-        if let Some(reason) = inside.ending.take() {
+        if let Some(reason) = inside.owner.take_ending() {
             return Poll::Ready(End::Signal(reason));
         }
     }
-    let head = core.cell.header();
+    let head = cell.header();
     let polled = head.runtime().schedule().step(head.number(), || {
-        panics::in_process(|| catch_unwind(AssertUnwindSafe(|| body.poll(core, cx))))
+        panics::in_process(|| catch_unwind(AssertUnwindSafe(|| body.poll(cell, cx))))
     });
     match polled {
         Ok(Poll::Ready(reason)) => Poll::Ready(End::Returned(reason)),
         Err(panic) => Poll::Ready(End::Panic(of_panic(&*panic))),
-        Ok(Poll::Pending) if core.cell.header().waits() => Poll::Pending,
-        Ok(Poll::Pending) => rest(core, cx),
+        Ok(Poll::Pending) if cell.header().waits() => Poll::Pending,
+        Ok(Poll::Pending) => rest(cell, cx),
     }
 }
 
 /// The body waits for something else than messages: signals are to be seen all the same.
-fn rest<M: Message>(core: &Core<M>, cx: &mut Context<'_>) -> Poll<End> {
-    let mut inside = core.inside();
+fn rest<M: Message>(cell: &Cell<M>, cx: &mut Context<'_>) -> Poll<End> {
+    let mut inside = Inside::of(cell);
     let came = inside.watch_queue(cx);
-    if let Some(reason) = inside.ending.take() {
+    if let Some(reason) = inside.owner.take_ending() {
         return Poll::Ready(End::Signal(reason));
     }
     if came {
@@ -153,29 +152,34 @@ fn rest<M: Message>(core: &Core<M>, cx: &mut Context<'_>) -> Poll<End> {
 
 /// A process that has not ended yet. It ends when this is dropped, if nobody ended it before.
 pub(super) struct Life<M: Message> {
-    pub(super) core: Arc<Core<M>>,
+    pub(super) cell: Arc<Cell<M>>,
     pub(super) reason: Option<Reason>,
     is_crash: bool,
+    /// It has ended, with `normal`.
+    is_normal: bool,
     is_told: bool,
 }
 
 impl<M: Message> Life<M> {
-    pub(super) fn new(core: Arc<Core<M>>) -> Self {
+    pub(super) fn new(cell: Arc<Cell<M>>) -> Self {
         Self {
-            core,
+            cell,
             reason: None,
             is_crash: false,
+            is_normal: false,
             is_told: false,
         }
     }
 
     fn end(&mut self, end: End) {
         self.is_crash |= matches!(end, End::Panic(_));
+        self.is_normal = false;
         self.reason = match end {
-            End::Returned(reason) => reason.or_else(|| {
-                let runtime = self.core.cell.header().runtime();
-                Some(runtime.normal().clone())
-            }),
+            End::Returned(None) => {
+                self.is_normal = true;
+                None
+            }
+            End::Returned(reason) => reason,
             End::Panic(reason) | End::Signal(reason) => Some(reason),
         };
     }
@@ -185,15 +189,32 @@ impl<M: Message> Life<M> {
         if std::mem::replace(&mut self.is_told, true) {
             return;
         }
-        // A task that is dropped unfinished was ended by its executor.
-        let reason = self.reason.take().unwrap_or_else(reason::killed);
-        let head = self.core.cell.header();
+        let head = self.cell.header();
         let runtime = head.runtime();
-        if self.is_crash || !is_quiet(&reason) {
-            crate::report::ended(head, &self.core.inside(), &reason, self.is_crash);
+        let reason = match self.reason.take() {
+            None if self.is_normal => None,
+            // A task that is dropped unfinished was ended by its executor.
+            reason => Some(reason.unwrap_or_else(reason::killed)),
+        };
+        if let Some(reason) = &reason
+            && (self.is_crash || !is_quiet(reason))
+        {
+            crate::report::ended(head, &Inside::of(&self.cell), reason, self.is_crash);
         }
         runtime.table().remove(head);
-        let relations = close(runtime, &mut self.core.inside());
+        let relations = close(runtime, &mut Inside::of(&self.cell));
+        if relations.has_ties() {
+            // Shared by all processes of the node, so only whoever tells of it takes it.
+            self.bid_farewell(
+                relations,
+                reason.unwrap_or_else(|| runtime.normal().clone()),
+            );
+        }
+    }
+
+    fn bid_farewell(&self, relations: Relations, reason: Reason) {
+        let head = self.cell.header();
+        let runtime = head.runtime();
         for farewell in relations.exit(reason) {
             match farewell {
                 Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
@@ -215,17 +236,18 @@ impl<M: Message> Drop for Life<M> {
 
 /// Closes the queue and answers what still came; what is left are the ties to others.
 fn close<M: Message>(runtime: &Runtime, inside: &mut Inside<M>) -> Relations {
-    inside.receiver.close();
+    inside.owner.close();
     if let Some(bound) = inside.head().bound() {
         bound.close();
     }
-    while let Some(slot) = inside.receiver.pop() {
+    while let Some(slot) = inside.owner.pop() {
         if let Slot::Signal(signal) = slot {
-            answer_after_end(runtime, &mut inside.relations, *signal);
+            answer_after_end(runtime, &mut inside.owner.relations, *signal);
         }
     }
-    let empty = Relations::new(inside.relations.me());
-    std::mem::replace(&mut inside.relations, empty)
+    inside.owner.finish();
+    let empty = Relations::new(inside.owner.relations.me());
+    std::mem::replace(&mut inside.owner.relations, empty)
 }
 
 /// A signal that came before the queue closed, and was not handled: it belongs to the life of the
