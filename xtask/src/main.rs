@@ -6,7 +6,7 @@
 //!
 //! - [`mod@test`] is the list of steps; [`steps`] times them and prints the table.
 //! - [`provision`] installs what the tests need; [`fuzz`] builds and runs the fuzz targets.
-//! - [`sim`] runs the simulator.
+//! - [`sim`] runs the simulator, [`soak`] the long runs.
 //! - [`edges`], [`licences`], [`purity`] and [`status`] are checks that cargo does not have.
 //! - [`test_output`] reads what `cargo test` prints, so that [`status`] knows what ran.
 //! - [`workspace`] knows paths and `cargo metadata`; [`exec`] runs other programs.
@@ -19,6 +19,7 @@ mod licences;
 mod provision;
 mod purity;
 mod sim;
+mod soak;
 mod status;
 mod steps;
 mod test;
@@ -47,6 +48,8 @@ cargo xtask COMMAND
   sim [--seeds N]    seeds of the simulator (100); `sim --help` has more
        --replay SEED run one seed and print all that happens
        --json FILE   also write the figures to FILE
+  soak runtime       ten minutes of random processes, with exact accounting
+       --seconds N   for this long (600); --processes N, --seed N
   bench NAME [ARGS]  a benchmark of bench/, with OTP 25 and 28 provisioned
 ";
 
@@ -89,6 +92,7 @@ fn dispatch() -> Result<()> {
         "status" => no_more(&mut args).and_then(|()| status::check_unrun(&Workspace::load()?)),
         "fuzz" => fuzz::run(&Workspace::load()?, &fuzz::Options::parse(&mut args)?),
         "sim" => sim::run(&Workspace::load()?, &mut args),
+        "soak" => soak::run(&Workspace::load()?, &mut args),
         "bench" => bench::run(&Workspace::load()?, &mut args),
         other => bail!("there is no command `{other}`; `cargo xtask --help` lists them"),
     }

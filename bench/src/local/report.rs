@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::loads::{Goal, Load, Unit, grouped};
 use super::rounds::{Entry, Figures, Row};
 use super::systems::{BEAM, PURLIN, TOKIO};
+use super::worker::Lost;
 
 /// A difference smaller than this says nothing.
 const NOISE: f64 = 0.20;
@@ -124,6 +125,18 @@ fn growth(text: &mut String, rows: &[Row]) {
     for entry in &first.entries {
         growth_line(text, rows, entry.system.name);
     }
+    for row in rows.iter().filter(|row| !row.is_goal) {
+        losses(text, row);
+    }
+}
+
+/// Why a size has no figure; at the goal's size the line of the system says it.
+fn losses(text: &mut String, row: &Row) {
+    for entry in &row.entries {
+        if let Err(lost @ (Lost::TooLong(_) | Lost::Failed(_))) = &entry.figures {
+            writeln!(text, "    {}, {}: {lost}", entry.system.name, row.variant).expect(WRITES);
+        }
+    }
 }
 
 fn growth_line(text: &mut String, rows: &[Row], system: &str) {
@@ -213,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_of_the_sorted_figures() {
-        let Figures {
-            median,
-            min,
-            max,
-            rounds,
-        } = Figures::of(vec![30.0, 10.0, 20.0]);
-        assert_eq!((median, min, max, rounds), (20.0, 10.0, 30.0, 3));
+    fn the_median_is_the_middle_of_the_sorted_figures() {
+        let odd = Figures::of(vec![30.0, 10.0, 20.0]);
+        assert_eq!(
+            (odd.median, odd.min, odd.max, odd.rounds),
+            (20.0, 10.0, 30.0, 3)
+        );
+        let even = Figures::of(vec![30.0, 10.0]);
+        assert_eq!((even.median, even.rounds), (20.0, 2));
     }
 
     #[test]
@@ -253,9 +266,21 @@ mod tests {
     fn a_system_that_lost_is_in_the_table_with_its_reason() {
         let mut row = row("L8a", &[4.0, 2.0]);
         let reason = "has no monitors".to_owned();
-        row.entries[0].figures = Err(crate::local::worker::Lost::Cannot(reason));
+        row.entries[0].figures = Err(Lost::Cannot(reason));
         let table = table(&[row]);
         assert!(table.contains("has no monitors"), "{table}");
         assert!(table.contains("goal: <= 0.6 x OTP 25\n"), "{table}");
+    }
+
+    #[test]
+    fn a_run_that_was_ended_is_told_at_every_size() {
+        let mut rows = [row("L8a", &[4.0]), row("L8a", &[4.0])];
+        rows[0].is_goal = false;
+        rows[0].entries[0].figures = Err(Lost::TooLong(std::time::Duration::from_secs(60)));
+        let table = table(&rows);
+        assert!(
+            table.contains("tokio, 100,000 watched: was ended after 60 s"),
+            "{table}"
+        );
     }
 }

@@ -36,8 +36,9 @@ pub(super) struct Figures {
 impl Figures {
     pub(super) fn of(mut taken: Vec<f64>) -> Self {
         taken.sort_by(f64::total_cmp);
+        let middle = [taken[(taken.len() - 1) / 2], taken[taken.len() / 2]];
         Self {
-            median: taken[taken.len() / 2],
+            median: middle.iter().sum::<f64>() / 2.0,
             min: taken[0],
             max: taken[taken.len() - 1],
             rounds: taken.len(),

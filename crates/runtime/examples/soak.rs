@@ -157,12 +157,7 @@ async fn obey(
     }
 }
 
-fn spawn_child(
-    me: &Process<Message>,
-    world: &World,
-    waiting: &mut BTreeSet<Reference>,
-    tie: Tie,
-) {
+fn spawn_child(me: &Process<Message>, world: &World, waiting: &mut BTreeSet<Reference>, tie: Tie) {
     world.counts.started.fetch_add(1, Ordering::Relaxed);
     let lives = Lives(world.counts.clone());
     let inherited = world.clone();
@@ -175,10 +170,9 @@ fn spawn_child(
             child
         }),
     };
-    match started {
-        Ok(child) => world.begin(child.pid()),
-        // Dropped with the body, it has counted its end.
-        Err(_) => {}
+    // One that was not started has counted its end, since its body was dropped.
+    if let Ok(child) = started {
+        world.begin(child.pid());
     }
 }
 
@@ -276,24 +270,42 @@ async fn rest(runtime: &Runtime, world: &World) -> BTreeMap<Pid, ProcessInfo> {
 fn compare(runtime: &Runtime, world: &World, infos: &BTreeMap<Pid, ProcessInfo>) {
     for (pid, info) in infos {
         for other in &info.links {
-            let mutual = infos.get(other).is_some_and(|info| info.links.contains(pid));
+            let mutual = infos
+                .get(other)
+                .is_some_and(|info| info.links.contains(pid));
             if !mutual {
-                world.fault(format!("{pid} is linked to {other}, which is not linked to it"));
+                world.fault(format!(
+                    "{pid} is linked to {other}, which is not linked to it"
+                ));
             }
         }
         for target in &info.monitors {
-            let Target::Pid(target) = target else { continue };
-            let held = info.monitors.iter().filter(|t| **t == Target::Pid(*target)).count();
+            let Target::Pid(target) = target else {
+                continue;
+            };
+            let held = info
+                .monitors
+                .iter()
+                .filter(|t| **t == Target::Pid(*target))
+                .count();
             let known = infos.get(target).map_or(0, |info| {
-                info.monitored_by.iter().filter(|watcher| *watcher == pid).count()
+                info.monitored_by
+                    .iter()
+                    .filter(|watcher| *watcher == pid)
+                    .count()
             });
             if held != known {
-                world.fault(format!("{pid} monitors {target} {held} times, {known} are known"));
+                world.fault(format!(
+                    "{pid} monitors {target} {held} times, {known} are known"
+                ));
             }
         }
     }
     for name in runtime.registered() {
-        if runtime.whereis(&name).is_none_or(|pid| !infos.contains_key(&pid)) {
+        if runtime
+            .whereis(&name)
+            .is_none_or(|pid| !infos.contains_key(&pid))
+        {
             world.fault(format!("{name} is the name of nobody"));
         }
     }
@@ -340,8 +352,16 @@ async fn soak(seconds: u64, processes: usize, seed: u64) -> bool {
         }
     }
     runtime.stop(Duration::from_secs(10)).await;
-    let (left, names, timers) = (runtime.processes(), runtime.registered(), runtime.timer_count());
-    println!("stopped: {} processes, {} names, {timers} timers left", left.len(), names.len());
+    let (left, names, timers) = (
+        runtime.processes(),
+        runtime.registered(),
+        runtime.timer_count(),
+    );
+    println!(
+        "stopped: {} processes, {} names, {timers} timers left",
+        left.len(),
+        names.len()
+    );
     left.is_empty() && names.is_empty() && timers == 0
 }
 
@@ -374,14 +394,17 @@ fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.trim().strip_suffix("kB"));
-    number.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    number
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let value = |name: &str, default: u64| {
         let at = args.iter().position(|arg| arg == name);
-        at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(default)
+        at.and_then(|at| args.get(at + 1)?.parse().ok())
+            .unwrap_or(default)
     };
     let (seconds, processes) = (value("--seconds", 600), value("--processes", 2000));
     let seed = value("--seed", 1);
@@ -393,7 +416,9 @@ fn main() -> ExitCode {
         .build()
         .expect("two threads can be started");
     let done = threads.block_on(async move {
-        tokio::spawn(soak(seconds, processes as usize, seed)).await.unwrap()
+        tokio::spawn(soak(seconds, processes as usize, seed))
+            .await
+            .unwrap()
     });
     match done {
         true => ExitCode::SUCCESS,

@@ -44,8 +44,11 @@ pub(crate) enum Incoming {
     /// Output goes there from now on.
     GroupLeader(Pid),
     /// A question about the process, answered by itself.
-    Ask(Box<dyn FnOnce(&mut dyn Inspect) + Send>),
+    Ask(Question),
 }
+
+/// A question to a process about itself.
+pub(crate) type Question = Box<dyn FnOnce(&mut dyn Inspect) + Send>;
 
 /// A message that came encoded.
 #[derive(Debug)]

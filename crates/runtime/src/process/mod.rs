@@ -151,7 +151,7 @@ impl<M: Message> Process<M> {
         mark: &Mark,
         wanted: impl FnMut(Peek<'_, M>) -> bool,
     ) -> Received<M> {
-        self.receive_from(mark.0.clone(), wanted).await
+        self.receive_from(mark.0, wanted).await
     }
 
     async fn receive_from(
