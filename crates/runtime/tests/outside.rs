@@ -1,0 +1,116 @@
+//! What goes to other nodes, as the node sees it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use purlin_runtime::{
+    Attached, BoxFuture, Config, Destination, Epoch, Outside, Reason, RequestOptions, Runtime,
+    SendError, Signal, Target, TokioExecutor,
+};
+use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
+use tokio::time::timeout;
+
+/// The connection that is current all the time.
+const EPOCH: Epoch = Epoch(7);
+
+/// Notes every signal, and the connection it is meant for.
+#[derive(Default)]
+struct Noted(Mutex<Vec<(Signal, Option<Epoch>)>>);
+
+impl Noted {
+    fn take(&self) -> Vec<(Signal, Option<Epoch>)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Outside for Noted {
+    fn signal(&self, _: Pid, _: Target, signal: Signal, over: Option<Epoch>) {
+        self.0.lock().unwrap().push((signal, over));
+    }
+
+    fn epoch(&self, _: NodeName) -> Epoch {
+        EPOCH
+    }
+
+    fn adopt_orphan(&self, _: Reference, _: NodeName, _: Reason) {}
+
+    fn send(&self, _: Pid, _: Destination, _: EncodedTerm) -> BoxFuture<'_, Result<(), SendError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn try_send(&self, _: Pid, _: Destination, _: EncodedTerm) -> Result<(), SendError> {
+        Ok(())
+    }
+}
+
+fn start() -> (Attached<Term>, Arc<Noted>, Pid) {
+    let name = |name| NodeName::new(&name).unwrap();
+    let executor = Arc::new(TokioExecutor::current());
+    let here = name(atom!("here@127.0.0.1"));
+    let runtime = Runtime::new(here, 1, executor, Config::default());
+    let noted = Arc::new(Noted::default());
+    runtime.set_outside(noted.clone());
+    let there = Pid {
+        node: name(atom!("there@127.0.0.1")),
+        creation: 1,
+        id: 1,
+        serial: 0,
+    };
+    (runtime.attach().unwrap(), noted, there)
+}
+
+async fn receives_nothing(me: &mut Attached<Term>) -> bool {
+    timeout(Duration::ZERO, me.receive()).await.is_err()
+}
+
+#[tokio::test]
+async fn a_signal_that_makes_a_tie_is_meant_for_the_connection_it_was_noted_for() {
+    let (me, noted, there) = start();
+    me.link(there);
+    let monitor = me.monitor(there);
+    let made = noted.take();
+    assert!(matches!(
+        made[..],
+        [
+            (Signal::Link { .. }, Some(EPOCH)),
+            (Signal::Monitor { .. }, Some(EPOCH))
+        ]
+    ));
+    me.unlink(there);
+    me.demonitor(monitor);
+    me.exit(there, atom!("bye"));
+    assert!(noted.take().iter().all(|(_, over)| over.is_none()));
+}
+
+#[tokio::test]
+async fn a_lost_connection_ends_its_ties_and_no_later_ones() {
+    let (mut me, _, there) = start();
+    me.trap_exit(true);
+    let monitor = me.monitor(there);
+    let (runtime, pid) = (me.runtime().clone(), me.pid());
+    let earlier = Epoch(EPOCH.0 - 1);
+    runtime.connection_lost(pid, there.node, earlier);
+    runtime.connection_lost(pid, there.node, EPOCH);
+    let (fired, _, reason) = me.receive().await.unwrap().down().unwrap();
+    assert!(fired == monitor && reason.is_atom("noconnection"));
+    assert!(receives_nothing(&mut me).await);
+}
+
+#[tokio::test]
+async fn the_reply_to_a_spawn_request_is_received_once_and_from_its_node_only() {
+    let (mut me, _, there) = start();
+    let (request, epoch) = me.note_spawn_request(there.node, RequestOptions::default());
+    assert_eq!(epoch, EPOCH);
+    let failed = |node| Signal::SpawnFailed {
+        reference: request,
+        node,
+        reason: atom!("notsup"),
+    };
+    let (runtime, pid) = (me.runtime().clone(), me.pid());
+    for node in [runtime.node(), there.node, there.node] {
+        runtime.deliver_signal(pid.into(), failed(node), EPOCH);
+    }
+    let received = me.receive().await.unwrap();
+    assert!(format!("{received:?}").contains("notsup"));
+    assert!(receives_nothing(&mut me).await);
+}
