@@ -31,13 +31,10 @@ impl Runtime {
     /// Ends every process: by `shutdown`, and after `patience` by `kill`. Starts none any more.
     pub async fn stop(&self, patience: Duration) -> Stopped {
         self.table().close();
-        let deadline = Instant::now() + patience;
-        self.exit_all(&reason::shutdown());
         let mut stopped = Stopped::default();
-        if !self.emptied(deadline).await {
+        if !self.end_all(&reason::shutdown(), patience).await {
             stopped.killed = self.table().ordinary();
-            self.exit_all(&reason::kill());
-            self.emptied(Instant::now() + KILL_PATIENCE).await;
+            self.end_all(&reason::kill(), KILL_PATIENCE).await;
         }
         self.timers().stop();
         stopped.left = self.ordinary_processes();
@@ -47,33 +44,49 @@ impl Runtime {
         stopped
     }
 
-    fn exit_all(&self, reason: &Term) {
-        for pid in self.processes().into_iter().rev() {
-            self.exit(pid, reason.clone());
-        }
-    }
-
     fn ordinary_processes(&self) -> Vec<Pid> {
         let all = self.table().all().into_iter();
         let ordinary = all.filter(|process| !process.head().is_apart());
         ordinary.map(|process| process.head().pid()).collect()
     }
 
-    /// Waits until no process is left that is waited for; false when the deadline passes first.
-    async fn emptied(&self, deadline: Instant) -> bool {
+    /// Tells every process to end, and waits until none is left that is waited for; false when that
+    /// takes longer than `patience`.
+    async fn end_all(&self, reason: &Term, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut told = Vec::new();
         loop {
-            let ended = self.table().ended();
-            let mut ended = std::pin::pin!(ended);
-            // Before it counts: an end between the two is not to be missed.
-            ended.as_mut().enable();
+            let changed = self.table().changed();
+            let mut changed = std::pin::pin!(changed);
+            // Before it looks: what changes between the two is not to be missed.
+            changed.as_mut().enable();
+            self.tell_new(reason, &mut told);
             if self.table().ordinary() == 0 {
                 return true;
             }
             tokio::select! {
                 biased;
-                () = ended => {}
+                () = changed => {}
                 () = sleep_until(deadline) => return false,
             }
         }
+    }
+
+    /// Tells those to end that were not told yet: one that was just being started when the table was
+    /// closed comes into it later. `told` has how many had come late when it was last looked, and who was
+    /// told, sorted.
+    fn tell_new(&self, reason: &Term, told: &mut Vec<(u64, Vec<Pid>)>) {
+        let late = self.table().late();
+        if told.last().is_some_and(|(then, _)| *then == late) {
+            return;
+        }
+        let mut all = self.processes();
+        let known = |pid: &Pid| told.iter().any(|(_, pids)| pids.binary_search(pid).is_ok());
+        all.retain(|pid| !known(pid));
+        for pid in all.iter().rev() {
+            self.exit(*pid, reason.clone());
+        }
+        all.sort_unstable();
+        told.push((late, all));
     }
 }

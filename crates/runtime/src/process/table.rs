@@ -68,8 +68,9 @@ pub(crate) struct Table {
     apart: AtomicU64,
     max: u64,
     is_closed: AtomicBool,
-    /// After it was closed: a process has ended.
-    end: Notify,
+    /// After it was closed: what stopping waits for has changed.
+    change: Notify,
+    late: AtomicU64,
 }
 
 /// A value on a cache line of its own.
@@ -100,7 +101,8 @@ impl Table {
             apart: AtomicU64::new(0),
             max: max as u64,
             is_closed: AtomicBool::new(false),
-            end: Notify::new(),
+            change: Notify::new(),
+            late: AtomicU64::new(0),
         }
     }
 
@@ -110,7 +112,8 @@ impl Table {
         let ended = self.ended.0.load(Ordering::Relaxed);
         if number - ended > self.max || self.is_closed.load(Ordering::Relaxed) {
             // The number is lost: it belongs to a process that ended before it began.
-            self.ended.0.fetch_add(1, Ordering::Relaxed);
+            self.ended.0.fetch_add(1, Ordering::SeqCst);
+            self.tell_if_closed();
             return Err(TooManyProcesses);
         }
         Ok(number)
@@ -120,6 +123,7 @@ impl Table {
     pub(crate) fn set_apart(&self, head: &Head) {
         if !head.set_apart() {
             self.apart.fetch_add(1, Ordering::SeqCst);
+            self.tell_if_closed();
         }
     }
 
@@ -134,15 +138,31 @@ impl Table {
         self.is_closed.store(true, Ordering::SeqCst);
     }
 
-    /// Waits for the next end of a process, after [`Table::close`].
-    pub(crate) fn ended(&self) -> Notified<'_> {
-        self.end.notified()
+    /// Wakes who waits in [`Table::changed`].
+    fn tell_if_closed(&self) {
+        if self.is_closed.load(Ordering::SeqCst) {
+            self.change.notify_waiters();
+        }
+    }
+
+    /// Waits until another number of processes lives that stopping waits for, or one came late, after
+    /// [`Table::close`].
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.change.notified()
     }
 
     pub(crate) fn insert(&self, number: u64, process: Arc<dyn AnyProcess>) {
         let (page, slot) = place(number);
-        let mut shard = self.shard(page);
-        shard.entry(page).or_default()[slot] = Some(process);
+        self.shard(page).entry(page).or_default()[slot] = Some(process);
+        if self.is_closed.load(Ordering::SeqCst) {
+            self.late.fetch_add(1, Ordering::SeqCst);
+            self.change.notify_waiters();
+        }
+    }
+
+    /// Processes that came into the table after it was closed: they were being started then.
+    pub(crate) fn late(&self) -> u64 {
+        self.late.load(Ordering::SeqCst)
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
@@ -162,9 +182,7 @@ impl Table {
         if head.is_apart() {
             self.apart.fetch_sub(1, Ordering::SeqCst);
         }
-        if self.is_closed.load(Ordering::SeqCst) {
-            self.end.notify_waiters();
-        }
+        self.tell_if_closed();
     }
 
     fn take(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
