@@ -11,6 +11,7 @@ mod process;
 mod report;
 mod runtime;
 mod schedule;
+mod scheduler;
 mod send;
 mod stop;
 mod timer;

@@ -5,18 +5,19 @@
 //! [`Outside`], which a node provides; without one there is no other node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use purlin_otp::reason::{self, Reason};
-use purlin_otp::signal::Epoch;
+use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, NodeName, Pid, Reference};
 
 use crate::executor::Executor;
 use crate::limits::PROCESSES_MAX;
 use crate::outside::Outside;
-use crate::process::{AnyProcess, RegisterError, Table, number_of, pid_of};
+use crate::process::{AnyProcess, Incoming, RegisterError, Table, number_of, pid_of};
 use crate::schedule::{self, Schedule, Watched};
+use crate::scheduler::{Bereaved, Scheduler};
 use crate::timer::Timers;
 
 /// How a runtime is set up.
@@ -47,6 +48,8 @@ struct Inner {
     node: NodeName,
     creation: u32,
     executor: Arc<dyn Executor>,
+    /// Where processes run, if the executor is tokio.
+    scheduler: Option<Scheduler>,
     table: Table,
     timers: Timers,
     schedule: Schedule,
@@ -65,6 +68,26 @@ impl Watched for Inner {
     fn table(&self) -> &Table {
         &self.table
     }
+
+    fn rescue(&self) {
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.rescue();
+        }
+    }
+}
+
+impl Bereaved for Inner {
+    fn wake_all(&self) {
+        let killed = reason::kill();
+        for process in self.table.all() {
+            let from = process.head().pid();
+            let signal = Signal::Exit2 {
+                from,
+                reason: killed.clone(),
+            };
+            let _ = process.push_signal(Incoming::Signal(signal, Epoch::LOCAL));
+        }
+    }
 }
 
 impl std::fmt::Debug for Runtime {
@@ -76,10 +99,13 @@ impl std::fmt::Debug for Runtime {
 impl Runtime {
     /// A runtime for the processes of `node` in its incarnation `creation`.
     pub fn new(node: NodeName, creation: u32, executor: Arc<dyn Executor>, config: Config) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|inner: &Weak<Inner>| Inner {
             node,
             creation,
             table: Table::new(config.processes_max),
+            scheduler: executor
+                .tokio()
+                .map(|tokio| Scheduler::start(tokio, inner.clone())),
             executor,
             timers: Timers::new(),
             schedule: Schedule::new(),
@@ -147,6 +173,10 @@ impl Runtime {
 
     pub(crate) fn schedule(&self) -> &Schedule {
         &self.0.schedule
+    }
+
+    pub(crate) fn scheduler(&self) -> Option<&Scheduler> {
+        self.0.scheduler.as_ref()
     }
 
     /// What the processes run on.

@@ -106,6 +106,7 @@ pub(crate) fn watch(
         let mut seen = vec![Seen::default(); SLOTS];
         while !stop.wait(limit / 2) {
             let Some(runtime) = runtime() else { return };
+            runtime.rescue();
             for (seen, look) in seen.iter_mut().zip(runtime.schedule().looks()) {
                 seen.note(look, limit, runtime.table());
             }
@@ -121,6 +122,8 @@ pub(crate) fn watch(
 pub(crate) trait Watched: Send + Sync {
     fn schedule(&self) -> &Schedule;
     fn table(&self) -> &Table;
+    /// Lets others have what waits behind a process that holds its thread.
+    fn rescue(&self);
 }
 
 /// What was seen in a slot the last times.

@@ -234,10 +234,10 @@ where
     F: Future<Output: IntoExit> + Send + 'static,
 {
     let cell = life.cell.clone();
-    let executor = cell.header().runtime().executor();
-    match executor.tokio() {
-        Some(tokio) => drop(tokio.spawn(Task::new(life, body))),
-        None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
+    let runtime = cell.header().runtime();
+    match runtime.scheduler() {
+        Some(scheduler) => scheduler.spawn(Task::new(life, body)),
+        None => drop(runtime.executor().spawn(Box::pin(Task::new(life, body)))),
     }
     Address::here(cell.header().pid(), cell)
 }

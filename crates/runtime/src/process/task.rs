@@ -30,6 +30,14 @@ pin_project_lite::pin_project! {
         // After the body, so that it is dropped after it.
         life: Life<M>,
     }
+
+    impl<M: Message, B, F> PinnedDrop for Task<M, B, F> {
+        fn drop(this: Pin<&mut Self>) {
+            // Who drops it unfinished is no process, and not to fall with it.
+            let mut body = this.project().body;
+            let _ = catch_unwind(AssertUnwindSafe(|| body.set(Body::Gone)));
+        }
+    }
 }
 
 pin_project_lite::pin_project! {
