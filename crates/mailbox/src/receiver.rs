@@ -191,6 +191,32 @@ impl<T> Taker<T> {
         }
     }
 
+    /// Takes the oldest item, as [`pop`](Self::pop), or waits for one, as
+    /// [`poll_arrival`](Self::poll_arrival) at the start. None once there will be no more.
+    #[inline]
+    pub(crate) fn poll_pop(&mut self, queue: &Queue<T>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.pop(queue) {
+            Some(item) => Poll::Ready(Some(item)),
+            None => self.poll_next(queue, cx),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_next(&mut self, queue: &Queue<T>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        loop {
+            // What it has looked for in vain, it now waits for.
+            if self.is_ended() {
+                return Poll::Ready(None);
+            }
+            if self.wait(queue, cx) {
+                return Poll::Pending;
+            }
+            if let Some(item) = self.pop(queue) {
+                return Poll::Ready(Some(item));
+            }
+        }
+    }
+
     /// Visits the next waiting item after the cursor, and moves the cursor past it. None if there
     /// is none yet; the cursor stays, and later finds what arrived.
     pub(crate) fn next(&mut self, queue: &Queue<T>, cursor: &mut Cursor) -> Option<&mut T> {
@@ -231,14 +257,22 @@ impl<T> Taker<T> {
             if self.seek(queue, cursor.position()).is_some() || self.is_ended() {
                 return Poll::Ready(());
             }
-            match self.park(queue, cx.waker()) {
-                Parked::Waiting => return Poll::Pending,
-                Parked::Arrived => {}
-                Parked::WakerInUse => {
-                    // It takes as long as waking a task. Only a change of tasks comes here.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            if self.wait(queue, cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Waits for the frontier to be filled; false if it has been.
+    #[inline]
+    fn wait(&mut self, queue: &Queue<T>, cx: &mut Context<'_>) -> bool {
+        match self.park(queue, cx.waker()) {
+            Parked::Waiting => true,
+            Parked::Arrived => false,
+            Parked::WakerInUse => {
+                // It takes as long as waking a task. Only a change of tasks comes here.
+                cx.waker().wake_by_ref();
+                true
             }
         }
     }

@@ -244,6 +244,16 @@ impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Owner<T, H, S, P> {
         unsafe { self.shared.taker(poll) }
     }
 
+    /// Takes the oldest item, as [`pop`](Self::pop). If there is none, the task is woken when
+    /// something arrives, as by [`poll_arrival`](Self::poll_arrival), with one look instead of two.
+    /// None once there will be no more.
+    #[inline]
+    pub fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let poll = |taker: &mut Taker<T>, queue: &_| taker.poll_pop(queue, cx);
+        // SAFETY: as in `pop`.
+        unsafe { self.shared.taker(poll) }
+    }
+
     /// True when the mailbox is closed and everything pushed before has arrived: what can be popped
     /// now is all there is.
     pub fn is_ended(&self) -> bool {

@@ -195,10 +195,9 @@ impl Runtime {
         to: impl Recipient<T>,
         message: T,
     ) -> Result<(), SendError> {
-        let from = self.nobody();
-        match self.begin_send(from, &to, message, Entry::Counted) {
+        match self.begin_send(|| self.nobody(), &to, message, Entry::Counted) {
             Step::Done(done) => done,
-            step => self.finish_send(from, step).await,
+            step => self.finish_send(self.nobody(), step).await,
         }
     }
 
@@ -207,21 +206,22 @@ impl Runtime {
     /// # Errors
     /// [`SendError`]: it was not sent.
     pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
-        self.try_send_from(self.nobody(), &to, message, Entry::Counted)
+        self.try_send_from(|| self.nobody(), &to, message, Entry::Counted)
     }
 
+    /// `from` is asked for by those ways only that need it, here and below.
     pub(crate) fn try_send_from<T: Message>(
         &self,
-        from: Pid,
+        from: impl Fn() -> Pid,
         to: &impl Recipient<T>,
         message: T,
         entry: Entry,
     ) -> Result<(), SendError> {
-        match self.begin_send(from, to, message, entry) {
+        match self.begin_send(&from, to, message, entry) {
             Step::Done(done) => done,
             Step::Wait(process, _) => Err(SendError::Full(process.head().pid())),
             Step::Outside(to, message) => match self.outside() {
-                Some(outside) => outside.try_send(from, to, message),
+                Some(outside) => outside.try_send(from(), to, message),
                 None => Err(no_network(to.node())),
             },
         }
@@ -256,7 +256,7 @@ impl Runtime {
     #[inline]
     pub(crate) fn begin_send<T: Message>(
         &self,
-        from: Pid,
+        from: impl Fn() -> Pid,
         to: &impl Recipient<T>,
         message: T,
         entry: Entry,
@@ -266,9 +266,9 @@ impl Runtime {
                 Ok(()) => Step::Done(Ok(())),
                 Err((refused, message)) => refused_here(cell, refused, message),
             },
-            Route::To(to) => self.begin_send_to(from, to, message, entry),
+            Route::To(to) => self.begin_send_to(from(), to, message, entry),
             Route::Named(name) => match self.table().whereis(&name) {
-                Some(process) => deliver(process, from, message, entry),
+                Some(process) => deliver(process, from(), message, entry),
                 None => Step::Done(Err(SendError::NotRegistered(name))),
             },
         }
@@ -343,7 +343,7 @@ impl Runtime {
 
     /// Sends what the node itself has to tell, at once: like a timer's, it enters a full mailbox.
     pub fn notify<T: Message>(&self, to: impl Recipient<T>, message: T) {
-        let _ = self.try_send_from(self.nobody(), &to, message, Entry::Forced);
+        let _ = self.try_send_from(|| self.nobody(), &to, message, Entry::Forced);
     }
 }
 

@@ -80,7 +80,7 @@ impl Runtime {
         let runtime = self.clone();
         let fire = move || {
             // Whom it does not reach is gone or full, and nobody is there to hear of it.
-            let _ = runtime.try_send_from(runtime.nobody(), &to, message, Entry::Forced);
+            let _ = runtime.try_send_from(|| runtime.nobody(), &to, message, Entry::Forced);
         };
         let executor = self.executor();
         self.timers()

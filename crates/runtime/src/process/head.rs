@@ -193,6 +193,16 @@ impl Head {
             .store(budget.saturating_sub(1), Ordering::Relaxed);
     }
 
+    /// Counts a send; false once in a while, when others are to have their turn before it.
+    #[inline]
+    pub(crate) fn spend_or_renew(&self) -> bool {
+        let budget = self.budget.load(Ordering::Relaxed);
+        let left = budget.checked_sub(1);
+        self.budget
+            .store(left.unwrap_or(RECEIVES_MAX as u8), Ordering::Relaxed);
+        left.is_some()
+    }
+
     pub(crate) fn takes_foreign(&self) -> bool {
         self.takes_foreign.load(Ordering::Relaxed)
     }

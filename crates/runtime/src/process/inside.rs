@@ -211,7 +211,11 @@ impl<M: Message> Inside<'_, M> {
                         let _ = self.cell().push(slot);
                     }
                 }
-                Output::Terminate(reason) => self.owner.extra().ending = Some(reason),
+                Output::Terminate(reason) => {
+                    self.owner.extra().ending = Some(reason);
+                    // The task is to see it at once, not when a message wakes it.
+                    self.head().set_waits(false);
+                }
             }
         }
         seen
@@ -249,30 +253,25 @@ impl<M: Message> Inside<'_, M> {
             return Poll::Pending;
         }
         while self.owner.ending().is_none() {
-            match self.owner.pop() {
-                Some(Slot::Message(message)) => {
+            match self.owner.poll_pop(cx) {
+                Poll::Ready(Some(Slot::Message(message))) => {
                     if self.leave() {
                         self.head().spend();
                         return Poll::Ready(Received::Message(message));
                     }
                 }
-                Some(other) => {
+                Poll::Ready(Some(other)) => {
                     if let Some(received) = self.open(other) {
                         self.head().spend();
                         return Poll::Ready(received);
                     }
                 }
-                None => {
-                    let start = self.owner.start();
-                    if self.owner.poll_arrival(cx, &start).is_pending() {
-                        self.head().set_waits(true);
-                        break;
-                    }
-                    // Only who has kept the handle of a process beyond its end comes here.
-                    if self.owner.is_ended() {
-                        break;
-                    }
+                Poll::Pending => {
+                    self.head().set_waits(true);
+                    break;
                 }
+                // Only who has kept the handle of a process beyond its end comes here.
+                Poll::Ready(None) => break,
             }
         }
         Poll::Pending

@@ -23,6 +23,7 @@ mod inside;
 mod inspect;
 mod prepared;
 mod received;
+mod sending;
 mod spawn;
 mod table;
 mod task;
@@ -51,9 +52,11 @@ pub(crate) use table::Table;
 pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use task::shown;
 
+use sending::Sending;
+
 use crate::message::Message;
 use crate::runtime::Runtime;
-use crate::send::{Address, Recipient, SendError, Step};
+use crate::send::{Address, Recipient, SendError};
 
 /// A process seen from inside: its body has it, and nobody else.
 pub struct Process<M> {
@@ -96,8 +99,10 @@ impl<M: Message> Process<M> {
     /// The next message, in the order of arrival.
     ///
     /// Cancel-safe: dropped before it is ready, it has taken nothing.
-    pub async fn receive(&mut self) -> Received<M> {
-        std::future::poll_fn(|cx| self.poll_receive(cx)).await
+    // Not an async function, here and below: each level of those is a state of its own in the future of
+    // the body, and its messages are moved through it.
+    pub fn receive(&mut self) -> impl Future<Output = Received<M>> + Send {
+        std::future::poll_fn(|cx| self.poll_receive(cx))
     }
 
     /// As [`Process::receive`], for futures written by hand.
@@ -107,12 +112,16 @@ impl<M: Message> Process<M> {
 
     /// The next message of the process's own type. What became of links and monitors is passed over
     /// and lost: for processes that have none.
-    pub async fn receive_message(&mut self) -> M {
-        loop {
-            if let Received::Message(message) = self.receive().await {
-                return message;
+    pub fn receive_message(&mut self) -> impl Future<Output = M> + Send {
+        std::future::poll_fn(|cx| {
+            loop {
+                match self.inside().poll_receive(cx) {
+                    Poll::Ready(Received::Message(message)) => return Poll::Ready(message),
+                    Poll::Ready(_) => {}
+                    Poll::Pending => return Poll::Pending,
+                }
             }
-        }
+        })
     }
 
     /// The next message, if one comes in time. Cancel-safe.
@@ -166,19 +175,12 @@ impl<M: Message> Process<M> {
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
-    pub async fn send<T: Message>(
+    pub fn send<T: Message>(
         &self,
         to: impl Recipient<T>,
         message: T,
-    ) -> Result<(), SendError> {
-        let from = self.pid();
-        match self
-            .runtime()
-            .begin_send(from, &to, message, Entry::Counted)
-        {
-            Step::Done(done) => done,
-            step => self.runtime().finish_send(from, step).await,
-        }
+    ) -> impl Future<Output = Result<(), SendError>> {
+        Sending::new(self.cell.header(), to, message)
     }
 
     /// As [`Process::send`], waiting no longer than `patience`.
@@ -201,7 +203,7 @@ impl<M: Message> Process<M> {
     /// [`SendError`]: it was not sent.
     pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
         self.runtime()
-            .try_send_from(self.pid(), &to, message, Entry::Counted)
+            .try_send_from(|| self.pid(), &to, message, Entry::Counted)
     }
 
     /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other.

@@ -125,15 +125,13 @@ where
     B: FnOnce(Process<M>) -> F,
     F: Future<Output: IntoExit>,
 {
-    cell.header().begin_turn();
-    {
-        let mut inside = Inside::of(cell);
-        inside.handle_signals();
-        if let Some(reason) = inside.owner.take_ending() {
-            return Poll::Ready(End::Signal(reason));
-        }
-    }
     let head = cell.header();
+    head.begin_turn();
+    if head.signals_waiting() > 0
+        && let Some(reason) = handle_signals(cell)
+    {
+        return Poll::Ready(End::Signal(reason));
+    }
     let polled = head.runtime().schedule().step(head.number(), || {
         panics::in_process(|| catch_unwind(AssertUnwindSafe(|| body.poll(cell, cx))))
     });
@@ -143,6 +141,14 @@ where
         Ok(Poll::Pending) if cell.header().waits() => Poll::Pending,
         Ok(Poll::Pending) => rest(cell, cx),
     }
+}
+
+/// Signals act; answers why the process is to end, if it is.
+#[inline(never)]
+fn handle_signals<M: Message>(cell: &Cell<M>) -> Option<Reason> {
+    let mut inside = Inside::of(cell);
+    inside.handle_signals();
+    inside.owner.take_ending()
 }
 
 /// The body waits for something else than messages: signals are to be seen all the same.
