@@ -643,6 +643,12 @@ impl<T> Taker<T> {
             return;
         }
         self.close(queue);
+        if self.front.is_none() && self.marks.end() == End::Closed {
+            // Nobody has ever come: there is nothing to take, and nobody who wakes.
+            self.marks.set_end(End::Gone);
+            // SAFETY: it has closed and so waits for nothing, and this is called once.
+            return unsafe { queue.waker.retire(self.marks.fired()) };
+        }
         let rest = Rest(self, queue);
         while rest.0.pop(queue).is_some() {}
     }

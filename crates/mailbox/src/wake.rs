@@ -86,6 +86,10 @@ impl WakerCell {
     ///
     /// The receiver waits for no slot any more, and calls this once.
     pub(crate) unsafe fn retire(&self, fired: u64) {
+        if fired == 0 {
+            // SAFETY: nobody was ever to wake, nor will be.
+            return drop(unsafe { self.replace(None) });
+        }
         if self.done.fetch_sub(fired, Ordering::AcqRel) == fired {
             // SAFETY: all that were to wake have counted, and there will be no others.
             drop(unsafe { self.replace(None) });

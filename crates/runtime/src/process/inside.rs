@@ -248,6 +248,24 @@ impl<M: Message> Inside<'_, M> {
     /// The oldest message, or what a signal has become; `Pending` when there is none.
     #[inline]
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received<M>> {
+        self.poll_with(cx, Received::Message, Some)
+    }
+
+    /// The oldest message of the process's own type; what comes before it is dropped.
+    #[inline]
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<M> {
+        self.poll_with(cx, |message| message, Received::message)
+    }
+
+    /// What `plain` makes of a message that lies in the queue as one, or `other` of what else comes. Two
+    /// ways, since nearly always it is the first, and it is not to be moved more often than it must.
+    #[inline(always)]
+    fn poll_with<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        plain: impl Fn(M) -> R,
+        other: impl Fn(Received<M>) -> Option<R>,
+    ) -> Poll<R> {
         if !self.head().has_budget() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -257,11 +275,11 @@ impl<M: Message> Inside<'_, M> {
                 Poll::Ready(Some(Slot::Message(message))) => {
                     if self.leave() {
                         self.head().spend();
-                        return Poll::Ready(Received::Message(message));
+                        return Poll::Ready(plain(message));
                     }
                 }
-                Poll::Ready(Some(other)) => {
-                    if let Some(received) = self.open(other) {
+                Poll::Ready(Some(slot)) => {
+                    if let Some(received) = self.open(slot).and_then(&other) {
                         self.head().spend();
                         return Poll::Ready(received);
                     }

@@ -113,15 +113,7 @@ impl<M: Message> Process<M> {
     /// The next message of the process's own type. What became of links and monitors is passed over
     /// and lost: for processes that have none.
     pub fn receive_message(&mut self) -> impl Future<Output = M> + Send {
-        std::future::poll_fn(|cx| {
-            loop {
-                match self.inside().poll_receive(cx) {
-                    Poll::Ready(Received::Message(message)) => return Poll::Ready(message),
-                    Poll::Ready(_) => {}
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        })
+        std::future::poll_fn(|cx| self.inside().poll_message(cx))
     }
 
     /// The next message, if one comes in time. Cancel-safe.

@@ -51,10 +51,82 @@ pub struct TooManyProcesses;
 /// holds on to; a guess, unmeasured.
 const PAGE: u64 = 16;
 
-type Page = [Option<Arc<dyn AnyProcess>>; PAGE as usize];
+#[derive(Default)]
+struct Page {
+    processes: [Option<Arc<dyn AnyProcess>>; PAGE as usize],
+    count: u8,
+}
 
 /// Some of the pages, by their number.
-type Shard = BTreeMap<u64, Box<Page>>;
+#[derive(Default)]
+struct Shard {
+    /// The page that was made last, since most processes that start or end are in it.
+    latest: Option<(u64, Box<Page>)>,
+    older: BTreeMap<u64, Box<Page>>,
+}
+
+impl Shard {
+    fn get(&self, page: u64) -> Option<&Page> {
+        match &self.latest {
+            Some((latest, page_of)) if *latest == page => Some(page_of),
+            _ => self.older.get(&page).map(|page| &**page),
+        }
+    }
+
+    /// The page, made if it is not there.
+    fn page(&mut self, page: u64) -> &mut Page {
+        let is_new = match &self.latest {
+            Some((latest, _)) => *latest < page,
+            None => true,
+        };
+        if is_new && let Some((number, page)) = self.latest.replace((page, Box::default())) {
+            self.older.insert(number, page);
+        }
+        match &mut self.latest {
+            Some((latest, page_of)) if *latest == page => page_of,
+            _ => self.older.entry(page).or_default(),
+        }
+    }
+
+    /// Takes a process out, and the page with its last one.
+    fn take(&mut self, page: u64, slot: usize) -> Option<Arc<dyn AnyProcess>> {
+        if let Some((latest, page_of)) = &mut self.latest
+            && *latest == page
+        {
+            let taken = page_of.take(slot);
+            // Kept while others may come into it, which is soon.
+            if page_of.count == 0 && slot as u64 == PAGE - 1 {
+                self.latest = None;
+            }
+            return taken;
+        }
+        let page_of = self.older.get_mut(&page)?;
+        let taken = page_of.take(slot);
+        // One that is not full yet may be empty for a moment: it is made anew then.
+        if page_of.count == 0 {
+            self.older.remove(&page);
+        }
+        taken
+    }
+
+    fn pages(&self) -> impl Iterator<Item = &Page> {
+        let latest = self.latest.iter().map(|(_, page)| page);
+        self.older.values().chain(latest).map(|page| &**page)
+    }
+}
+
+impl Page {
+    fn put(&mut self, slot: usize, process: Arc<dyn AnyProcess>) {
+        self.count += 1;
+        self.processes[slot] = Some(process);
+    }
+
+    fn take(&mut self, slot: usize) -> Option<Arc<dyn AnyProcess>> {
+        let taken = self.processes[slot].take()?;
+        self.count -= 1;
+        Some(taken)
+    }
+}
 
 /// The processes of a runtime.
 pub(crate) struct Table {
@@ -153,7 +225,7 @@ impl Table {
 
     pub(crate) fn insert(&self, number: u64, process: Arc<dyn AnyProcess>) {
         let (page, slot) = place(number);
-        self.shard(page).entry(page).or_default()[slot] = Some(process);
+        self.shard(page).page(page).put(slot, process);
         if self.is_closed.load(Ordering::SeqCst) {
             self.late.fetch_add(1, Ordering::SeqCst);
             self.change.notify_waiters();
@@ -167,7 +239,7 @@ impl Table {
 
     pub(crate) fn get(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
         let (page, slot) = place(number);
-        self.shard(page).get(&page)?[slot].clone()
+        self.shard(page).get(page)?.processes[slot].clone()
     }
 
     /// The process begins to end: it has no name from now on, and is not found any more.
@@ -187,14 +259,7 @@ impl Table {
 
     fn take(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
         let (page, slot) = place(number);
-        let mut shard = self.shard(page);
-        let entries = shard.get_mut(&page)?;
-        let taken = entries[slot].take();
-        // A page that is not full yet may be empty for a moment: it is made anew then.
-        if entries.iter().all(Option::is_none) {
-            shard.remove(&page);
-        }
-        taken
+        self.shard(page).take(page, slot)
     }
 
     pub(crate) fn register(&self, name: Atom, number: u64) -> Result<(), RegisterError> {
@@ -247,11 +312,8 @@ impl Table {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            all.extend(
-                shard
-                    .values()
-                    .flat_map(|page| page.iter().flatten().cloned()),
-            );
+            let processes = shard.pages().flat_map(|page| page.processes.iter().flatten());
+            all.extend(processes.cloned());
         }
         all.sort_unstable_by_key(|process| process.head().number());
         all

@@ -35,7 +35,9 @@ pin_project_lite::pin_project! {
         fn drop(this: Pin<&mut Self>) {
             // Who drops it unfinished is no process, and not to fall with it.
             let mut body = this.project().body;
-            let _ = catch_unwind(AssertUnwindSafe(|| body.set(Body::Gone)));
+            if !matches!(*body, Body::Gone) {
+                let _ = catch_unwind(AssertUnwindSafe(|| body.set(Body::Gone)));
+            }
         }
     }
 }
