@@ -12,6 +12,8 @@ pub(crate) struct Known<T> {
     /// Slots before this one are passed: their items have arrived, or never will.
     arrived: u8,
     slots: u8,
+    /// Items that were taken since senders were last told how many are.
+    pub(crate) untold: u8,
 }
 
 /// What a look at a block brought.
@@ -33,6 +35,7 @@ impl<T> Known<T> {
             live: 0,
             arrived: 0,
             slots: block.slots(),
+            untold: 0,
         }
     }
 
@@ -95,6 +98,11 @@ impl<T> Known<T> {
     /// All slots are passed.
     pub(crate) fn is_full(&self) -> bool {
         self.arrived == self.slots
+    }
+
+    /// None of the items that have arrived is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live == 0
     }
 
     /// All items have arrived and are taken.

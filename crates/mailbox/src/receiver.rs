@@ -138,6 +138,18 @@ enum Parked {
     WakerInUse,
 }
 
+impl<T> Known<T> {
+    /// An item was taken. Senders write beside where they are told, so they are told once for all that
+    /// had arrived.
+    #[inline(always)]
+    fn count_taken(&mut self, queue: &Queue<T>) {
+        self.untold += 1;
+        if self.is_empty() {
+            queue.count_taken(mem::take(&mut self.untold).into());
+        }
+    }
+}
+
 impl<T> Default for Deep<T> {
     fn default() -> Self {
         Self {
@@ -182,7 +194,7 @@ impl<T> Taker<T> {
             {
                 // SAFETY: the item has arrived, and its bit was just cleared.
                 let item = unsafe { front.block.read(slot) };
-                queue.count_taken(1);
+                front.count_taken(queue);
                 return Some(item);
             }
             if !self.step(queue) {
@@ -236,11 +248,18 @@ impl<T> Taker<T> {
         let slot = known.take_at(position)?;
         // SAFETY: the item has arrived, and its bit was just cleared.
         let item = unsafe { known.block.read(slot) };
+        known.count_taken(queue);
         if known.is_done() {
             self.remove_done(queue, index);
         }
-        queue.count_taken(1);
         Some(item)
+    }
+
+    /// How many items senders do not know to be taken.
+    pub(crate) fn untold(&self) -> usize {
+        let later = self.deep.iter().flat_map(|deep| &deep.later);
+        let known = self.front.iter().chain(later);
+        known.map(|known| usize::from(known.untold)).sum()
     }
 
     /// Ready if an item waits after the cursor, or if the queue [has ended](Self::is_ended).

@@ -80,8 +80,9 @@ impl<T, H, S> Shared<T, H, S> {
         self.queue.is_closed()
     }
 
-    /// How many items were pushed and not yet taken. A snapshot that may be slightly old; it counts
-    /// pushes that are not finished.
+    /// How many items were pushed and not yet taken. A snapshot that may be slightly old: it counts
+    /// pushes that are not finished, and some items that were taken already, fewer than a block has.
+    /// [`Owner::len`] does not count those.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
@@ -205,6 +206,18 @@ impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Owner<T, H, S, P> {
         // SAFETY: `self` is the owner, here and below; what is borrowed from the taker is borrowed
         // from `self`.
         unsafe { self.shared.taker(|taker, queue| taker.pop(queue)) }
+    }
+
+    /// How many items were pushed and not yet taken, pushes that are not finished included.
+    pub fn len(&self) -> usize {
+        // SAFETY: as in `pop`; it only reads.
+        let untold = |taker: *const Taker<T>| unsafe { &*taker }.untold();
+        self.shared.len().saturating_sub(self.shared.taker.with(untold))
+    }
+
+    /// True when [`len`](Self::len) is zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Before everything that waits.

@@ -108,7 +108,7 @@ fn run(step: &Step, model: &mut Model, receiver: &mut Receiver<u32, ()>, cursors
         }
         Step::Close => receiver.close(),
     }
-    assert_eq!(receiver.shared().len(), model.waiting());
+    assert_eq!(receiver.len(), model.waiting());
 }
 
 proptest! {

@@ -60,7 +60,7 @@ fn drain<T, H>(receiver: &mut Receiver<T, H>) -> Vec<T> {
 #[test]
 fn items_come_in_the_order_they_were_pushed() {
     let mut receiver = filled(1000);
-    assert_eq!(receiver.shared().len(), 1000);
+    assert_eq!(receiver.len(), 1000);
     assert_eq!(drain(&mut receiver), Vec::from_iter(0..1000));
     assert!(receiver.shared().is_empty());
 }
@@ -84,7 +84,7 @@ fn items_are_taken_from_the_middle() {
         odd.push(receiver.take(&cursor).unwrap());
     }
     assert!(odd.into_iter().eq((0..200).filter(|n| n % 2 == 1)));
-    assert_eq!(receiver.shared().len(), 100);
+    assert_eq!(receiver.len(), 100);
     assert!(
         drain(&mut receiver)
             .into_iter()
@@ -144,7 +144,7 @@ fn the_end_skips_what_came_before() {
     receiver.shared().push(100).unwrap();
     assert_eq!(receiver.next(&mut cursor), Some(&mut 100));
     assert_eq!(receiver.take(&cursor), Some(100));
-    assert_eq!(receiver.shared().len(), 100);
+    assert_eq!(receiver.len(), 100);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) fn ended<M: Message>(
     let place = head.spawned_at();
     let label = head.label();
     let pid = head.pid();
-    let queued = inside.cell().len();
+    let queued = inside.owner.len();
     let links = inside.owner.relations.links().count();
     let reason = shown(reason);
     if is_crash {

@@ -11,11 +11,13 @@
 //! its task is used up; now and then so that tokio looks at sockets and timers before it goes on. It
 //! looks into the common queue every [`COMMON_INTERVAL`] turns, so that nobody there waits for ever.
 //!
-//! Waking others: who pushes into the common queue, or a second process into its own, wakes a sleeping
+//! Waking others: who wakes a process from elsewhere, or a second one on a runner, wakes a sleeping
 //! runner unless one is searching for work already. A single process in a runner's own queue wakes
 //! nobody: mostly it goes on at once, when the one that woke it awaits its answer. If instead that one
 //! holds its thread, the single process is found by the next runner that searches, at the latest when
-//! the watch for long steps sends one ([`Scheduler::rescue`]).
+//! the watch for long steps sends one ([`Scheduler::rescue`]). And where one process yields to another
+//! and they go on so, a second runner comes only after [`CROWDED`]: one that sends a lot and one that
+//! receives it are faster in turns on one core than side by side on two.
 //!
 //! Invariants:
 //! - `I1` a runner sleeps only after it was seen in `idle` and then found the common queue empty; who
@@ -30,7 +32,9 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
+use async_task::{ScheduleInfo, WithInfo};
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use tokio::runtime::Handle;
 
@@ -48,6 +52,10 @@ const DRIVER_INTERVAL: u32 = 4;
 
 /// Turns between two looks into the common queue. Tokio's number for the same.
 const COMMON_INTERVAL: u32 = 61;
+
+/// How long processes that yield share a runner before another is woken. Some times what it costs to
+/// wake a core and to move a process there.
+const CROWDED: Duration = Duration::from_micros(50);
 
 /// Runners that can be told apart in a word.
 const RUNNERS_MAX: usize = 64;
@@ -119,7 +127,7 @@ impl Scheduler {
     pub(crate) fn spawn(&self, process: impl Future<Output = ()> + Send + 'static) {
         let (runnable, task) = async_task::Builder::new()
             .metadata(self.0.clone())
-            .spawn(|_| process, schedule);
+            .spawn(|_| process, WithInfo(schedule));
         task.detach();
         runnable.schedule();
     }
@@ -147,11 +155,11 @@ thread_local! {
     static HERE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
 }
 
-/// A process was woken, or has just begun.
-fn schedule(process: Runnable) {
+/// A process was woken, or has just begun, or yields.
+fn schedule(process: Runnable, info: ScheduleInfo) {
     let elsewhere = HERE.try_with(|here| match &mut *here.borrow_mut() {
         Some(local) if Arc::ptr_eq(&local.shared, process.metadata()) => {
-            local.push(process);
+            local.push(process, info.woken_while_running);
             None
         }
         _ => Some(process),
@@ -221,6 +229,8 @@ struct Local {
     turns: u32,
     is_searching: bool,
     is_asleep: bool,
+    /// Since when there was always a second process, as far as those that yielded have seen.
+    crowded_since: Option<Instant>,
 }
 
 impl Local {
@@ -232,6 +242,7 @@ impl Local {
             turns: 0,
             is_searching: false,
             is_asleep: false,
+            crowded_since: None,
         }
     }
 
@@ -239,12 +250,26 @@ impl Local {
         1 << self.index
     }
 
-    fn push(&mut self, process: Runnable) {
+    #[inline]
+    fn push(&mut self, process: Runnable, yields: bool) {
         self.queue.push(process);
         // Only whether others are woken sooner or later depends on this: relaxed will do.
-        if self.shared.idle.load(Ordering::Relaxed) != 0 && self.queue.len() > 1 {
-            self.shared.wake_one();
+        let may_share = self.shared.idle.load(Ordering::Relaxed) != 0 && self.queue.len() > 1;
+        if may_share && (!yields || self.is_crowded()) {
+            self.share();
         }
+    }
+
+    #[cold]
+    fn share(&mut self) {
+        self.crowded_since = None;
+        self.shared.wake_one();
+    }
+
+    #[cold]
+    fn is_crowded(&mut self) -> bool {
+        let since = *self.crowded_since.get_or_insert_with(Instant::now);
+        since.elapsed() > CROWDED
     }
 
     fn next(&mut self) -> Option<Runnable> {
@@ -254,7 +279,11 @@ impl Local {
         {
             return Some(process);
         }
-        self.queue.pop().or_else(|| self.search())
+        let next = self.queue.pop();
+        if self.crowded_since.is_some() && self.queue.is_empty() {
+            self.crowded_since = None;
+        }
+        next.or_else(|| self.search())
     }
 
     #[cold]

@@ -449,7 +449,7 @@ impl<M> Inspect for Inside<'_, M> {
     fn info(&self) -> ProcessInfo {
         let shared = self.cell();
         let head = shared.header();
-        let messages = shared.len().saturating_sub(head.signals_waiting());
+        let messages = self.owner.len().saturating_sub(head.signals_waiting());
         ProcessInfo {
             pid: self.owner.relations.me(),
             registered_name: head.runtime().table().name_of(head.number()),
