@@ -212,7 +212,9 @@ impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Owner<T, H, S, P> {
     pub fn len(&self) -> usize {
         // SAFETY: as in `pop`; it only reads.
         let untold = |taker: *const Taker<T>| unsafe { &*taker }.untold();
-        self.shared.len().saturating_sub(self.shared.taker.with(untold))
+        self.shared
+            .len()
+            .saturating_sub(self.shared.taker.with(untold))
     }
 
     /// True when [`len`](Self::len) is zero.

@@ -312,7 +312,9 @@ impl Table {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let processes = shard.pages().flat_map(|page| page.processes.iter().flatten());
+            let processes = shard
+                .pages()
+                .flat_map(|page| page.processes.iter().flatten());
             all.extend(processes.cloned());
         }
         all.sort_unstable_by_key(|process| process.head().number());

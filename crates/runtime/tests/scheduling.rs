@@ -1,0 +1,236 @@
+//! Who runs when: processes on a few threads, beside tasks of tokio's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use purlin_runtime::{Address, Config, Process, Runtime, TokioExecutor};
+use purlin_term::{NodeName, atom};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn runtime() -> Runtime {
+    let node = NodeName::new(&atom!("scheduling@127.0.0.1")).unwrap();
+    Runtime::new(
+        node,
+        1,
+        Arc::new(TokioExecutor::current()),
+        Config::default(),
+    )
+}
+
+/// Answers each message with one that carries its number.
+fn echo(runtime: &Runtime) -> Address<(u64, Address<u64>)> {
+    let body = |mut me: Process<(u64, Address<u64>)>| async move {
+        loop {
+            let (number, back) = me.receive_message().await;
+            let _ = me.send(&back, number).await;
+        }
+    };
+    runtime.spawn(body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_wake_up_from_another_thread_is_lost() {
+    const ROUNDS: u64 = 20_000;
+    let runtime = runtime();
+    let echo = echo(&runtime);
+    let asking: Vec<_> = (0..3)
+        .map(|_| {
+            let (runtime, echo) = (runtime.clone(), echo.clone());
+            // A thread that waits for each answer: between two of them all runners fall asleep.
+            std::thread::spawn(move || {
+                let mut me = runtime.attach::<u64>().unwrap();
+                let waiting = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .unwrap();
+                for number in 0..ROUNDS {
+                    runtime.try_send(&echo, (number, me.address())).unwrap();
+                    let answer = waiting.block_on(async { timeout(PATIENCE, me.receive()).await });
+                    let answer = answer.expect("an answer in time").unwrap();
+                    assert_eq!(answer.message(), Some(number));
+                }
+            })
+        })
+        .collect();
+    for thread in asking {
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        joined.await.unwrap().expect("every question is answered");
+    }
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_goes_on_while_the_one_that_woke_it_holds_its_thread() {
+    let runtime = runtime();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let done = is_done.clone();
+    let woken = runtime
+        .spawn(move |mut me: Process<u64>| async move {
+            me.receive().await;
+            done.store(true, Ordering::SeqCst);
+        })
+        .unwrap();
+    let (told, seen) = oneshot::channel();
+    runtime
+        .spawn(move |me: Process<()>| async move {
+            me.send(&woken, 1).await.unwrap();
+            // Held until the other has run, which can be nowhere but on another thread.
+            let start = std::time::Instant::now();
+            while !is_done.load(Ordering::SeqCst) && start.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+            let _ = told.send(is_done.load(Ordering::SeqCst));
+        })
+        .unwrap();
+    assert!(seen.await.unwrap());
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_blocks_in_place_can_ask_another_process() {
+    let runtime = runtime();
+    let echo = echo(&runtime);
+    let (told, answered) = oneshot::channel();
+    runtime
+        .spawn(move |mut me: Process<u64>| async move {
+            let answer = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(async {
+                    me.send(&echo, (7, me.address())).await.unwrap();
+                    timeout(PATIENCE, me.receive_message()).await
+                })
+            });
+            let _ = told.send(answer);
+        })
+        .unwrap();
+    assert_eq!(answered.await.unwrap(), Ok(7));
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn who_only_sends_lets_others_run() {
+    let runtime = runtime();
+    let counted = Arc::new(AtomicU64::new(0));
+    let counting = counted.clone();
+    let receiver = runtime
+        .spawn(move |mut me: Process<u64>| async move {
+            loop {
+                me.receive_message().await;
+                counting.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+        .unwrap();
+    let (told, unread_most) = oneshot::channel();
+    runtime
+        .spawn(move |me: Process<()>| async move {
+            let mut most = 0;
+            for sent in 0..100_000 {
+                me.send(&receiver, sent).await.unwrap();
+                most = most.max(sent - counted.load(Ordering::SeqCst).min(sent));
+            }
+            let _ = told.send(most);
+        })
+        .unwrap();
+    let most = unread_most.await.unwrap();
+    // On one thread the receiver runs only when the sender lets it.
+    assert!(most < 1000, "{most} messages waited");
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timers_and_tasks_have_their_turn_beside_processes_that_never_wait() {
+    let runtime = runtime();
+    let turns = Arc::new(AtomicU64::new(0));
+    for _ in 0..8 {
+        let turns = turns.clone();
+        runtime
+            .spawn(move |_: Process<()>| async move {
+                loop {
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    yield_to_processes().await;
+                }
+            })
+            .unwrap();
+    }
+    for _ in 0..20 {
+        let slept = tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
+        timeout(PATIENCE, slept).await.expect("a turn").unwrap();
+    }
+    let before = turns.load(Ordering::Relaxed);
+    let (told, seen) = oneshot::channel();
+    runtime
+        .spawn(move |_: Process<()>| async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let _ = told.send(());
+        })
+        .unwrap();
+    timeout(PATIENCE, seen).await.expect("a turn").unwrap();
+    assert!(turns.load(Ordering::Relaxed) > before);
+    runtime.stop(PATIENCE).await;
+}
+
+/// Pending once, and woken at once.
+async fn yield_to_processes() {
+    let mut is_second = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut is_second, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+/// Counts what was dropped.
+struct Counted(Arc<AtomicU64>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn processes_end_with_their_tokio_runtime() {
+    let dropped = Arc::new(AtomicU64::new(0));
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let runtime = tokio.block_on(async { runtime() });
+    let mut before = None;
+    for number in 0..100_u64 {
+        let (guard, next) = (Counted(dropped.clone()), before.take());
+        let process = runtime
+            .spawn(move |mut me: Process<u64>| async move {
+                let _guard = guard;
+                if let Some(next) = next {
+                    me.link(next);
+                }
+                match number % 3 {
+                    0 => drop(me.receive().await),
+                    1 => tokio::time::sleep(Duration::from_secs(3600)).await,
+                    _ => loop {
+                        yield_to_processes().await;
+                    },
+                }
+            })
+            .unwrap();
+        before = Some(process.pid());
+    }
+    drop(tokio);
+    assert_eq!(dropped.load(Ordering::SeqCst), 100);
+    assert_eq!(runtime.process_count(), 0);
+    // Nobody can run any more, so whoever comes later ends before it begins.
+    let guard = Counted(dropped.clone());
+    let late = runtime.spawn(move |_: Process<()>| async move { drop(guard) });
+    assert!(late.is_ok());
+    assert_eq!(dropped.load(Ordering::SeqCst), 101);
+    assert_eq!(runtime.process_count(), 0);
+}
