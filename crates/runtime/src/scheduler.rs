@@ -143,6 +143,7 @@ impl Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.0.is_closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         for seat in &self.0.seats {
             seat.waker.get().inspect(|waker| waker.wake_by_ref());
         }
@@ -411,11 +412,13 @@ impl Future for Runner {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(local) = &mut self.local {
+            // In this order: who closes wakes those that it can.
+            let waker = &local.shared.seats[local.index].waker;
+            waker.get_or_init(|| cx.waker().clone());
+            fence(Ordering::SeqCst);
             if local.shared.is_closed.load(Ordering::SeqCst) {
                 return Poll::Ready(());
             }
-            let waker = &local.shared.seats[local.index].waker;
-            waker.get_or_init(|| cx.waker().clone());
             local.awake();
         }
         if let Rest::Sleep = self.run() {
@@ -459,6 +462,7 @@ impl Future for Decoy {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.0.decoy.get_or_init(|| cx.waker().clone());
+        fence(Ordering::SeqCst);
         match self.0.is_closed.load(Ordering::SeqCst) {
             true => Poll::Ready(()),
             false => Poll::Pending,
