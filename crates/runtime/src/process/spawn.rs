@@ -236,6 +236,10 @@ where
     let cell = life.cell.clone();
     let executor = cell.header().runtime().executor();
     match executor.tokio() {
+        // Other nodes rely on the processes that no exit signal ends.
+        _ if cell.header().is_apart() => {
+            drop(executor.spawn_vital(Box::pin(Task::new(life, body))));
+        }
         Some(tokio) => drop(tokio.spawn(Task::new(life, body))),
         None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
     }
