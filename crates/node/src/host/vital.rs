@@ -1,0 +1,146 @@
+//! A vital task: one future that two threads may take forward.
+//!
+//! It runs as a task of tokio's, where that is quickest: next to the processes it serves. While that task
+//! does not get its turn, since processes hold the threads, the [stand-in](super::stand_in) polls the
+//! same future in its place. Whoever polls, what the future waits for wakes tokio's task.
+//!
+//! - `V1` the future is polled by one thread at a time, and never again once it is done, was aborted or
+//!   has panicked;
+//! - `V2` a wake is never lost: the future's waker always wakes tokio's task, which polls again;
+//! - `V3` the future is dropped with no lock held, by its task, or by the stand-in where it was that found
+//!   its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::BoxFuture;
+
+/// How long a task has waited for its turn, in looks of the stand-in.
+const WAITS_FOR_NOTHING: u8 = 0;
+const WOKEN: u8 = 1;
+const WOKEN_BEFORE_A_LOOK: u8 = 2;
+
+/// A future, and how its task stands.
+pub(super) struct Vital {
+    /// `None` when it is done.
+    future: Mutex<Option<BoxFuture<'static, ()>>>,
+    /// The task of tokio's, from its first turn on.
+    task: OnceLock<Waker>,
+    waiting: AtomicU8,
+    /// It was woken long ago and has not had its turn.
+    is_stuck: AtomicBool,
+    is_aborted: AtomicBool,
+}
+
+impl Vital {
+    pub(super) fn new(future: BoxFuture<'static, ()>) -> Arc<Self> {
+        Arc::new(Self {
+            future: Mutex::new(Some(future)),
+            task: OnceLock::new(),
+            waiting: AtomicU8::new(WOKEN),
+            is_stuck: AtomicBool::new(false),
+            is_aborted: AtomicBool::new(false),
+        })
+    }
+
+    /// The turn of tokio's task.
+    pub(super) fn poll_by_task(self: &Arc<Self>, task: &Waker) -> Poll<()> {
+        self.task.get_or_init(|| task.clone());
+        self.is_stuck.store(false, Ordering::Relaxed);
+        let mut future = self.lock();
+        let polled = self.poll(&mut future);
+        if polled.is_ready() {
+            let done = future.take();
+            drop(future);
+            drop(done);
+        }
+        polled
+    }
+
+    /// A turn in the place of tokio's task, unless that has one just now.
+    pub(super) fn poll_in_place(self: &Arc<Self>) {
+        let mut future = match self.future.try_lock() {
+            Ok(future) => future,
+            // It panicked there: its task is about to drop it.
+            Err(TryLockError::Poisoned(_)) | Err(TryLockError::WouldBlock) => return,
+        };
+        let is_aborted = self.is_aborted.load(Ordering::Acquire);
+        // A panic ends the future, as it does in a task of tokio's; the hook has reported it.
+        let polled = || is_aborted || self.poll(&mut future).is_ready();
+        if catch_unwind(AssertUnwindSafe(polled)).unwrap_or(true) {
+            let done = future.take();
+            drop(future);
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(done)));
+            self.wake_task();
+        }
+    }
+
+    fn poll(self: &Arc<Self>, future: &mut Option<BoxFuture<'static, ()>>) -> Poll<()> {
+        self.waiting.store(WAITS_FOR_NOTHING, Ordering::Relaxed);
+        let Some(future) = future else {
+            return Poll::Ready(());
+        };
+        let waker = Waker::from(self.clone());
+        Pin::new(future).poll(&mut Context::from_waker(&waker))
+    }
+
+    /// Its task was dropped, and so is the future.
+    pub(super) fn dismiss(&self) {
+        let future = self.lock().take();
+        drop(future);
+    }
+
+    /// Nobody polls it any more.
+    pub(super) fn abort(&self) {
+        self.is_aborted.store(true, Ordering::Release);
+        self.note_woken();
+    }
+
+    /// Counts a look of the stand-in.
+    pub(super) fn look(&self) {
+        let (from, to) = (WOKEN, WOKEN_BEFORE_A_LOOK);
+        let waiting = &self.waiting;
+        if let Err(WOKEN_BEFORE_A_LOOK) =
+            waiting.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            self.is_stuck.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// True from when it has waited for a whole look until its task has its turn.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
+    }
+
+    fn note_woken(&self) {
+        let (from, to) = (WAITS_FOR_NOTHING, WOKEN);
+        let _ = self
+            .waiting
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Before its first turn the task needs no waking: it has one coming.
+    fn wake_task(&self) {
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BoxFuture<'static, ()>>> {
+        self.future.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Vital {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.note_woken();
+        self.wake_task();
+    }
+}
