@@ -76,6 +76,22 @@ async fn a_node_whose_threads_are_all_held_answers_pings_and_new_peers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_threads_are_all_held_goes_on_as_the_port_mapper() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let builder = |name| Node::builder(name).cookie("mapper").epmd_port(port);
+    let mapper = Apart::start(builder("mapper@127.0.0.1")).await;
+    let held = mapper.hold().await;
+    let start = builder("new@127.0.0.1").start();
+    let new = timeout(ANSWERED, start).await.unwrap().unwrap();
+    new.ping(name("mapper"), ANSWERED).await.unwrap();
+    held.release();
+    new.stop(PATIENCE).await;
+    mapper.node.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_sends_before_it_holds_its_thread_leaves() {
     let net = Net::new().await;
     let sender = apart(&net, "sender").await;

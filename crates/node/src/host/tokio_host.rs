@@ -328,3 +328,33 @@ impl Drop for TcpWriter {
         let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// It comes within the test's time, since loopback loses nothing.
+    async fn until_unread(stream: &Stream) {
+        while !(stream.has_unread)() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_sent_is_unread_until_it_is_read_and_so_is_its_end() {
+        let host = TokioHost::current();
+        let mut listener = host.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_address().unwrap();
+        let mut peer = host.connect(address).await.unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        assert!(!(stream.has_unread)());
+        peer.writer.write_all(&[0; 4]).await.unwrap();
+        until_unread(&stream).await;
+        stream.reader.read_exact(&mut [0; 4]).await.unwrap();
+        assert!(!(stream.has_unread)());
+        drop(peer);
+        until_unread(&stream).await;
+    }
+}

@@ -144,3 +144,100 @@ impl Wake for Vital {
         self.wake_task();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Counts of what happens to a future.
+    #[derive(Default)]
+    struct Seen {
+        is_polled: AtomicBool,
+        is_dropped: AtomicBool,
+    }
+
+    struct Watched(Arc<Seen>);
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            self.0.is_dropped.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn watched(body: impl Future<Output = ()> + Send + 'static) -> (Arc<Vital>, Arc<Seen>) {
+        let seen = Arc::new(Seen::default());
+        let watched = Watched(seen.clone());
+        let future = async move {
+            watched.0.is_polled.store(true, Ordering::SeqCst);
+            body.await;
+        };
+        (Vital::new(Box::pin(future)), seen)
+    }
+
+    async fn as_task(vital: Arc<Vital>) {
+        poll_fn(|context| vital.poll_by_task(context.waker())).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn no_wake_is_lost_while_both_take_turns() {
+        const ITEMS: u32 = 20_000;
+        let (sender, mut items) = mpsc::unbounded_channel();
+        let vital = Vital::new(Box::pin(async move {
+            for expected in 0..ITEMS {
+                assert_eq!(items.recv().await, Some(expected));
+            }
+        }));
+        let task = tokio::spawn(as_task(vital.clone()));
+        // Each stands in for a short while only, so that the last items are left to the task.
+        let standing_in = thread::spawn(move || {
+            for _ in 0..ITEMS {
+                vital.poll_in_place();
+            }
+        });
+        for item in 0..ITEMS {
+            let _ = sender.send(item);
+        }
+        let done = timeout(Duration::from_secs(20), task).await;
+        done.expect("a wake was lost").unwrap();
+        standing_in.join().unwrap();
+    }
+
+    #[test]
+    fn an_aborted_one_is_dropped_in_place_and_not_polled() {
+        let (vital, seen) = watched(pending());
+        vital.abort();
+        vital.poll_in_place();
+        assert!(seen.is_dropped.load(Ordering::SeqCst));
+        assert!(!seen.is_polled.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_panic_in_place_ends_it_for_its_task_too() {
+        let (vital, seen) = watched(async { panic!("as the test wants") });
+        vital.poll_in_place();
+        assert!(seen.is_dropped.load(Ordering::SeqCst));
+        assert!(vital.poll_by_task(Waker::noop()).is_ready());
+    }
+
+    #[test]
+    fn it_is_stuck_from_a_whole_look_without_a_turn_until_its_task_has_one() {
+        let (vital, _) = watched(pending());
+        vital.look();
+        assert!(!vital.is_stuck());
+        vital.look();
+        assert!(vital.is_stuck());
+        vital.poll_in_place();
+        assert!(vital.is_stuck());
+        assert!(vital.poll_by_task(Waker::noop()).is_pending());
+        vital.look();
+        vital.look();
+        assert!(!vital.is_stuck());
+    }
+}
