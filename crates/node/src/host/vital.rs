@@ -185,8 +185,30 @@ mod tests {
         poll_fn(|context| vital.poll_by_task(context.waker())).await;
     }
 
+    /// What the stand-in leaves waiting is taken forward by the task.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn no_wake_is_lost_while_both_take_turns() {
+    async fn no_wake_is_lost_when_the_stand_in_polled_last() {
+        const ITEMS: u32 = 10_000;
+        let (sender, mut items) = mpsc::unbounded_channel();
+        let (taken, mut takes) = mpsc::unbounded_channel();
+        let vital = Vital::new(Box::pin(async move {
+            while let Some(item) = items.recv().await {
+                taken.send(item).unwrap();
+            }
+        }));
+        let task = tokio::spawn(as_task(vital.clone()));
+        for item in 0..ITEMS {
+            vital.poll_in_place();
+            sender.send(item).unwrap();
+            let next = timeout(Duration::from_secs(20), takes.recv()).await;
+            assert_eq!(next.expect("a wake was lost"), Some(item));
+        }
+        drop(sender);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn both_may_take_turns_at_any_time() {
         const ITEMS: u32 = 20_000;
         let (sender, mut items) = mpsc::unbounded_channel();
         let vital = Vital::new(Box::pin(async move {
@@ -195,7 +217,6 @@ mod tests {
             }
         }));
         let task = tokio::spawn(as_task(vital.clone()));
-        // Each stands in for a short while only, so that the last items are left to the task.
         let standing_in = thread::spawn(move || {
             for _ in 0..ITEMS {
                 vital.poll_in_place();
