@@ -163,7 +163,7 @@ pub(crate) async fn register(
     let (creation, stream) = keeper.register().await?;
     let release = Arc::new(Release::default());
     let kept = release.clone();
-    let task = host.spawn(Box::pin(async move {
+    let task = host.spawn_vital(Box::pin(async move {
         keeper.keep(stream, &kept.is_wanted).await;
         kept.is_done.set();
     }));
@@ -315,7 +315,7 @@ pub async fn serve_on(host: Arc<dyn Host>, addresses: &[SocketAddr]) -> io::Resu
     });
     let accept = |listener| {
         let accepting = accept_all(host.clone(), listener, shared.clone());
-        host.spawn(Box::pin(accepting))
+        host.spawn_vital(Box::pin(accepting))
     };
     let tasks = listeners.into_iter().map(accept).collect();
     Ok(ServingMapper { address, tasks })
@@ -397,7 +397,7 @@ fn open(host: &dyn Host, shared: Arc<Shared>, id: ConnectionId, stream: Stream) 
     lock(&shared.routes).insert(id, route.clone());
     let is_local = stream.peer.ip().to_canonical().is_loopback();
     shared.tell(|server, now| server.handle_opened(now, id, is_local));
-    let task = host.spawn(Box::pin(serve_client(shared, id, stream, outputs)));
+    let task = host.spawn_vital(Box::pin(serve_client(shared, id, stream, outputs)));
     Connected { route, task }
 }
 

@@ -139,7 +139,7 @@ impl Node {
         let node = Self::new(config, name, registration.creation(), host);
         let accepting = node
             .host()
-            .spawn(Box::pin(accept_all(node.clone(), listener)));
+            .spawn_vital(Box::pin(accept_all(node.clone(), listener)));
         let listening = Listening {
             address,
             accepting,

@@ -16,6 +16,12 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs a task until it ends or its handle aborts it.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle>;
 
+    /// Runs a task that other nodes rely on. It goes on, if more slowly, while processes hold every thread
+    /// that runs tasks; only its timers may be as late as those processes make all others.
+    fn spawn_vital(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle> {
+        self.spawn(task)
+    }
+
     /// The tokio runtime on which processes may be started directly, if any may: it spares each an
     /// allocation. Otherwise they come by [`Executor::spawn`], and are ended by signals all the same.
     fn tokio(&self) -> Option<&tokio::runtime::Handle> {

@@ -245,6 +245,36 @@ async fn kill_acts_on_a_process_that_traps_and_waits_for_something_else() {
     .await;
 }
 
+/// It goes on to the end of what it is at, on a thread of its own here, and does nothing more.
+#[tokio::test]
+async fn an_exit_acts_at_the_next_await_and_not_before() {
+    let runtime = runtime();
+    for reason in [atom!("kill"), atom!("shutdown")] {
+        in_process(&runtime, |mut me| async move {
+            let (parent, options) = (me.pid(), SpawnOptions::default().own_thread());
+            let (exit_sent, is_exit_sent) = std::sync::mpsc::channel();
+            let (computed, has_computed) = tokio::sync::oneshot::channel();
+            let (went_on, has_gone_on) = tokio::sync::oneshot::channel();
+            let body = move |me: Process<Term>| async move {
+                me.send(parent, atom!("ready")).await.unwrap();
+                is_exit_sent.recv().unwrap();
+                computed.send(()).unwrap();
+                tokio::task::yield_now().await;
+                went_on.send(()).unwrap();
+            };
+            let child = me.runtime().spawn_with(options, body).unwrap();
+            me.receive_message().await;
+            me.monitor(child.pid());
+            me.exit(child.pid(), reason);
+            exit_sent.send(()).unwrap();
+            has_computed.await.unwrap();
+            down(&mut me).await;
+            assert!(has_gone_on.await.is_err());
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn kill_does_not_wait_behind_messages() {
     let runtime = runtime();

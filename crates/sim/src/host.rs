@@ -266,6 +266,8 @@ fn stream(handle: Arc<Handle>, peer: SocketAddr) -> Stream {
         reader: Box::new(SimReader(handle.clone())),
         writer: Box::new(SimWriter(handle)),
         closer: Box::new(move || closing.shut()),
+        // Readers are never held up apart from tickers here.
+        has_unread: Box::new(|| false),
         peer,
     }
 }

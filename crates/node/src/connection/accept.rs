@@ -27,7 +27,7 @@ pub(crate) async fn accept_all(node: Node, mut listener: Box<dyn Listener>) {
             Ok(stream) => {
                 let (accepting, peer) = (node.clone(), stream.peer);
                 let place = handshakes.enter();
-                node.host().spawn(Box::pin(async move {
+                node.host().spawn_vital(Box::pin(async move {
                     let outcome = tokio::select! {
                         biased;
                         () = place.is_given_up.wait() => None,

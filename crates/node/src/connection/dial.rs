@@ -117,7 +117,7 @@ impl Node {
             Found::Waiting(end) => Err(end),
             Found::Started(number, end) => {
                 let dialling = self.clone();
-                let task = self.host().spawn(Box::pin(async move {
+                let task = self.host().spawn_vital(Box::pin(async move {
                     dial_and_serve(dialling, peer, number).await;
                 }));
                 state.peers.set_task(peer, number, task);

@@ -23,12 +23,16 @@ use crate::process::NodeMessage;
 const BATCH_BYTES: usize = 256 << 10;
 const BATCH_PAYLOADS: usize = 64;
 
+/// Asks whether the peer has sent what was not read yet.
+type HasUnread = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// A connection whose handshake is done, ready to be served.
 pub(super) struct Serving {
     node: Node,
     connection: Arc<Connection>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     writer: Box<dyn AsyncWrite + Send + Unpin>,
+    has_unread: HasUnread,
     deframer: Deframer,
     receiver: Receiver,
     traffic: Arc<Traffic>,
@@ -94,6 +98,7 @@ pub(super) async fn install(
         connection,
         reader: stream.reader,
         writer: stream.writer,
+        has_unread: stream.has_unread,
         deframer,
         receiver,
         traffic,
@@ -108,17 +113,19 @@ impl Serving {
             connection,
             mut reader,
             writer,
+            has_unread,
             mut deframer,
             mut receiver,
             traffic,
         } = self;
         let host = node.0.host.clone();
         let write = write_all(node.clone(), connection.clone(), traffic.clone(), writer);
-        let writing = host.spawn(Box::pin(write));
-        let ticking = host.spawn(Box::pin(tick(
+        let writing = host.spawn_vital(Box::pin(write));
+        let ticking = host.spawn_ticker(Box::pin(tick(
             node.clone(),
             connection.clone(),
             traffic.clone(),
+            has_unread,
         )));
         // Also after a panic: a connection that nobody reads must not stay in the table.
         let _ending = Ending {
@@ -328,12 +335,19 @@ async fn write_pieces(
 }
 
 /// Looks at the traffic as `net_ticktime` says.
-async fn tick(node: Node, connection: Arc<Connection>, traffic: Arc<Traffic>) {
+///
+/// It runs beside the reader, which may be held up: what the peer sent and nobody has read counts as read.
+async fn tick(
+    node: Node,
+    connection: Arc<Connection>,
+    traffic: Arc<Traffic>,
+    has_unread: HasUnread,
+) {
     let start = Instant::now();
     let mut ticker = Ticker::new(std::time::Duration::ZERO, node.tick_config(&connection));
     loop {
         sleep_until(start + ticker.poll_timeout()).await;
-        if traffic.has_read.swap(false, Ordering::Relaxed) {
+        if traffic.has_read.swap(false, Ordering::Relaxed) || has_unread() {
             ticker.handle_read();
         }
         if traffic.has_written.swap(false, Ordering::Relaxed) {

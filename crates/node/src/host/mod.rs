@@ -8,7 +8,9 @@
 //! Rules for code behind the seam: every task is started by [`Executor::spawn`]; no `SystemTime`, no
 //! threads, no unbiased `select!`, no iteration over randomly seeded maps.
 
+mod stand_in;
 mod tokio_host;
+mod vital;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +27,12 @@ pub trait Host: Executor {
 
     /// Opens a connection to `address`. The caller sets the deadline.
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Stream>>;
+
+    /// Runs the task that keeps a connection's ticks. It runs, and its timers fire, also while processes
+    /// hold every thread that runs tasks.
+    fn spawn_ticker(&self, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle> {
+        self.spawn(task)
+    }
 
     /// The addresses of a host name; a literal address is its own.
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
@@ -48,6 +56,9 @@ pub struct Stream {
     /// Ends what is sent at once, whoever holds the writer: the peer sees the end before this
     /// returns to whoever ends the next connection.
     pub closer: Box<dyn Fn() + Send + Sync>,
+    /// True if something of the peer, if only its end, was received and not read yet: a peer that is
+    /// heard by nobody is not silent.
+    pub has_unread: Box<dyn Fn() -> bool + Send + Sync>,
     /// The peer's address.
     pub peer: SocketAddr,
 }

@@ -10,6 +10,8 @@
     reason = "not every test file uses every part"
 )]
 
+pub mod held;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;

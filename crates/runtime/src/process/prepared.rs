@@ -69,7 +69,10 @@ impl<M: Message> Prepared<M> {
         prepare(&self.life.cell, monitor, epoch);
     }
 
-    /// No exit signal ends it or is seen by it: see [`Process::keep`].
+    /// No exit signal ends it or is seen by it: see [`Process::keep`]. Started after this, it goes on while
+    /// other processes hold all threads, where the executor can do that ([`Executor::spawn_vital`]).
+    ///
+    /// [`Executor::spawn_vital`]: crate::Executor::spawn_vital
     pub fn keep(&self) {
         keep(&self.life.cell);
     }

@@ -234,10 +234,13 @@ where
     F: Future<Output: IntoExit> + Send + 'static,
 {
     let cell = life.cell.clone();
-    let runtime = cell.header().runtime();
-    match runtime.scheduler() {
+    let head = cell.header();
+    let executor = head.runtime().executor();
+    match head.runtime().scheduler() {
+        // Other nodes rely on the processes that no exit signal ends.
+        _ if head.is_apart() => drop(executor.spawn_vital(Box::pin(Task::new(life, body)))),
         Some(scheduler) => scheduler.spawn(Task::new(life, body)),
-        None => drop(runtime.executor().spawn(Box::pin(Task::new(life, body)))),
+        None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
     }
     Address::here(cell.header().pid(), cell)
 }
