@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::process::Watermark;
+
 /// Processes that live at once. OTP 28's default.
 pub const PROCESSES_MAX: usize = 1 << 20;
 
@@ -27,3 +29,9 @@ pub const FOREIGN_BYTES_MAX: usize = 512 << 20;
 /// Signals and messages in a mailbox from which on exit signals are not received, and replies of other
 /// nodes are refused: these enter where messages do not, but memory has its end.
 pub const EXITS_MAX: usize = 2 * FOREIGN_MESSAGES_MAX;
+
+/// The messages from which on a queue without a bound is told to be long, and those from which on it is
+/// not any more. A sixteenth of what makes other nodes be refused, so that there is time to see to it; and
+/// a quarter of that. A guess, unmeasured.
+pub const WATERMARK: Watermark =
+    Watermark::new(FOREIGN_MESSAGES_MAX / 64, FOREIGN_MESSAGES_MAX / 16);

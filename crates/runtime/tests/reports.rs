@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use purlin_runtime::{Config, Process, Runtime, TokioExecutor};
+use purlin_runtime::{
+    Config, Process, Runtime, SpawnOptions, SystemEventKind, TokioExecutor, Watermark,
+};
 use purlin_term::{NodeName, Term, atom};
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -93,6 +95,8 @@ async fn crashes_and_long_steps_are_reported_with_label_and_place() {
         assert!(report.contains(part), "{part} in {report}");
     }
 
+    let mut events = runtime.attach().unwrap();
+    let _monitor = runtime.system_monitor(events.address());
     let holding = runtime
         .spawn({
             let lines = lines.clone();
@@ -109,8 +113,28 @@ async fn crashes_and_long_steps_are_reported_with_label_and_place() {
     watcher.monitor(holding.pid());
     let (_, _, reason) = watcher.receive().await.unwrap().down().unwrap();
     assert!(reason.is_atom("normal"), "{reason}");
+    let event = events.receive().await.unwrap().message().unwrap();
+    assert_eq!(event.pid, holding.pid());
+    assert!(matches!(
+        event.kind,
+        SystemEventKind::LongSchedule { held_ms: 20.. }
+    ));
     let report = lines.with("the greedy").unwrap();
     for part in ["WARN", "holds its thread", "reports.rs"] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+
+    let deaf = SpawnOptions::default()
+        .label("the deaf")
+        .watermark(Watermark::new(0, 10));
+    let deaf = runtime
+        .spawn_with(deaf, |_: Process<Term>| std::future::pending::<()>())
+        .unwrap();
+    for number in 0..50 {
+        runtime.send(&deaf, Term::from(number)).await.unwrap();
+    }
+    let report = lines.with("a message queue is long").unwrap();
+    for part in ["WARN", "the deaf", "len=13", &deaf.pid().to_string()] {
         assert!(report.contains(part), "{part} in {report}");
     }
 }

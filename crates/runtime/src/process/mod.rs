@@ -13,6 +13,7 @@
 //! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
 //! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
+//! - `watermark`: queues that become long; `bound`: those that may not;
 //! - `table`: pids and names.
 
 mod bound;
@@ -26,6 +27,7 @@ mod received;
 mod spawn;
 mod table;
 mod task;
+mod watermark;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -50,6 +52,7 @@ pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
 pub(crate) use table::Table;
 pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use task::shown;
+pub use watermark::Watermark;
 
 use crate::message::Message;
 use crate::runtime::Runtime;

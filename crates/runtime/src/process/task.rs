@@ -18,6 +18,7 @@ use super::Process;
 use super::cell::{Cell, Incoming, Slot};
 use super::exit::{IntoExit, is_quiet, of_panic};
 use super::inside::Inside;
+use super::watermark;
 use crate::message::Message;
 use crate::panics;
 use crate::runtime::Runtime;
@@ -132,8 +133,15 @@ where
     match polled {
         Ok(Poll::Ready(reason)) => Poll::Ready(End::Returned(reason)),
         Err(panic) => Poll::Ready(End::Panic(of_panic(&*panic))),
-        Ok(Poll::Pending) if cell.header().waits() => Poll::Pending,
-        Ok(Poll::Pending) => rest(cell, cx),
+        Ok(Poll::Pending) => {
+            if head.queue_state().may_be_long() {
+                watermark::look(cell);
+            }
+            match head.waits() {
+                true => Poll::Pending,
+                false => rest(cell, cx),
+            }
+        }
     }
 }
 
