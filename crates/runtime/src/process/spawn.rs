@@ -158,6 +158,26 @@ impl<M: Message> Process<M> {
         Ok(self.link_child(self.child(Location::caller())?).start(body))
     }
 
+    /// As [`Process::spawn_link`], with options. A name is taken before the process is linked: where
+    /// that fails there is neither process nor link.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was started.
+    #[track_caller]
+    pub fn spawn_link_with<N, B, F>(
+        &self,
+        options: SpawnOptions,
+        body: B,
+    ) -> Result<Address<N>, SpawnError>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let child = self.child_with(Location::caller(), options)?;
+        Ok(self.link_child(child).start(body))
+    }
+
     /// Starts a process that this one monitors from the beginning.
     ///
     /// # Errors
@@ -176,6 +196,27 @@ impl<M: Message> Process<M> {
         Ok((child.start(body), monitor))
     }
 
+    /// As [`Process::spawn_monitor`], with options. A name is taken before the process is monitored:
+    /// where that fails there is neither process nor monitor.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was started.
+    #[track_caller]
+    pub fn spawn_monitor_with<N, B, F>(
+        &self,
+        options: SpawnOptions,
+        body: B,
+    ) -> Result<(Address<N>, Reference), SpawnError>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let child = self.child_with(Location::caller(), options)?;
+        let (child, monitor) = self.monitor_child(child);
+        Ok((child.start(body), monitor))
+    }
+
     /// A process whose output goes where this one's does, and that does not run yet.
     fn child<N: Message>(
         &self,
@@ -183,6 +224,17 @@ impl<M: Message> Process<M> {
     ) -> Result<Prepared<N>, TooManyProcesses> {
         let leader = Some(self.group_leader());
         Prepared::new(self.runtime(), place, leader, MailboxOptions::default())
+    }
+
+    fn child_with<N: Message>(
+        &self,
+        place: &'static Location<'static>,
+        mut options: SpawnOptions,
+    ) -> Result<Prepared<N>, SpawnError> {
+        options
+            .group_leader
+            .get_or_insert_with(|| self.group_leader());
+        Prepared::with(self.runtime(), place, options)
     }
 
     fn link_child<N: Message>(&self, child: Prepared<N>) -> Prepared<N> {
