@@ -15,8 +15,19 @@ pub const RECEIVES_MAX: u32 = 128;
 /// reduction budget take at most, many times over; a guess, unmeasured.
 pub const LONG_SCHEDULE: Duration = Duration::from_millis(500);
 
-/// Bytes of an exit reason's text that a report shows. A guess, unmeasured.
+/// Bytes of the text of an exit reason, or of a message that waits, that a report shows. A guess,
+/// unmeasured.
 pub const REASON_SHOWN_MAX: usize = 1000;
+
+/// Messages that wait that a crash report shows. A guess, unmeasured.
+pub const MESSAGES_SHOWN_MAX: usize = 5;
+
+/// Bytes of an encoded message from which on a crash report tells its length alone: it would be decoded
+/// as a whole. A guess, unmeasured.
+pub const MESSAGE_BYTES_SHOWN_MAX: usize = 1 << 16;
+
+/// Links that a crash report shows. A guess, unmeasured.
+pub const LINKS_SHOWN_MAX: usize = 10;
 
 /// Signals and messages in a mailbox from which on messages of other nodes are refused. A process that
 /// is so far behind does not catch up. A guess, unmeasured.

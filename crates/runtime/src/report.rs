@@ -1,10 +1,21 @@
 //! What the log says of processes: crashes, and what [`SystemEvent`]s tell.
+//!
+//! A crash report has what OTP's `proc_lib` reports of a process: pid, name, label, reason, links, the
+//! length of its queue and the first messages that wait there. It does not have the message that the
+//! process was at. That one was moved into the body, and to be shown it would have to be written down
+//! before, at a cost for each message of every process, or be kept, in memory that the body has given up.
+//! OTP's plain processes do not tell it either, only behaviours do, which have the message at hand.
+//!
+//! What waits is written down for the report alone, and only its beginning: by its encoding if it has
+//! one.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use purlin_otp::reason::Reason;
+use purlin_term::Pid;
 
+use crate::limits::{LINKS_SHOWN_MAX, MESSAGES_SHOWN_MAX};
 use crate::message::Message;
 use crate::panics;
 use crate::process::{Head, Inside, shown};
@@ -13,7 +24,7 @@ use crate::system::{SystemEvent, SystemEventKind};
 /// Reports the end of a process, before its queue is emptied.
 pub(crate) fn ended<M: Message>(
     head: &Head,
-    inside: &Inside<'_, M>,
+    inside: &mut Inside<'_, M>,
     reason: &Reason,
     is_crash: bool,
 ) {
@@ -23,15 +34,56 @@ pub(crate) fn ended<M: Message>(
     }
     let place = head.spawned_at();
     let label = head.label();
+    let name = head.runtime().table().name_of(head.number());
+    let name = name.map(tracing::field::display);
     let pid = head.pid();
     let queued = inside.cell().len();
-    let links = inside.owner.relations.links().count();
+    let links = List::of(inside.owner.relations.links());
     let reason = shown(reason);
     if is_crash {
         let backtrace = panics::last_backtrace();
-        tracing::error!(%pid, label, %reason, queued, links, spawned_at = %place, backtrace, "a process crashed");
+        let messages = inside.show_messages(MESSAGES_SHOWN_MAX);
+        tracing::error!(
+            %pid, label, name, %reason, queued, ?messages, %links, spawned_at = %place, backtrace,
+            "a process crashed"
+        );
     } else {
-        tracing::debug!(%pid, label, %reason, queued, links, spawned_at = %place, "a process was ended");
+        tracing::debug!(
+            %pid, label, name, %reason, queued, %links, spawned_at = %place,
+            "a process was ended"
+        );
+    }
+}
+
+/// The first pids of many, and how many there are.
+struct List {
+    first: Vec<Pid>,
+    count: usize,
+}
+
+impl List {
+    fn of(pids: impl Iterator<Item = Pid>) -> Self {
+        let (mut first, mut count) = (Vec::new(), 0);
+        for pid in pids {
+            count += 1;
+            if count <= LINKS_SHOWN_MAX {
+                first.push(pid);
+            }
+        }
+        Self { first, count }
+    }
+}
+
+impl Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (index, pid) in self.first.iter().enumerate() {
+            write!(f, "{}{pid}", if index == 0 { "" } else { ", " })?;
+        }
+        match self.count - self.first.len() {
+            0 => f.write_str("]"),
+            more => write!(f, " and {more} more]"),
+        }
     }
 }
 

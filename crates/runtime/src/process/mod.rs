@@ -24,6 +24,7 @@ mod inside;
 mod inspect;
 mod prepared;
 mod received;
+mod show;
 mod spawn;
 mod table;
 mod task;
