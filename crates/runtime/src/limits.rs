@@ -11,6 +11,9 @@ pub const PROCESSES_MAX: usize = 1 << 20;
 /// the other processes of the thread have their turn. Tokio's own budget for its channels.
 pub const RECEIVES_MAX: u32 = 128;
 
+/// Timers that fire before the task that fires them yields to others, as with [`RECEIVES_MAX`].
+pub const FIRES_MAX: u32 = 128;
+
 /// A process that holds its thread for longer is reported. As long as OTP's schedulers let one
 /// reduction budget take at most, many times over; a guess, unmeasured.
 pub const LONG_SCHEDULE: Duration = Duration::from_millis(500);
