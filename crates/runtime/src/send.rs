@@ -186,7 +186,8 @@ pub(crate) enum Step<T> {
 }
 
 impl Runtime {
-    /// Sends `message`, in nobody's name, waiting while the road or the mailbox is full.
+    /// Sends `message`, in nobody's name, waiting while the road or the mailbox is full. Cancel-safe, as
+    /// [`Process::send`](crate::Process::send).
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.

@@ -12,7 +12,7 @@ use purlin_term::{Atom, Pid};
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::Runtime;
-use crate::send::Recipient;
+use crate::send::{Recipient, Route};
 
 /// Something that a process does or suffers, and that somebody should see to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,8 @@ impl Drop for SystemMonitor {
 
 impl Runtime {
     /// Sends every [`SystemEvent`] of this runtime to `to`, until what it answers is dropped, or the
-    /// runtime is stopped. Several may be told.
+    /// runtime is stopped. Several may be told; a process of another node is not, since an event may be
+    /// noticed while the connections are being worked on.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -117,7 +118,12 @@ impl Runtime {
     ) -> SystemMonitor {
         let monitors = self.system_monitors();
         let number = monitors.next.fetch_add(1, Ordering::Relaxed);
-        let tell = move |runtime: &Runtime, event| runtime.notify(&to, event);
+        let tell = move |runtime: &Runtime, event| {
+            let elsewhere = |route| matches!(route, Route::To(to) if to.node() != runtime.node());
+            if !elsewhere(to.route()) {
+                runtime.notify(&to, event);
+            }
+        };
         monitors.lock().insert(number, Arc::new(tell));
         SystemMonitor {
             runtime: self.clone(),

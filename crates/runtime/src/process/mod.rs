@@ -111,6 +111,8 @@ impl<M: Message> Process<M> {
 
     /// The next message of the process's own type. What became of links and monitors is passed over
     /// and lost: for processes that have none.
+    ///
+    /// Cancel-safe but for that: dropped before it is ready, it has taken no message.
     pub async fn receive_message(&mut self) -> M {
         loop {
             if let Received::Message(message) = self.receive().await {
@@ -119,7 +121,9 @@ impl<M: Message> Process<M> {
         }
     }
 
-    /// The next message, if one comes in time. Cancel-safe.
+    /// The next message, if one comes in time; to the millisecond, as [timers](Runtime::send_after) go.
+    ///
+    /// Cancel-safe: dropped before it is ready, or when the time is over, it has taken nothing.
     pub async fn receive_timeout(&mut self, patience: Duration) -> Option<Received<M>> {
         tokio::time::timeout(patience, self.receive()).await.ok()
     }
@@ -132,7 +136,10 @@ impl<M: Message> Process<M> {
     }
 
     /// The first message that `wanted` picks, whatever waits before it: Erlang's selective receive.
-    /// What is passed over stays where it is. Cancel-safe.
+    /// What is passed over stays where it is.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has taken nothing. What `wanted` has seen, it may
+    /// be asked about again.
     pub async fn receive_where(&mut self, wanted: impl FnMut(Peek<'_, M>) -> bool) -> Received<M> {
         let start = self.inside().owner.start();
         self.receive_from(start, wanted).await
@@ -140,6 +147,8 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::receive_where`], passing over what had arrived when `mark` was made without looking
     /// at it: for an answer to a question that was asked after that.
+    ///
+    /// Cancel-safe, as [`Process::receive_where`]; the mark can be used again.
     pub async fn receive_after(
         &mut self,
         mark: &Mark,
@@ -166,7 +175,10 @@ impl<M: Message> Process<M> {
         self.cell.header().set_takes_foreign(take);
     }
 
-    /// Sends `message`, waiting while the road is full. Cancel-safe: it is sent whole or not at all.
+    /// Sends `message`, waiting while the road or the mailbox is full.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has sent nothing, and the message is gone with it. Who
+    /// waits again waits behind all others.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
@@ -185,7 +197,9 @@ impl<M: Message> Process<M> {
         }
     }
 
-    /// As [`Process::send`], waiting no longer than `patience`.
+    /// As [`Process::send`], waiting no longer than `patience`, to the millisecond.
+    ///
+    /// Cancel-safe: dropped before it is ready, or when the time is over, it has sent nothing.
     ///
     /// # Errors
     /// [`SendError::TimedOut`], or what [`Process::send`] says: it was not sent.

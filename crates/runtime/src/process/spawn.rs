@@ -328,7 +328,7 @@ pub struct Attached<M: Message> {
 pub struct Ended(pub Reason);
 
 impl<M: Message> Attached<M> {
-    /// The next message. Cancel-safe.
+    /// The next message. Cancel-safe: dropped before it is ready, it has taken nothing.
     ///
     /// # Errors
     /// [`Ended`] when an exit signal ended the process.
