@@ -117,7 +117,8 @@ impl<T, H, S> Shared<T, H, S> {
 
     /// As [`owner`](Self::owner), unless somebody else has it.
     pub fn try_owner(&self) -> Option<Owner<T, H, S, &Self>> {
-        self.try_hold().then_some(Owner {
+        // Made only if it is held: dropped, it would give back what another has.
+        self.try_hold().then(|| Owner {
             shared: self,
             has: PhantomData,
         })

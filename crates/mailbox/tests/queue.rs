@@ -474,7 +474,9 @@ fn a_queue_whose_receiver_keeps_up_does_not_say_that_it_piles_up() {
 fn a_mailbox_that_somebody_has_is_not_tried_for() {
     let shared = Shared::<u32, (), u32>::new((), 7);
     let owner = shared.owner();
-    assert!(shared.try_owner().is_none());
+    for _ in 0..2 {
+        assert!(shared.try_owner().is_none());
+    }
     drop(owner);
     assert_eq!(shared.try_owner().map(|owner| *owner), Some(7));
     assert!(shared.try_owner().is_some());
