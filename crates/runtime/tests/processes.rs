@@ -516,6 +516,56 @@ async fn an_attached_process_hears_of_its_end() {
 }
 
 #[tokio::test]
+async fn an_attached_process_answers_though_nobody_receives() {
+    let runtime = runtime();
+    let mut attached = runtime.attach::<Term>().unwrap();
+    let pid = attached.pid();
+    runtime.send(pid, Term::from(1)).await.unwrap();
+    let monitors = move |me: Process<Term>| async move {
+        me.monitor(pid);
+        std::future::pending::<()>().await;
+    };
+    let watcher = runtime.spawn(monitors).unwrap();
+    runtime.process_info(watcher.pid()).await.unwrap();
+    runtime.send(pid, Term::from(2)).await.unwrap();
+
+    let info = runtime.process_info(pid).await.unwrap();
+    assert_eq!(info.monitored_by, [watcher.pid()]);
+    assert_eq!(info.message_queue_len, 2);
+    for number in [1, 2] {
+        let message = attached.receive().await.unwrap().message();
+        assert_eq!(message, Some(Term::from(number)));
+    }
+
+    runtime.exit(pid, atom!("kill"));
+    assert!(runtime.process_info(pid).await.is_none());
+    assert!(attached.receive().await.unwrap_err().0.is_atom("killed"));
+}
+
+/// Whoever asks and whoever receives take turns; each question is answered, each message received once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attached_process_answers_while_it_receives() {
+    let runtime = runtime();
+    let mut attached = runtime.attach::<i64>().unwrap();
+    let (pid, address) = (attached.pid(), attached.address());
+    let asking = tokio::spawn({
+        let runtime = runtime.clone();
+        async move {
+            for number in 0..1_000 {
+                runtime.send(&address, number).await.unwrap();
+                assert_eq!(runtime.process_info(pid).await.unwrap().pid, pid);
+            }
+        }
+    });
+    for number in 0..1_000 {
+        let message = attached.receive().await.unwrap().message();
+        assert_eq!(message, Some(number));
+    }
+    asking.await.unwrap();
+    assert!(attached.try_receive().unwrap().is_none());
+}
+
+#[tokio::test]
 async fn the_process_limit_is_an_error_with_a_name() {
     let node = NodeName::new(&atom!("here@127.0.0.1")).unwrap();
     let mut config = Config::default();

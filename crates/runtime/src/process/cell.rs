@@ -12,7 +12,7 @@ use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
 use super::head::Head;
-use super::inside::Own;
+use super::inside::{Inside, Own};
 use super::inspect::Inspect;
 use super::watermark::push;
 use crate::limits::{FOREIGN_BYTES_MAX, FOREIGN_MESSAGES_MAX};
@@ -146,6 +146,10 @@ pub(crate) trait AnyProcess: Send + Sync {
 
     /// Puts a signal into the queue; gives it back when the process has ended.
     fn push_signal(&self, signal: Incoming) -> Result<(), Incoming>;
+
+    /// Lets the signals act that wait for a process which has no task, unless it is being used by who has
+    /// it; then answers false.
+    fn try_handle_signals(&self) -> bool;
 }
 
 impl<M: Message> AnyProcess for Cell<M> {
@@ -214,6 +218,14 @@ impl<M: Message> AnyProcess for Cell<M> {
             Slot::Signal(signal) => *signal,
             _ => unreachable!("what was pushed comes back"),
         })
+    }
+
+    fn try_handle_signals(&self) -> bool {
+        let Some(owner) = self.try_owner() else {
+            return false;
+        };
+        Inside { owner }.handle_signals();
+        true
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Head {
     waits: AtomicBool,
     /// It is not for the runtime to end it: code outside of processes has it, or it is kept.
     is_apart: AtomicBool,
+    /// Code outside of processes has it: no task handles its signals.
+    is_attached: AtomicBool,
     /// Messages of other types are received too. Set and read by the process alone.
     takes_foreign: AtomicBool,
     /// Messages that may be received before the task has to yield. Set and read by the process alone.
@@ -94,6 +96,7 @@ impl Head {
             name: AtomicU8::new(UNNAMED),
             waits: AtomicBool::new(false),
             is_apart: AtomicBool::new(false),
+            is_attached: AtomicBool::new(false),
             takes_foreign: AtomicBool::new(false),
             budget: AtomicU8::new(RECEIVES_MAX as u8),
             queue_state: QueueState::new(),
@@ -238,6 +241,15 @@ impl Head {
     /// Answers whether it was set before.
     pub(crate) fn set_apart(&self) -> bool {
         self.is_apart.swap(true, Ordering::SeqCst)
+    }
+
+    /// Said by who makes it.
+    pub(crate) fn set_attached(&self) {
+        self.is_attached.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.is_attached.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_apart(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The inner side of a process: the receiving end of its queue, and what it knows of others.
 //!
 //! Only the process's own task comes here, by two ways: its body, which receives, links and monitors,
-//! and the task around it, which lets signals act while the body waits for something else. Signals are
+//! and the task around it, which lets signals act while the body waits for something else. An attached
+//! process has no task: who asks for its information comes here as well, between its verbs. Signals are
 //! handled when they are met in the queue. A process that has signals looks through its whole queue
 //! before it runs, so that `kill` does not wait behind messages; what a signal means for the process to
 //! see stays in the signal's place.

@@ -390,14 +390,26 @@ impl Runtime {
         self.send_signal(from, to.into(), Signal::Exit2 { from, reason }, None);
     }
 
-    /// Asks a process of this node about itself; `None` if it has ended.
+    /// Asks a process of this node about itself; `None` if it has ended, or was ended by an exit signal of
+    /// which its [`Attached`] has not heard yet.
+    ///
+    /// It answers at its next await: this waits for it, however long it computes. An attached one answers at
+    /// once, and signals that wait for it act.
     pub async fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let question = Incoming::Ask(Box::new(move |inspect: &mut dyn inspect::Inspect| {
             let _ = sender.send(inspect.info());
         }));
-        self.find(pid)?.push_signal(question).ok()?;
-        receiver.await.ok()
+        let process = self.find(pid)?;
+        process.push_signal(question).ok()?;
+        if !process.head().is_attached() {
+            return receiver.await.ok();
+        }
+        // Whoever has it may never receive, so it answers by who asks; its verbs never take long.
+        while !process.try_handle_signals() {
+            tokio::task::yield_now().await;
+        }
+        receiver.try_recv().ok()
     }
 
     /// Makes another process the place where output of `pid` goes. Answers as

@@ -136,6 +136,7 @@ impl Runtime {
     pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
         let cell = new_cell(self, Location::caller(), None, MailboxOptions::default())?;
         self.table().set_apart(cell.header());
+        cell.header().set_attached();
         Ok(Attached {
             process: Process { cell: cell.clone() },
             life: Life::new(cell),
@@ -316,7 +317,8 @@ where
 
 /// A process that code outside of any process holds: see [`Runtime::attach`].
 ///
-/// Signals act when it receives.
+/// Signals act when it receives, and when somebody asks for its
+/// [`process_info`](Runtime::process_info).
 pub struct Attached<M: Message> {
     process: Process<M>,
     life: Life<M>,
