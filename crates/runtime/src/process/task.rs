@@ -15,7 +15,7 @@ use purlin_otp::relations::{Farewell, Output, Relations};
 
 use super::Process;
 use super::cell::{Cell, Incoming, Slot};
-use super::exit::{IntoExit, is_quiet, of_panic};
+use super::exit::{IntoExit, is_quiet};
 use super::inside::Inside;
 use super::watermark;
 use crate::message::Message;
@@ -66,7 +66,7 @@ where
         life.end(end);
         // The body goes first: what its values do when they are dropped is still the process's.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body.set(Body::Gone))) {
-            life.end(End::Panic(of_panic(&*panic)));
+            life.end(End::Panic(panics::exit_reason(&*panic)));
         }
         life.tell();
         Poll::Ready(())
@@ -131,7 +131,7 @@ where
     });
     match polled {
         Ok(Poll::Ready(reason)) => Poll::Ready(End::Returned(reason)),
-        Err(panic) => Poll::Ready(End::Panic(of_panic(&*panic))),
+        Err(panic) => Poll::Ready(End::Panic(panics::exit_reason(&*panic))),
         Ok(Poll::Pending) => {
             if head.queue_state().may_be_long() {
                 watermark::look(cell);
