@@ -48,13 +48,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Appends an item and wakes the receiver if it waits for it. Never blocks.
-    ///
-    /// # Errors
-    ///
-    /// The mailbox is closed: the item comes back, and nothing has changed.
+    /// As [`Shared::push_watched`](crate::Shared::push_watched).
     #[inline]
-    pub(crate) fn push(&self, item: T) -> Result<(), Closed<T>> {
+    pub(crate) fn push(&self, item: T, piles_up: impl FnOnce()) -> Result<(), Closed<T>> {
         // Acquire: what `newest` was moved to before it was noted in `tail` is seen below.
         let tail = self.tail.fetch_add(STEP, Ordering::Acquire);
         if tail & CLOSED != 0 {
@@ -62,10 +58,22 @@ impl<T> Queue<T> {
             self.tail.fetch_sub(STEP, Ordering::Relaxed);
             return Err(Closed(item));
         }
-        let Some((block, slot)) = self.place(tail / STEP) else {
-            return Err(Closed(item));
-        };
-        // SAFETY: the position is this push's alone (`I1`).
+        let position = tail / STEP;
+        match self.place_now(position) {
+            // SAFETY: the position is this push's alone (`I1`).
+            Some((block, slot)) => unsafe { self.fill(block, slot, item) },
+            None => self.push_behind(position, item, piles_up),
+        }
+    }
+
+    /// Writes an item into its slot and publishes it.
+    ///
+    /// # Safety
+    ///
+    /// The slot is that of a position which the caller has reserved and not published.
+    #[inline(always)]
+    unsafe fn fill(&self, block: BlockRef<T>, slot: u32, item: T) -> Result<(), Closed<T>> {
+        // SAFETY: nobody else writes there, says the caller.
         unsafe { block.write(slot, item) };
         match block.publish(slot) {
             Published::Quietly => {}
@@ -74,6 +82,28 @@ impl<T> Queue<T> {
             // SAFETY: the receiver does not look at this slot any more (`I5`), and the block is
             // kept for pushes like this one.
             Published::Abandoned => return Err(Closed(unsafe { block.read(slot) })),
+        }
+        Ok(())
+    }
+
+    /// A push whose position is not in the newest block that it saw.
+    #[cold]
+    #[inline(never)]
+    fn push_behind(
+        &self,
+        position: u64,
+        item: T,
+        piles_up: impl FnOnce(),
+    ) -> Result<(), Closed<T>> {
+        let Some((block, slot)) = self.search(position) else {
+            return Err(Closed(item));
+        };
+        // Before it publishes: afterwards the block may be gone.
+        let is_piling_up = 2 * self.waiting(block.start()) >= u64::from(block.slots());
+        // SAFETY: the position is this push's alone (`I1`).
+        unsafe { self.fill(block, slot, item) }?;
+        if is_piling_up {
+            piles_up();
         }
         Ok(())
     }
@@ -135,18 +165,21 @@ impl<T> Queue<T> {
 
     /// The block and slot of a position that the caller has reserved and not published; none if
     /// the receiver has closed and will not look there.
-    #[inline(always)]
     fn place(&self, position: u64) -> Option<(BlockRef<T>, u32)> {
-        if let Linked::Block(newest) = self.newest.get()
-            && let Some(slot) = newest.slot_of(position)
-        {
-            return Some((newest, slot));
-        }
-        self.search(position)
+        self.place_now(position).or_else(|| self.search(position))
     }
 
-    #[cold]
-    #[inline(never)]
+    /// As `place`, if the position is in the block where new ones mostly are.
+    #[inline(always)]
+    fn place_now(&self, position: u64) -> Option<(BlockRef<T>, u32)> {
+        let Linked::Block(newest) = self.newest.get() else {
+            return None;
+        };
+        Some((newest, newest.slot_of(position)?))
+    }
+
+    // A part of its callers, which are cold: a call less in each.
+    #[inline(always)]
     fn search(&self, position: u64) -> Option<(BlockRef<T>, u32)> {
         let newest = match self.newest.get() {
             Linked::Block(newest) => newest,
@@ -236,10 +269,7 @@ impl<T> Queue<T> {
 
     /// Blocks double while more waits than the last one holds, and halve when it is nearly none.
     fn slots_after(&self, last: BlockRef<T>) -> u8 {
-        let waiting = last
-            .end()
-            .saturating_sub(self.taken.load(Ordering::Relaxed));
-        let slots = u64::from(last.slots());
+        let (waiting, slots) = (self.waiting(last.end()), u64::from(last.slots()));
         let wanted = if waiting >= slots {
             slots * 2
         } else if waiting < slots / 4 {
@@ -248,6 +278,11 @@ impl<T> Queue<T> {
             slots
         };
         wanted.clamp(u64::from(FIRST_SLOTS), u64::from(MOST_SLOTS)) as u8
+    }
+
+    /// How many items before a position are not taken. A snapshot, as [`Queue::len`].
+    fn waiting(&self, before: u64) -> u64 {
+        before.saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 
     /// Keeps a block for the next that is needed, or frees it.

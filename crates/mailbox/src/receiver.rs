@@ -255,6 +255,14 @@ impl<T> Taker<T> {
         Some(item)
     }
 
+    /// Lets senders know of all that was taken.
+    pub(crate) fn tell_taken(&mut self, queue: &Queue<T>) {
+        let later = self.deep.iter_mut().flat_map(|deep| &mut deep.later);
+        for known in self.front.iter_mut().chain(later) {
+            queue.count_taken(mem::take(&mut known.untold).into());
+        }
+    }
+
     /// How many items senders do not know to be taken.
     pub(crate) fn untold(&self) -> usize {
         let later = self.deep.iter().flat_map(|deep| &deep.later);

@@ -436,3 +436,48 @@ fn a_panic_gives_the_receiving_side_back() {
     assert!(panicked.is_err());
     assert!(shared.owner().pop().is_none());
 }
+
+/// Pushes so many, and answers before which of them the queue was told to pile up.
+fn told(shared: &Shared<u32, ()>, count: u32) -> Vec<u32> {
+    let mut told = Vec::new();
+    for number in 0..count {
+        shared.push_watched(number, || told.push(number)).unwrap();
+    }
+    told
+}
+
+#[test]
+fn a_queue_that_piles_up_says_so_at_least_every_32_pushes() {
+    let (shared, _receiver) = mailbox(());
+    let told = told(&shared, 1_000);
+    assert_eq!(told[..4], [4, 12, 28, 60]);
+    assert!(
+        told.windows(2).all(|pair| pair[1] - pair[0] <= 32),
+        "{told:?}"
+    );
+    assert!(
+        told.last().is_some_and(|last| *last >= 1_000 - 32),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_queue_whose_receiver_keeps_up_does_not_say_that_it_piles_up() {
+    let (shared, mut receiver) = mailbox(());
+    for number in 0..1_000 {
+        assert_eq!(told(&shared, 1), []);
+        assert_eq!(receiver.pop(), Some(0), "{number}");
+    }
+}
+
+#[test]
+fn a_mailbox_that_somebody_has_is_not_tried_for() {
+    let shared = Shared::<u32, (), u32>::new((), 7);
+    let owner = shared.owner();
+    for _ in 0..2 {
+        assert!(shared.try_owner().is_none());
+    }
+    drop(owner);
+    assert_eq!(shared.try_owner().map(|owner| *owner), Some(7));
+    assert!(shared.try_owner().is_some());
+}

@@ -29,7 +29,7 @@ pub use node::Node;
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeMessage};
 pub use purlin_proto::digest::Cookie;
 pub use purlin_proto::flags::Flags;
-pub use purlin_runtime::{Destination, RegisterError, Target, TooManyProcesses};
+pub use purlin_runtime::{Destination, RegisterError, Target, TooManyProcesses, panics};
 pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 pub use services::global;
 pub use start::{NodeBuilder, StartError};

@@ -104,7 +104,7 @@ fn the_log_of_a_node_names_who_has_another_cookie() {
 #[test]
 fn call_prints_the_term_or_what_was_raised() {
     let net = Net::new();
-    let _a = net.start("a", &[]);
+    let a = net.start("a", &[]);
     let call =
         |function: &str, args: &str| net.run(&["call", "a@127.0.0.1", "demo", function, args]);
     assert_eq!(call("add", "[2, 3]"), printed("5\n"));
@@ -126,12 +126,14 @@ fn call_prints_the_term_or_what_was_raised() {
         call("add", "[1, two]"),
         raised("demo:add/2 on a@127.0.0.1 raised error: badarith")
     );
-    assert_eq!(
-        call("crash", "[]"),
-        raised(
-            "demo:crash/0 on a@127.0.0.1 raised error: {panic,<<\"crashed, as was asked for\">>}"
-        )
-    );
+    let crash = call("crash", "[]");
+    let start = "purlin: demo:crash/0 on a@127.0.0.1 raised error: \
+                 {panic,<<\"crashed, as was asked for\">>,{<<\"";
+    assert_eq!((crash.out.as_str(), crash.status), ("", Some(1)));
+    assert!(crash.err.starts_with(start), "{}", crash.err);
+    assert!(crash.err.contains("demo.rs\">>,"), "{}", crash.err);
+    let line = a.log_line("a function that was called panicked");
+    assert!(line.contains("ERROR") && line.contains("demo.rs"), "{line}");
     assert_eq!(
         net.run(&["call", "a@127.0.0.1", "os", "cmd", "[\"ls\"]"]),
         raised(

@@ -183,7 +183,7 @@ async fn erl_uses_the_demo_application() {
         )
         .await;
         erl.check(
-            "try erpc:call(N, demo, crash, []) catch error:{exception, {panic, _}, _} -> panic end",
+            "try erpc:call(N, demo, crash, []) catch error:{exception, {panic, _, {_, _}}, _} -> panic end",
             "panic",
         )
         .await;
@@ -235,7 +235,7 @@ async fn counter(erl: &mut otp::Erl) {
     .await;
     erl.check("gen_server:call(P, {add, 2})", "2").await;
     erl.check(
-        "try gen_server:call(P, crash) catch exit:{{panic, _}, _} -> panic end",
+        "try gen_server:call(P, crash) catch exit:{{panic, _, {_, _}}, _} -> panic end",
         "panic",
     )
     .await;
@@ -263,7 +263,7 @@ async fn the_counter_is_started_again_when_it_ends() {
         )
         .await;
         erl.check(
-            "try gen_server:call(C, crash) catch exit:{{panic, _}, _} -> panic end",
+            "try gen_server:call(C, crash) catch exit:{{panic, _, {_, _}}, _} -> panic end",
             "panic",
         )
         .await;

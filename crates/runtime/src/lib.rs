@@ -14,6 +14,7 @@ mod schedule;
 mod scheduler;
 mod send;
 mod stop;
+mod system;
 mod timer;
 mod tokio_executor;
 
@@ -22,13 +23,14 @@ pub use message::{Local, Message, Raw};
 pub use outside::{Destination, Outside};
 pub use process::{
     Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Prepared, Process,
-    ProcessInfo, Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses,
+    ProcessInfo, Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses, Watermark,
 };
 pub use purlin_otp::reason::{self, Reason};
 pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions, SpawnOptions as RequestOptions};
 pub use purlin_otp::signal::{Epoch, Signal, Target};
 pub use runtime::{Config, Runtime};
-pub use send::{Address, Recipient, SendError};
+pub use send::{Address, Recipient, Route, SendError};
 pub use stop::Stopped;
+pub use system::{SystemEvent, SystemEventKind, SystemMonitor};
 pub use timer::TimerRef;
 pub use tokio_executor::TokioExecutor;

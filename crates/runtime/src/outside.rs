@@ -62,7 +62,8 @@ pub trait Outside: Send + Sync {
     /// The reply to a spawn request of a process that has ended is to be refused with `reason`.
     fn adopt_orphan(&self, reference: Reference, node: NodeName, reason: Reason);
 
-    /// Sends a message for `from`, waiting while the road is full.
+    /// Sends a message for `from`, waiting while the road is full. Dropped before it is ready, it has sent
+    /// nothing.
     fn send(
         &self,
         from: Pid,

@@ -3,8 +3,13 @@
 //! Rust tells a panic's place only to the panic hook, which belongs to the program: [`install_hook`] is
 //! for its `main`. Without it processes end with the panic's text alone.
 
+use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
+use std::sync::Arc;
+
+use purlin_otp::reason::Reason;
+use purlin_term::{Term, atom};
 
 /// A place in a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +27,8 @@ thread_local! {
 }
 
 /// Makes panics of processes carry their place into exit reasons and crash reports, and keeps the hook
-/// that was there for all other panics.
+/// that was there for all other panics. Once, at the beginning of a program, after it has set a hook of its
+/// own.
 ///
 /// A backtrace is taken when `RUST_BACKTRACE` asks for one.
 pub fn install_hook() {
@@ -45,6 +51,22 @@ fn backtrace() -> Option<String> {
     (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string())
 }
 
+/// Why a process ends that panicked with this: `{panic, Text}`, or `{panic, Text, {File, Line}}` where
+/// [`install_hook`] has seen to it. For the panic that was just caught on this thread.
+pub fn exit_reason(payload: &(dyn Any + Send)) -> Reason {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text");
+    let mut parts = vec![Term::from(atom!("panic")), text.into()];
+    if let Some(place) = last_place() {
+        let line = Term::from(i64::from(place.line));
+        parts.push(Term::tuple([Term::from(place.file.as_str()), line]));
+    }
+    Arc::new(Term::tuple(parts))
+}
+
 /// Runs a step of a process.
 pub(crate) fn in_process<R>(step: impl FnOnce() -> R) -> R {
     let before = IN_PROCESS.replace(true);
@@ -53,12 +75,12 @@ pub(crate) fn in_process<R>(step: impl FnOnce() -> R) -> R {
     done
 }
 
-/// The place of the panic that was just caught on this thread.
-pub(crate) fn last_place() -> Option<Place> {
+/// The place of that panic.
+fn last_place() -> Option<Place> {
     LAST.with_borrow(Clone::clone)
 }
 
 /// The backtrace of that panic, where one was asked for. Forgets the panic.
-pub(crate) fn last_backtrace() -> Option<String> {
+pub fn last_backtrace() -> Option<String> {
     LAST.take()?.backtrace
 }

@@ -15,9 +15,10 @@ use purlin_term::{Atom, NodeName, Pid, Reference};
 use crate::executor::Executor;
 use crate::limits::PROCESSES_MAX;
 use crate::outside::Outside;
-use crate::process::{AnyProcess, Incoming, RegisterError, Table, number_of, pid_of};
+use crate::process::{AnyProcess, Incoming, RegisterError, Table, Watermark, number_of, pid_of};
 use crate::schedule::{self, Schedule, Watched};
 use crate::scheduler::{Bereaved, Scheduler};
+use crate::system::SystemMonitors;
 use crate::timer::Timers;
 
 /// How a runtime is set up.
@@ -29,6 +30,9 @@ pub struct Config {
     /// A process that does not come to an await for so long is reported. Without it no thread is
     /// started to look: for simulations, whose processes all share one.
     pub long_schedule: Option<Duration>,
+    /// When the queue of a process is told to be long that has neither a bound nor a watermark of its
+    /// own; `None`: never.
+    pub watermark: Option<Watermark>,
 }
 
 impl Default for Config {
@@ -36,6 +40,7 @@ impl Default for Config {
         Self {
             processes_max: PROCESSES_MAX,
             long_schedule: Some(crate::limits::LONG_SCHEDULE),
+            watermark: Some(crate::limits::WATERMARK),
         }
     }
 }
@@ -53,6 +58,8 @@ struct Inner {
     table: Table,
     timers: Timers,
     schedule: Schedule,
+    watermark: Option<Watermark>,
+    system_monitors: SystemMonitors,
     outside: OnceLock<Arc<dyn Outside>>,
     references: AtomicU64,
     /// Kept, since most processes end with it.
@@ -109,6 +116,8 @@ impl Runtime {
             executor,
             timers: Timers::new(),
             schedule: Schedule::new(),
+            watermark: config.watermark,
+            system_monitors: SystemMonitors::default(),
             outside: OnceLock::new(),
             references: AtomicU64::new(1),
             normal: reason::normal(),
@@ -127,6 +136,15 @@ impl Runtime {
 
     pub(crate) fn timers(&self) -> &Timers {
         &self.0.timers
+    }
+
+    /// When queues are long that have no watermark of their own.
+    pub(crate) fn watermark(&self) -> Option<Watermark> {
+        self.0.watermark
+    }
+
+    pub(crate) fn system_monitors(&self) -> &SystemMonitors {
+        &self.0.system_monitors
     }
 
     /// Connects the runtime to other nodes, once.

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::Table;
+use crate::report;
 
 /// Slots for threads. A guess: many times the threads that run processes.
 const SLOTS: usize = 128;
@@ -154,14 +155,7 @@ impl Seen {
         }
         self.is_reported = true;
         if let Some(process) = table.get(process) {
-            let head = process.head();
-            tracing::warn!(
-                pid = %head.pid(),
-                label = head.label(),
-                spawned_at = %head.spawned_at(),
-                held_ms = held.as_millis() as u64,
-                "a process holds its thread"
-            );
+            report::long_schedule(process.head(), held);
         }
     }
 }

@@ -186,7 +186,8 @@ pub(crate) enum Step<T> {
 }
 
 impl Runtime {
-    /// Sends `message`, in nobody's name, waiting while the road or the mailbox is full.
+    /// Sends `message`, in nobody's name, waiting while the road or the mailbox is full. Cancel-safe, as
+    /// [`Process::send`](crate::Process::send).
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
@@ -219,7 +220,10 @@ impl Runtime {
     ) -> Result<(), SendError> {
         match self.begin_send(&from, to, message, entry) {
             Step::Done(done) => done,
-            Step::Wait(process, _) => Err(SendError::Full(process.head().pid())),
+            Step::Wait(process, _) => {
+                process.head().note_overrun(&"messages beyond its bound");
+                Err(SendError::Full(process.head().pid()))
+            }
             Step::Outside(to, message) => match self.outside() {
                 Some(outside) => outside.try_send(from(), to, message),
                 None => Err(no_network(to.node())),

@@ -37,6 +37,7 @@ impl Runtime {
             self.end_all(&reason::kill(), KILL_PATIENCE).await;
         }
         self.timers().stop();
+        self.system_monitors().stop();
         stopped.left = self.ordinary_processes();
         for pid in &stopped.left {
             tracing::error!(%pid, "a process holds its thread and does not end");

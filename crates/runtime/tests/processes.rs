@@ -5,8 +5,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use purlin_runtime::{
-    Address, AliasMode, Config, Epoch, Info, MonitorOptions, Process, Received, RegisterError,
-    Runtime, Signal, SpawnOptions, Target, TokioExecutor,
+    Address, AliasMode, Config, Epoch, Info, MonitorOptions, Overflow, Process, Received,
+    RegisterError, Runtime, Signal, SpawnError, SpawnOptions, Target, TokioExecutor,
 };
 use purlin_term::{NodeName, Pid, Term, atom};
 
@@ -219,6 +219,92 @@ async fn a_link_ends_both_unless_exits_are_trapped() {
                 );
             }
             other => panic!("{other:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_started_with_options_is_linked_or_monitored_before_it_runs() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        me.trap_exit(true);
+        let leader = me
+            .spawn_link(|_: Process<Term>| std::future::pending::<()>())
+            .unwrap();
+        let options = || {
+            SpawnOptions::default()
+                .label("the child")
+                .name(atom!("child"))
+                .mailbox(1, Overflow::Refuse)
+                .group_leader(leader.pid())
+                .own_thread()
+        };
+        let body = |mut me: Process<Term>| async move {
+            me.receive().await;
+            Term::from(atom!("done"))
+        };
+        let linked = me.spawn_link_with(options(), body).unwrap();
+        let info = me.runtime().process_info(linked.pid()).await.unwrap();
+        assert_eq!(info.links, [me.pid()]);
+        assert_eq!(info.label.as_deref(), Some("the child"));
+        assert_eq!(info.registered_name, Some(atom!("child")));
+        assert_eq!(info.group_leader, leader.pid());
+        assert!(info.spawned_at.file().ends_with("processes.rs"));
+
+        // The name is taken: nothing was started, and nothing is linked or monitored.
+        let (names, count) = (
+            SpawnOptions::default().name(atom!("child")),
+            me.runtime().process_count(),
+        );
+        let taken = me.spawn_link_with(names.clone(), body).unwrap_err();
+        assert_eq!(taken, SpawnError::Register(RegisterError::Taken));
+        assert!(me.spawn_monitor_with(names, body).is_err());
+        assert_eq!(me.runtime().process_count(), count);
+        let info = me
+            .runtime()
+            .clone()
+            .process_info(linked.pid())
+            .await
+            .unwrap();
+        assert_eq!((info.links.len(), info.monitored_by.len()), (1, 0));
+        assert!(me.try_receive().is_none());
+
+        me.send(&linked, atom!("end").into()).await.unwrap();
+        assert!(matches!(
+            me.receive().await,
+            Received::Info(Info::Exit { from, .. }) if from == linked.pid()
+        ));
+        let (watched, monitor) = me.spawn_monitor_with(options(), body).unwrap();
+        let info = me.runtime().process_info(watched.pid()).await.unwrap();
+        assert_eq!((info.links.len(), info.monitored_by), (0, vec![me.pid()]));
+        me.send(&watched, atom!("end").into()).await.unwrap();
+        let (reference, _, reason) = me.receive().await.down().unwrap();
+        assert_eq!(
+            (reference, Term::clone(&reason)),
+            (monitor, atom!("done").into())
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_child_writes_where_its_parent_does_unless_it_is_told_otherwise() {
+    let runtime = runtime();
+    in_process(&runtime, |me| async move {
+        let leader = me
+            .spawn_link(|_: Process<Term>| std::future::pending::<()>())
+            .unwrap();
+        me.runtime().set_group_leader(me.pid(), leader.pid());
+        me.runtime().process_info(leader.pid()).await.unwrap();
+        let waits = |_: Process<Term>| std::future::pending::<()>();
+        let plain = me.spawn_link(waits).unwrap();
+        let options = || SpawnOptions::default().label("a child");
+        let linked = me.spawn_link_with(options(), waits).unwrap();
+        let (watched, _) = me.spawn_monitor_with(options(), waits).unwrap();
+        for child in [plain, linked, watched] {
+            let info = me.runtime().process_info(child.pid()).await.unwrap();
+            assert_eq!(info.group_leader, leader.pid());
         }
     })
     .await;
@@ -457,6 +543,56 @@ async fn an_attached_process_hears_of_its_end() {
     assert!(attached.receive().await.unwrap_err().0.is_atom("killed"));
     drop(attached);
     assert_eq!(runtime.process_count(), 0);
+}
+
+#[tokio::test]
+async fn an_attached_process_answers_though_nobody_receives() {
+    let runtime = runtime();
+    let mut attached = runtime.attach::<Term>().unwrap();
+    let pid = attached.pid();
+    runtime.send(pid, Term::from(1)).await.unwrap();
+    let monitors = move |me: Process<Term>| async move {
+        me.monitor(pid);
+        std::future::pending::<()>().await;
+    };
+    let watcher = runtime.spawn(monitors).unwrap();
+    runtime.process_info(watcher.pid()).await.unwrap();
+    runtime.send(pid, Term::from(2)).await.unwrap();
+
+    let info = runtime.process_info(pid).await.unwrap();
+    assert_eq!(info.monitored_by, [watcher.pid()]);
+    assert_eq!(info.message_queue_len, 2);
+    for number in [1, 2] {
+        let message = attached.receive().await.unwrap().message();
+        assert_eq!(message, Some(Term::from(number)));
+    }
+
+    runtime.exit(pid, atom!("kill"));
+    assert!(runtime.process_info(pid).await.is_none());
+    assert!(attached.receive().await.unwrap_err().0.is_atom("killed"));
+}
+
+/// Whoever asks and whoever receives take turns; each question is answered, each message received once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attached_process_answers_while_it_receives() {
+    let runtime = runtime();
+    let mut attached = runtime.attach::<i64>().unwrap();
+    let (pid, address) = (attached.pid(), attached.address());
+    let asking = tokio::spawn({
+        let runtime = runtime.clone();
+        async move {
+            for number in 0..1_000 {
+                runtime.send(&address, number).await.unwrap();
+                assert_eq!(runtime.process_info(pid).await.unwrap().pid, pid);
+            }
+        }
+    });
+    for number in 0..1_000 {
+        let message = attached.receive().await.unwrap().message();
+        assert_eq!(message, Some(number));
+    }
+    asking.await.unwrap();
+    assert!(attached.try_receive().unwrap().is_none());
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl Node {
     }
 
     /// A process for code that is not one: it has a pid and a mailbox, and ends when that is
-    /// dropped. Signals act when it receives.
+    /// dropped. Signals act when it receives, or is asked for its `process_info`.
     ///
     /// # Errors
     /// [`TooManyProcesses`], also when the node is stopping.

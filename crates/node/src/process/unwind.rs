@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use purlin_term::{Term, atom};
+use purlin_runtime::panics;
+use purlin_term::Term;
 
 #[cfg(panic = "abort")]
 compile_error!("Purlin needs panic = \"unwind\": a panic must end one process, not the node");
@@ -28,12 +29,10 @@ impl<F: Future> Future for CatchUnwind<F> {
     }
 }
 
-/// `{panic, Message}`, the message as a binary.
+/// The reason, which is logged as well: where the program has the hook of [`panics`], nobody else does.
 fn panic_reason(payload: &(dyn std::any::Any + Send)) -> Term {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    Term::tuple([atom!("panic").into(), text.into()])
+    let reason = panics::exit_reason(payload);
+    let backtrace = panics::last_backtrace();
+    tracing::error!(%reason, backtrace, "a function that was called panicked");
+    Term::clone(&reason)
 }

@@ -6,11 +6,12 @@
 //! Invariant `I1`: counted messages in the queue = permits taken + `excess` + `debt`, and `excess` is
 //! never above the bound.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::cell::Refused;
+use super::head::Head;
 
 /// What happens to a message that finds the mailbox full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +47,6 @@ pub(crate) struct Bound {
     excess: AtomicUsize,
     /// Messages that entered without a place.
     debt: AtomicUsize,
-    dropped: AtomicU64,
 }
 
 impl Bound {
@@ -58,31 +58,33 @@ impl Bound {
             permits: Semaphore::new(max),
             excess: AtomicUsize::new(0),
             debt: AtomicUsize::new(0),
-            dropped: AtomicU64::new(0),
         }
     }
 
-    /// Takes a place for a message; `Ok(false)` if the message is to be dropped by who sends it.
-    pub(crate) fn admit(&self) -> Result<bool, Refused> {
+    /// Takes a place for a message; `Ok(false)` if the message is to be dropped by who sends it. The head
+    /// is that of the bound: it counts what is refused or dropped.
+    pub(crate) fn admit(&self, head: &Head) -> Result<bool, Refused> {
         match self.permits.try_acquire() {
             Ok(permit) => {
                 permit.forget();
                 Ok(true)
             }
             Err(TryAcquireError::Closed) => Err(Refused::Dead),
-            Err(TryAcquireError::NoPermits) => self.overrun(),
+            Err(TryAcquireError::NoPermits) => self.overrun(head),
         }
     }
 
-    fn overrun(&self) -> Result<bool, Refused> {
+    #[cold]
+    fn overrun(&self, head: &Head) -> Result<bool, Refused> {
         match self.overflow {
+            // Counted where the sender does not wait.
             Overflow::Wait => Err(Refused::Wait),
             Overflow::Refuse => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                head.note_overrun(&"messages beyond its bound");
                 Err(Refused::Full)
             }
             Overflow::DropOldest => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                head.note_overrun(&"its oldest messages");
                 let room = |excess: usize| (excess < self.max).then_some(excess + 1);
                 let entered = self
                     .excess
@@ -90,7 +92,7 @@ impl Bound {
                 Ok(entered.is_ok())
             }
             Overflow::DropNewest => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                head.note_overrun(&"messages beyond its bound");
                 Ok(false)
             }
         }
@@ -139,10 +141,5 @@ impl Bound {
     /// The process ends: whoever waits for a place waits no more.
     pub(crate) fn close(&self) {
         self.permits.close();
-    }
-
-    /// Messages that were refused or dropped.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 }

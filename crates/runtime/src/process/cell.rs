@@ -12,8 +12,9 @@ use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
 use super::head::Head;
-use super::inside::Own;
+use super::inside::{Inside, Own};
 use super::inspect::Inspect;
+use super::watermark::push;
 use crate::limits::{FOREIGN_BYTES_MAX, FOREIGN_MESSAGES_MAX};
 use crate::message::Message;
 use crate::send::AliasContent;
@@ -145,6 +146,10 @@ pub(crate) trait AnyProcess: Send + Sync {
 
     /// Puts a signal into the queue; gives it back when the process has ended.
     fn push_signal(&self, signal: Incoming) -> Result<(), Incoming>;
+
+    /// Lets the signals act that wait for a process which has no task, unless it is being used by who has
+    /// it; then answers false.
+    fn try_handle_signals(&self) -> bool;
 }
 
 impl<M: Message> AnyProcess for Cell<M> {
@@ -164,9 +169,7 @@ impl<M: Message> AnyProcess for Cell<M> {
             return Ok(());
         }
         match place.take() {
-            Some(message) => self
-                .push(Slot::Message(message))
-                .map_err(|Closed(_)| Refused::Dead),
+            Some(message) => push(self, Slot::Message(message)).map_err(|Closed(_)| Refused::Dead),
             None => Ok(()),
         }
     }
@@ -180,8 +183,8 @@ impl<M: Message> AnyProcess for Cell<M> {
         if !enter(self.header(), entry)? {
             return Ok(());
         }
-        self.push(Slot::Encoded(Encoded::of_here(term.clone(), from)))
-            .map_err(|Closed(_)| Refused::Dead)
+        let encoded = Encoded::of_here(term.clone(), from);
+        push(self, Slot::Encoded(encoded)).map_err(|Closed(_)| Refused::Dead)
     }
 
     fn push_foreign(&self, term: EncodedTerm, from: Option<Pid>, alias: Option<Reference>) {
@@ -190,28 +193,39 @@ impl<M: Message> AnyProcess for Cell<M> {
         let has_room = self.len() < times * FOREIGN_MESSAGES_MAX
             && head.admit_bytes(weight, times * FOREIGN_BYTES_MAX);
         if !has_room {
-            return head.note_refused(&"messages of other nodes");
+            return head.note_overrun(&"messages of other nodes");
         }
         let mut encoded = Encoded::of_here(term, from);
         encoded.weight = weight;
         if let Some(alias) = alias {
             let content = AliasContent::Encoded(encoded);
             let _ = self.push_signal(Incoming::ToAlias(alias, content));
-        } else if let Ok(true) = enter(head, Entry::Counted) {
-            let _ = self.push(Slot::Encoded(encoded));
-        } else {
-            // Counted where the bound is.
-            head.release_bytes(weight);
+            return;
         }
+        match enter(head, Entry::Counted) {
+            Ok(true) => return drop(push(self, Slot::Encoded(encoded))),
+            // Nobody is there to wait.
+            Err(Refused::Wait) => head.note_overrun(&"messages of other nodes"),
+            Ok(false) | Err(Refused::Full | Refused::Dead) => {}
+        }
+        head.release_bytes(weight);
     }
 
     fn push_signal(&self, signal: Incoming) -> Result<(), Incoming> {
         self.header().announce_signal();
-        let pushed = self.push(Slot::Signal(Box::new(signal)));
+        let pushed = push(self, Slot::Signal(Box::new(signal)));
         pushed.map_err(|Closed(slot)| match slot {
             Slot::Signal(signal) => *signal,
             _ => unreachable!("what was pushed comes back"),
         })
+    }
+
+    fn try_handle_signals(&self) -> bool {
+        let Some(owner) = self.try_owner() else {
+            return false;
+        };
+        Inside { owner }.handle_signals();
+        true
     }
 }
 
@@ -227,15 +241,14 @@ pub(crate) fn push_message<M>(
         Ok(false) => return Ok(()),
         Err(refused) => return Err((refused, Some(message))),
     }
-    cell.push(Slot::Message(message))
-        .map_err(|Closed(_)| (Refused::Dead, None))
+    push(cell, Slot::Message(message)).map_err(|Closed(_)| (Refused::Dead, None))
 }
 
 /// Takes a place in the mailbox; `Ok(false)` if the message is to be dropped instead.
 #[inline]
 fn enter(head: &Head, entry: Entry) -> Result<bool, Refused> {
     match (head.bound(), entry) {
-        (Some(bound), Entry::Counted) => bound.admit(),
+        (Some(bound), Entry::Counted) => bound.admit(head),
         (Some(bound), Entry::Forced) => {
             bound.force();
             Ok(true)

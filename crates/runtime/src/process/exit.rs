@@ -1,6 +1,5 @@
 //! How a process ends: its exit reason.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -70,21 +69,6 @@ impl<T: IntoExit, E: std::fmt::Display> IntoExit for Result<T, E> {
             }
         }
     }
-}
-
-/// `{panic, Text}`, or `{panic, Text, {File, Line}}` where the hook of [`crate::panics`] saw it.
-pub(super) fn of_panic(payload: &(dyn Any + Send)) -> Reason {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a text");
-    let mut parts = vec![Term::from(atom!("panic")), text.into()];
-    if let Some(place) = crate::panics::last_place() {
-        let line = Term::from(i64::from(place.line));
-        parts.push(Term::tuple([Term::from(place.file.as_str()), line]));
-    }
-    Arc::new(Term::tuple(parts))
 }
 
 /// Whether nobody needs to hear of an end so.

@@ -3,7 +3,7 @@
 //! The head lies beside the queue, in the one allocation that addresses of the process share.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use purlin_mailbox::Lazy;
@@ -11,7 +11,9 @@ use purlin_term::Pid;
 
 use super::bound::{Bound, MailboxBound};
 use super::table::RegisterError;
+use super::watermark::{QueueState, Watermark};
 use crate::limits::RECEIVES_MAX;
+use crate::report;
 use crate::runtime::Runtime;
 
 /// Bits of a process number that go into a pid's id; those above go into its serial.
@@ -39,11 +41,21 @@ pub(crate) struct Head {
     waits: AtomicBool,
     /// It is not for the runtime to end it: code outside of processes has it, or it is kept.
     is_apart: AtomicBool,
+    /// Code outside of processes has it: no task handles its signals.
+    is_attached: AtomicBool,
     /// Messages of other types are received too. Set and read by the process alone.
     takes_foreign: AtomicBool,
     /// Messages that may be received before the task has to yield. Set and read by the process alone.
     budget: AtomicU8,
+    queue_state: QueueState,
     rare: Lazy<Rare>,
+}
+
+/// What the mailbox of a process is to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct MailboxOptions {
+    pub(crate) bound: Option<MailboxBound>,
+    pub(crate) watermark: Option<Watermark>,
 }
 
 /// What others see of few processes.
@@ -51,10 +63,11 @@ pub(crate) struct Head {
 struct Rare {
     label: Mutex<Option<String>>,
     bound: Option<Bound>,
+    watermark: Option<Watermark>,
     /// Bytes of encoded messages that came from other nodes and wait.
     foreign_bytes: AtomicUsize,
-    /// Something of other nodes was refused, and that was logged.
-    has_refused: AtomicBool,
+    /// Messages that were refused or dropped since the mailbox was full.
+    overruns: AtomicU64,
 }
 
 const _: () = assert!(RECEIVES_MAX <= u8::MAX as u32);
@@ -64,12 +77,13 @@ impl Head {
         runtime: Runtime,
         number: u64,
         spawned_at: &'static Location<'static>,
-        bound: Option<MailboxBound>,
+        mailbox: MailboxOptions,
     ) -> Self {
         let rare = Lazy::new();
-        if let Some(bound) = bound {
+        if mailbox != MailboxOptions::default() {
             rare.get_or_init(|| Rare {
-                bound: Some(Bound::new(bound)),
+                bound: mailbox.bound.map(Bound::new),
+                watermark: mailbox.watermark,
                 ..Rare::default()
             });
         }
@@ -82,8 +96,10 @@ impl Head {
             name: AtomicU8::new(UNNAMED),
             waits: AtomicBool::new(false),
             is_apart: AtomicBool::new(false),
+            is_attached: AtomicBool::new(false),
             takes_foreign: AtomicBool::new(false),
             budget: AtomicU8::new(RECEIVES_MAX as u8),
+            queue_state: QueueState::new(),
             rare,
         }
     }
@@ -99,6 +115,20 @@ impl Head {
     #[inline]
     pub(crate) fn bound(&self) -> Option<&Bound> {
         self.rare.get()?.bound.as_ref()
+    }
+
+    /// From when on the queue is long, if it may become long.
+    pub(super) fn watermark(&self) -> Option<Watermark> {
+        match self.rare.get() {
+            Some(rare) if rare.watermark.is_some() => rare.watermark,
+            Some(rare) if rare.bound.is_some() => None,
+            _ => self.runtime.watermark(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn queue_state(&self) -> &QueueState {
+        &self.queue_state
     }
 
     /// Makes room for bytes of another node; false if there is none. One message always has room.
@@ -123,13 +153,20 @@ impl Head {
         }
     }
 
-    /// Logged the first time: a flood is not to fill the log.
+    /// Something was refused or dropped, since the mailbox is full. Told whenever the number has
+    /// doubled: a flood is not to fill the log.
     #[cold]
-    pub(crate) fn note_refused(&self, what: &dyn std::fmt::Display) {
-        if !self.rare().has_refused.swap(true, Ordering::Relaxed) {
-            let pid = self.pid();
-            tracing::warn!(%pid, "a mailbox is full: what is sent to it is refused, from now on {what}");
+    pub(crate) fn note_overrun(&self, what: &dyn std::fmt::Display) {
+        let overruns = self.rare().overruns.fetch_add(1, Ordering::Relaxed) + 1;
+        if overruns.is_power_of_two() {
+            report::mailbox_full(self, overruns, what);
         }
+    }
+
+    /// What was refused or dropped so far, since the mailbox was full.
+    pub(crate) fn overruns(&self) -> u64 {
+        let overruns = |rare: &Rare| rare.overruns.load(Ordering::Relaxed);
+        self.rare.get().map_or(0, overruns)
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -214,6 +251,15 @@ impl Head {
     /// Answers whether it was set before.
     pub(crate) fn set_apart(&self) -> bool {
         self.is_apart.swap(true, Ordering::SeqCst)
+    }
+
+    /// Said by who makes it.
+    pub(crate) fn set_attached(&self) {
+        self.is_attached.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.is_attached.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_apart(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The inner side of a process: the receiving end of its queue, and what it knows of others.
 //!
 //! Only the process's own task comes here, by two ways: its body, which receives, links and monitors,
-//! and the task around it, which lets signals act while the body waits for something else. Signals are
+//! and the task around it, which lets signals act while the body waits for something else. An attached
+//! process has no task: who asks for its information comes here as well, between its verbs. Signals are
 //! handled when they are met in the queue. A process that has signals looks through its whole queue
 //! before it runs, so that `kill` does not wait behind messages; what a signal means for the process to
 //! see stays in the signal's place.
@@ -25,6 +26,7 @@ use super::cell::{Cell, Encoded, Incoming, Slot};
 use super::head::{Head, number_of, pid_of};
 use super::inspect::{Inspect, ProcessInfo};
 use super::received::{Peek, Received};
+use super::watermark::push;
 use crate::limits::EXITS_MAX;
 use crate::message::Message;
 use crate::send::AliasContent;
@@ -201,14 +203,14 @@ impl<M: Message> Inside<'_, M> {
                 }
                 Output::Deliver(Info::Exit { from, .. }) if self.is_overfull() => {
                     self.head()
-                        .note_refused(&format_args!("exit signals, the last of {from}"));
+                        .note_overrun(&format_args!("exit signals, the last of {from}"));
                 }
                 Output::Deliver(info) => {
                     let slot = Slot::Info(Box::new(info));
                     if seen.is_none() {
                         seen = Some(slot);
                     } else {
-                        let _ = self.cell().push(slot);
+                        let _ = push(self.cell(), slot);
                     }
                 }
                 Output::Terminate(reason) => {
@@ -236,7 +238,7 @@ impl<M: Message> Inside<'_, M> {
     /// Carries out what a verb of the process caused.
     pub(crate) fn deliver_own(&mut self, out: Vec<Output>, over: Option<Epoch>) {
         if let Some(slot) = self.carry_out(out, over) {
-            let _ = self.cell().push(slot);
+            let _ = push(self.cell(), slot);
         }
     }
 
@@ -447,17 +449,15 @@ impl<M: Message> Inside<'_, M> {
 
 impl<M> Inspect for Inside<'_, M> {
     fn info(&self) -> ProcessInfo {
-        let shared = self.cell();
-        let head = shared.header();
-        let messages = self.owner.len().saturating_sub(head.signals_waiting());
+        let head = self.head();
         ProcessInfo {
             pid: self.owner.relations.me(),
             registered_name: head.runtime().table().name_of(head.number()),
             label: head.label(),
             spawned_at: head.spawned_at(),
             // Without the question itself.
-            message_queue_len: messages.saturating_sub(1),
-            messages_dropped: head.bound().map_or(0, Bound::dropped),
+            message_queue_len: self.owner.len().saturating_sub(head.signals_waiting() + 1),
+            messages_dropped: head.overruns(),
             links: self.owner.relations.links().collect(),
             monitors: self
                 .owner

@@ -27,7 +27,7 @@ pub struct ProcessInfo {
     pub spawned_at: &'static Location<'static>,
     /// What waits in its mailbox.
     pub message_queue_len: usize,
-    /// Messages that its bound refused or dropped.
+    /// Messages, and exit signals to be received, that were refused or dropped since its mailbox was full.
     pub messages_dropped: u64,
     /// The processes it is linked to.
     pub links: Vec<Pid>,

@@ -13,6 +13,7 @@
 //! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
 //! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
+//! - `watermark`: queues that become long; `bound`: those that may not;
 //! - `table`: pids and names.
 
 mod bound;
@@ -24,9 +25,11 @@ mod inspect;
 mod prepared;
 mod received;
 mod sending;
+mod show;
 mod spawn;
 mod table;
 mod task;
+mod watermark;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -51,6 +54,7 @@ pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
 pub(crate) use table::Table;
 pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use task::shown;
+pub use watermark::Watermark;
 
 use sending::Sending;
 
@@ -112,11 +116,15 @@ impl<M: Message> Process<M> {
 
     /// The next message of the process's own type. What became of links and monitors is passed over
     /// and lost: for processes that have none.
+    ///
+    /// Cancel-safe but for that: dropped before it is ready, it has taken no message.
     pub fn receive_message(&mut self) -> impl Future<Output = M> + Send {
         std::future::poll_fn(|cx| self.inside().poll_message(cx))
     }
 
-    /// The next message, if one comes in time. Cancel-safe.
+    /// The next message, if one comes in time; to the millisecond, as [timers](Runtime::send_after) go.
+    ///
+    /// Cancel-safe: dropped before it is ready, or when the time is over, it has taken nothing.
     pub async fn receive_timeout(&mut self, patience: Duration) -> Option<Received<M>> {
         tokio::time::timeout(patience, self.receive()).await.ok()
     }
@@ -129,7 +137,10 @@ impl<M: Message> Process<M> {
     }
 
     /// The first message that `wanted` picks, whatever waits before it: Erlang's selective receive.
-    /// What is passed over stays where it is. Cancel-safe.
+    /// What is passed over stays where it is.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has taken nothing. What `wanted` has seen, it may
+    /// be asked about again.
     pub async fn receive_where(&mut self, wanted: impl FnMut(Peek<'_, M>) -> bool) -> Received<M> {
         let start = self.inside().owner.start();
         self.receive_from(start, wanted).await
@@ -137,6 +148,8 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::receive_where`], passing over what had arrived when `mark` was made without looking
     /// at it: for an answer to a question that was asked after that.
+    ///
+    /// Cancel-safe, as [`Process::receive_where`]; the mark can be used again.
     pub async fn receive_after(
         &mut self,
         mark: &Mark,
@@ -163,7 +176,10 @@ impl<M: Message> Process<M> {
         self.cell.header().set_takes_foreign(take);
     }
 
-    /// Sends `message`, waiting while the road is full. Cancel-safe: it is sent whole or not at all.
+    /// Sends `message`, waiting while the road or the mailbox is full.
+    ///
+    /// Cancel-safe: dropped before it is ready, it has sent nothing, and the message is gone with it. Who
+    /// waits again waits behind all others.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
@@ -175,7 +191,9 @@ impl<M: Message> Process<M> {
         Sending::new(self.cell.header(), to, message)
     }
 
-    /// As [`Process::send`], waiting no longer than `patience`.
+    /// As [`Process::send`], waiting no longer than `patience`, to the millisecond.
+    ///
+    /// Cancel-safe: dropped before it is ready, or when the time is over, it has sent nothing.
     ///
     /// # Errors
     /// [`SendError::TimedOut`], or what [`Process::send`] says: it was not sent.
@@ -366,14 +384,26 @@ impl Runtime {
         self.send_signal(from, to.into(), Signal::Exit2 { from, reason }, None);
     }
 
-    /// Asks a process of this node about itself; `None` if it has ended.
+    /// Asks a process of this node about itself; `None` if it has ended, or was ended by an exit signal of
+    /// which its [`Attached`] has not heard yet.
+    ///
+    /// It answers at its next await: this waits for it, however long it computes. An attached one answers at
+    /// once, and signals that wait for it act.
     pub async fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let question = Incoming::Ask(Box::new(move |inspect: &mut dyn inspect::Inspect| {
             let _ = sender.send(inspect.info());
         }));
-        self.find(pid)?.push_signal(question).ok()?;
-        receiver.await.ok()
+        let process = self.find(pid)?;
+        process.push_signal(question).ok()?;
+        if !process.head().is_attached() {
+            return receiver.await.ok();
+        }
+        // Whoever has it may never receive, so it answers by who asks; its verbs never take long.
+        while !process.try_handle_signals() {
+            tokio::task::yield_now().await;
+        }
+        receiver.try_recv().ok()
     }
 
     /// Makes another process the place where output of `pid` goes. Answers as

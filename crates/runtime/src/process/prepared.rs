@@ -9,11 +9,12 @@ use std::panic::Location;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Reference};
 
-use super::Process;
 use super::exit::IntoExit;
+use super::head::MailboxOptions;
 use super::keep;
 use super::spawn::{SpawnError, SpawnOptions, new_cell, prepare, start, start_on_thread};
 use super::task::Life;
+use super::{Process, TooManyProcesses};
 use crate::message::Message;
 use crate::runtime::Runtime;
 use crate::send::Address;
@@ -31,24 +32,45 @@ impl Runtime {
     /// [`SpawnError`]; nothing was made.
     #[track_caller]
     pub fn prepare<M: Message>(&self, options: SpawnOptions) -> Result<Prepared<M>, SpawnError> {
-        let (leader, bound) = (options.group_leader, options.mailbox);
-        let cell = new_cell(self, Location::caller(), leader, bound)?;
-        let life = Life::new(cell);
-        let head = life.cell.header();
-        if let Some(label) = options.label {
-            head.set_label(label);
-        }
-        if let Some(name) = options.name {
-            self.table().register(name, head.number())?;
-        }
-        Ok(Prepared {
-            life,
-            has_own_thread: options.own_thread,
-        })
+        Prepared::with(self, Location::caller(), options)
     }
 }
 
 impl<M: Message> Prepared<M> {
+    pub(super) fn new(
+        runtime: &Runtime,
+        place: &'static Location<'static>,
+        leader: Option<Pid>,
+        mailbox: MailboxOptions,
+    ) -> Result<Self, TooManyProcesses> {
+        let cell = new_cell(runtime, place, leader, mailbox)?;
+        Ok(Self {
+            life: Life::new(cell),
+            has_own_thread: false,
+        })
+    }
+
+    pub(super) fn with(
+        runtime: &Runtime,
+        place: &'static Location<'static>,
+        options: SpawnOptions,
+    ) -> Result<Self, SpawnError> {
+        let mailbox = MailboxOptions {
+            bound: options.mailbox,
+            watermark: options.watermark,
+        };
+        let mut prepared = Self::new(runtime, place, options.group_leader, mailbox)?;
+        prepared.has_own_thread = options.own_thread;
+        let head = prepared.life.cell.header();
+        if let Some(label) = options.label {
+            head.set_label(label);
+        }
+        if let Some(name) = options.name {
+            runtime.table().register(name, head.number())?;
+        }
+        Ok(prepared)
+    }
+
     /// The process.
     pub fn pid(&self) -> Pid {
         self.life.cell.header().pid()

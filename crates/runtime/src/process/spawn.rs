@@ -12,9 +12,11 @@ use purlin_term::{Atom, Pid, Reference};
 use super::bound::{MailboxBound, Overflow};
 use super::cell::Cell;
 use super::exit::IntoExit;
-use super::head::{Head, pid_of};
+use super::head::{Head, MailboxOptions, pid_of};
 use super::inside::{Inside, Own};
+use super::prepared::Prepared;
 use super::task::{Life, Task};
+use super::watermark::{self, Watermark};
 use super::{Process, Received, RegisterError, TooManyProcesses};
 use crate::message::Message;
 use crate::runtime::Runtime;
@@ -34,6 +36,9 @@ pub struct SpawnOptions {
     pub own_thread: bool,
     /// How many messages may wait for it.
     pub mailbox: Option<MailboxBound>,
+    /// When its queue is told to be long; else as [`Config::watermark`](crate::Config::watermark) says,
+    /// or never if it has a bound.
+    pub watermark: Option<Watermark>,
 }
 
 /// Why a process was not started.
@@ -61,6 +66,12 @@ impl SpawnOptions {
             messages_max,
             overflow,
         });
+        self
+    }
+
+    /// When its queue is told to be long, and when no more.
+    pub fn watermark(mut self, watermark: Watermark) -> Self {
+        self.watermark = Some(watermark);
         self
     }
 
@@ -95,7 +106,7 @@ impl Runtime {
         B: FnOnce(Process<M>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let cell = new_cell(self, Location::caller(), None, None)?;
+        let cell = new_cell(self, Location::caller(), None, MailboxOptions::default())?;
         Ok(start(Life::new(cell), body))
     }
 
@@ -123,8 +134,9 @@ impl Runtime {
     /// [`TooManyProcesses`] when as many live as may.
     #[track_caller]
     pub fn attach<M: Message>(&self) -> Result<Attached<M>, TooManyProcesses> {
-        let cell = new_cell(self, Location::caller(), None, None)?;
+        let cell = new_cell(self, Location::caller(), None, MailboxOptions::default())?;
         self.table().set_apart(cell.header());
+        cell.header().set_attached();
         Ok(Attached {
             process: Process { cell: cell.clone() },
             life: Life::new(cell),
@@ -144,22 +156,27 @@ impl<M: Message> Process<M> {
         B: FnOnce(Process<N>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let cell = new_cell(
-            self.runtime(),
-            Location::caller(),
-            Some(self.group_leader()),
-            None,
-        )?;
-        let child = cell.header().pid();
-        prepare(&cell, Signal::Link { from: self.pid() }, Epoch::LOCAL);
-        self.tie(|inside, _| {
-            // The child is linked already: nothing is to be sent.
-            inside
-                .owner
-                .relations
-                .link(child, Epoch::LOCAL, &mut Vec::new());
-        });
-        Ok(start(Life::new(cell), body))
+        Ok(self.link_child(self.child(Location::caller())?).start(body))
+    }
+
+    /// As [`Process::spawn_link`], with options. A name is taken before the process is linked: where
+    /// that fails there is neither process nor link.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was started.
+    #[track_caller]
+    pub fn spawn_link_with<N, B, F>(
+        &self,
+        options: SpawnOptions,
+        body: B,
+    ) -> Result<Address<N>, SpawnError>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let child = self.child_with(Location::caller(), options)?;
+        Ok(self.link_child(child).start(body))
     }
 
     /// Starts a process that this one monitors from the beginning.
@@ -176,31 +193,75 @@ impl<M: Message> Process<M> {
         B: FnOnce(Process<N>) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let cell = new_cell(
-            self.runtime(),
-            Location::caller(),
-            Some(self.group_leader()),
-            None,
-        )?;
-        let child = cell.header().pid();
+        let (child, monitor) = self.monitor_child(self.child(Location::caller())?);
+        Ok((child.start(body), monitor))
+    }
+
+    /// As [`Process::spawn_monitor`], with options. A name is taken before the process is monitored:
+    /// where that fails there is neither process nor monitor.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing was started.
+    #[track_caller]
+    pub fn spawn_monitor_with<N, B, F>(
+        &self,
+        options: SpawnOptions,
+        body: B,
+    ) -> Result<(Address<N>, Reference), SpawnError>
+    where
+        N: Message,
+        B: FnOnce(Process<N>) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let child = self.child_with(Location::caller(), options)?;
+        let (child, monitor) = self.monitor_child(child);
+        Ok((child.start(body), monitor))
+    }
+
+    /// A process whose output goes where this one's does, and that does not run yet.
+    fn child<N: Message>(
+        &self,
+        place: &'static Location<'static>,
+    ) -> Result<Prepared<N>, TooManyProcesses> {
+        let leader = Some(self.group_leader());
+        Prepared::new(self.runtime(), place, leader, MailboxOptions::default())
+    }
+
+    fn child_with<N: Message>(
+        &self,
+        place: &'static Location<'static>,
+        mut options: SpawnOptions,
+    ) -> Result<Prepared<N>, SpawnError> {
+        options
+            .group_leader
+            .get_or_insert_with(|| self.group_leader());
+        Prepared::with(self.runtime(), place, options)
+    }
+
+    fn link_child<N: Message>(&self, child: Prepared<N>) -> Prepared<N> {
+        child.link(self.pid(), Epoch::LOCAL);
+        self.tie(|inside, _| {
+            // The child is linked already: nothing is to be sent.
+            inside
+                .owner
+                .relations
+                .link(child.pid(), Epoch::LOCAL, &mut Vec::new());
+        });
+        child
+    }
+
+    fn monitor_child<N: Message>(&self, child: Prepared<N>) -> (Prepared<N>, Reference) {
         let reference = self.runtime().make_reference();
-        let from = self.pid();
-        let name = None;
-        let monitor = Signal::Monitor {
-            from,
-            reference,
-            name,
-        };
-        prepare(&cell, monitor, Epoch::LOCAL);
+        child.monitor(self.pid(), reference, Epoch::LOCAL);
         self.tie(|inside, _| {
             let options = MonitorOptions::default();
-            let (target, epoch) = (child.into(), Epoch::LOCAL);
+            let (target, epoch) = (child.pid().into(), Epoch::LOCAL);
             inside
                 .owner
                 .relations
                 .monitor(target, reference, options, epoch, &mut Vec::new());
         });
-        Ok((start(Life::new(cell), body), reference))
+        (child, reference)
     }
 }
 
@@ -209,10 +270,10 @@ pub(super) fn new_cell<M: Message>(
     runtime: &Runtime,
     place: &'static Location<'static>,
     group_leader: Option<Pid>,
-    bound: Option<MailboxBound>,
+    mailbox: MailboxOptions,
 ) -> Result<Arc<Cell<M>>, TooManyProcesses> {
     let number = runtime.table().reserve()?;
-    let head = Head::new(runtime.clone(), number, place, bound);
+    let head = Head::new(runtime.clone(), number, place, mailbox);
     let own = Own::new(number, pid_of(runtime, number));
     let cell = Arc::new(Cell::new(head, own));
     runtime.table().insert(number, cell.clone());
@@ -259,7 +320,8 @@ where
 
 /// A process that code outside of any process holds: see [`Runtime::attach`].
 ///
-/// Signals act when it receives.
+/// Signals act when it receives, and when somebody asks for its
+/// [`process_info`](Runtime::process_info).
 pub struct Attached<M: Message> {
     process: Process<M>,
     life: Life<M>,
@@ -271,7 +333,7 @@ pub struct Attached<M: Message> {
 pub struct Ended(pub Reason);
 
 impl<M: Message> Attached<M> {
-    /// The next message. Cancel-safe.
+    /// The next message. Cancel-safe: dropped before it is ready, it has taken nothing.
     ///
     /// # Errors
     /// [`Ended`] when an exit signal ended the process.
@@ -281,6 +343,9 @@ impl<M: Message> Attached<M> {
             inside.head().begin_turn();
             inside.handle_signals();
             let polled = inside.poll_receive(cx);
+            if inside.head().queue_state().may_be_long() {
+                watermark::look(inside.cell());
+            }
             match (polled, inside.owner.ending()) {
                 (_, Some(reason)) => Poll::Ready(Err(Ended(reason.clone()))),
                 (Poll::Ready(received), None) => Poll::Ready(Ok(received)),
@@ -288,6 +353,19 @@ impl<M: Message> Attached<M> {
             }
         })
         .await
+    }
+
+    /// A message that waits already.
+    ///
+    /// # Errors
+    /// [`Ended`] when an exit signal ended the process.
+    pub fn try_receive(&mut self) -> Result<Option<Received<M>>, Ended> {
+        self.process.inside().handle_signals();
+        let received = self.process.try_receive();
+        match self.process.inside().owner.ending() {
+            Some(reason) => Err(Ended(reason.clone())),
+            None => Ok(received),
+        }
     }
 
     /// Ends the process with a reason; dropped, it ends with `normal`.

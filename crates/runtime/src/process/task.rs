@@ -4,7 +4,7 @@
 //! and what still came is answered for; links and monitors are told. So whoever hears of an end finds
 //! nobody under the pid or the name, and nothing that the process sent can follow it.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::{Farewell, Output, Relations};
-use purlin_term::Term;
 
 use super::Process;
 use super::cell::{Cell, Incoming, Slot};
-use super::exit::{IntoExit, is_quiet, of_panic};
+use super::exit::{IntoExit, is_quiet};
 use super::inside::Inside;
+use super::watermark;
 use crate::message::Message;
 use crate::panics;
 use crate::runtime::Runtime;
@@ -76,7 +76,7 @@ where
         life.end(end);
         // The body goes first: what its values do when they are dropped is still the process's.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body.set(Body::Gone))) {
-            life.end(End::Panic(of_panic(&*panic)));
+            life.end(End::Panic(panics::exit_reason(&*panic)));
         }
         life.tell();
         Poll::Ready(())
@@ -139,9 +139,17 @@ where
     });
     match polled {
         Ok(Poll::Ready(reason)) => Poll::Ready(End::Returned(reason)),
-        Err(panic) => Poll::Ready(End::Panic(of_panic(&*panic))),
-        Ok(Poll::Pending) if cell.header().waits() => Poll::Pending,
-        Ok(Poll::Pending) => rest(cell, cx),
+        Err(panic) => Poll::Ready(End::Panic(panics::exit_reason(&*panic))),
+        Ok(Poll::Pending) => {
+            if head.queue_state().may_be_long() {
+                Inside::of(cell).owner.tell_taken();
+                watermark::look(cell);
+            }
+            match head.waits() {
+                true => Poll::Pending,
+                false => rest(cell, cx),
+            }
+        }
     }
 }
 
@@ -215,7 +223,7 @@ impl<M: Message> Life<M> {
         if let Some(reason) = &reason
             && (self.is_crash || !is_quiet(reason))
         {
-            crate::report::ended(head, &Inside::of(&self.cell), reason, self.is_crash);
+            crate::report::ended(head, &mut Inside::of(&self.cell), reason, self.is_crash);
         }
         runtime.table().remove(head);
         let relations = close(runtime, &mut Inside::of(&self.cell));
@@ -282,16 +290,16 @@ fn answer_after_end(runtime: &Runtime, relations: &mut Relations, signal: Incomi
     }
 }
 
-/// The reason as the log shows it.
-pub(crate) fn shown(reason: &Term) -> String {
+/// A reason or a message as the log shows it.
+pub(crate) fn shown(what: &(impl Display + ?Sized)) -> String {
     let mut shown = Shown(String::new());
-    if write!(shown, "{reason}").is_err() {
+    if write!(shown, "{what}").is_err() {
         shown.0.push_str("...");
     }
     shown.0
 }
 
-/// The beginning of a text: a reason may be of any size, and is not to be printed whole for that.
+/// The beginning of a text: a term may be of any size, and is not to be printed whole for that.
 struct Shown(String);
 
 impl Write for Shown {

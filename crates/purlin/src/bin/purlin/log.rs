@@ -47,6 +47,8 @@ impl Log {
             .with(layer.with_filter(filter))
             .init();
         std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+        // Those of processes go into their exit reasons and crash reports instead.
+        purlin::node::panics::install_hook();
         Ok(())
     }
 }
