@@ -13,11 +13,13 @@
 //! - `cell`: the queue, and what may lie in it; `head`: what others see of a process;
 //! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
+//! - `farewell`: how its end is told;
 //! - `table`: pids and names.
 
 mod bound;
 mod cell;
 mod exit;
+mod farewell;
 mod head;
 mod inside;
 mod inspect;

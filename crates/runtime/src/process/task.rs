@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use purlin_otp::reason::{self, Reason};
-use purlin_otp::relations::{Farewell, Output, Relations};
+use purlin_otp::relations::{Output, Relations};
 use purlin_term::Term;
 
 use super::Process;
-use super::cell::{Cell, Incoming, Slot};
+use super::cell::{Cell, Incoming};
 use super::exit::{IntoExit, is_quiet, of_panic};
+use super::farewell;
 use super::inside::Inside;
 use crate::message::Message;
 use crate::panics;
@@ -205,25 +206,8 @@ impl<M: Message> Life<M> {
         let relations = close(runtime, &mut Inside::of(&self.cell));
         if relations.has_ties() {
             // Shared by all processes of the node, so only whoever tells of it takes it.
-            self.bid_farewell(
-                relations,
-                reason.unwrap_or_else(|| runtime.normal().clone()),
-            );
-        }
-    }
-
-    fn bid_farewell(&self, relations: Relations, reason: Reason) {
-        let head = self.cell.header();
-        let runtime = head.runtime();
-        for farewell in relations.exit(reason) {
-            match farewell {
-                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
-                Farewell::Orphan {
-                    reference,
-                    node,
-                    reason,
-                } => runtime.adopt_orphan(reference, node, reason),
-            }
+            let reason = reason.unwrap_or_else(|| runtime.normal().clone());
+            farewell::bid(head, relations, reason);
         }
     }
 }
@@ -241,8 +225,8 @@ fn close<M: Message>(runtime: &Runtime, inside: &mut Inside<M>) -> Relations {
         bound.close();
     }
     while let Some(slot) = inside.owner.pop() {
-        if let Slot::Signal(signal) = slot {
-            answer_after_end(runtime, &mut inside.owner.relations, *signal);
+        if let Ok(signal) = slot.into_signal() {
+            answer_after_end(runtime, &mut inside.owner.relations, signal);
         }
     }
     inside.owner.finish();
