@@ -52,8 +52,7 @@ struct Inner {
     schedule: Schedule,
     outside: OnceLock<Arc<dyn Outside>>,
     references: AtomicU64,
-    /// Kept, since most processes end with it.
-    normal: Reason,
+    /// Kept: it is answered for every process that is not there.
     noproc: Reason,
 }
 
@@ -85,7 +84,6 @@ impl Runtime {
             schedule: Schedule::new(),
             outside: OnceLock::new(),
             references: AtomicU64::new(1),
-            normal: reason::normal(),
             noproc: reason::noproc(),
         });
         if let Some(limit) = config.long_schedule {
@@ -110,10 +108,6 @@ impl Runtime {
 
     pub(crate) fn outside(&self) -> Option<&dyn Outside> {
         self.0.outside.get().map(|outside| &**outside)
-    }
-
-    pub(crate) fn normal(&self) -> &Reason {
-        &self.0.normal
     }
 
     pub(crate) fn noproc(&self) -> &Reason {

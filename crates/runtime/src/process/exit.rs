@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use purlin_otp::reason::{self, Reason};
 use purlin_term::{Term, atom};
@@ -55,7 +54,7 @@ impl IntoExit for Reason {
 
 impl IntoExit for Term {
     fn into_exit(self) -> Option<Reason> {
-        Some(Arc::new(self))
+        Some(Reason::new(self))
     }
 }
 
@@ -66,7 +65,7 @@ impl<T: IntoExit, E: std::fmt::Display> IntoExit for Result<T, E> {
             Ok(value) => value.into_exit(),
             Err(error) => {
                 let text = Term::from(error.to_string().as_str());
-                Some(Arc::new(Term::tuple([atom!("error").into(), text])))
+                Some(Reason::new(Term::tuple([atom!("error").into(), text])))
             }
         }
     }
@@ -84,7 +83,7 @@ pub(super) fn of_panic(payload: &(dyn Any + Send)) -> Reason {
         let line = Term::from(i64::from(place.line));
         parts.push(Term::tuple([Term::from(place.file.as_str()), line]));
     }
-    Arc::new(Term::tuple(parts))
+    Reason::new(Term::tuple(parts))
 }
 
 /// Whether nobody needs to hear of an end so.
