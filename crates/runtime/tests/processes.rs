@@ -225,7 +225,7 @@ async fn a_link_ends_both_unless_exits_are_trapped() {
 }
 
 /// More than go together in one batch, and some beside, told one by one in between.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_is_told_to_each_of_many_once_and_links_before_monitors() {
     const MANY: usize = 150;
     let runtime = runtime();
