@@ -25,7 +25,7 @@ pub use process::{
     Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Prepared, Process,
     ProcessInfo, Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses, Watermark,
 };
-pub use purlin_otp::reason::{self, Reason};
+pub use purlin_otp::reason::{self, Reason, WeakReason};
 pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions, SpawnOptions as RequestOptions};
 pub use purlin_otp::signal::{Epoch, Signal, Target};
 pub use runtime::{Config, Runtime};

@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use purlin_otp::reason::Reason;
 use purlin_term::{Term, atom};
@@ -64,7 +63,7 @@ pub fn exit_reason(payload: &(dyn Any + Send)) -> Reason {
         let line = Term::from(i64::from(place.line));
         parts.push(Term::tuple([Term::from(place.file.as_str()), line]));
     }
-    Arc::new(Term::tuple(parts))
+    Reason::new(Term::tuple(parts))
 }
 
 /// Runs a step of a process.

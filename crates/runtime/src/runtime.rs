@@ -62,8 +62,7 @@ struct Inner {
     system_monitors: SystemMonitors,
     outside: OnceLock<Arc<dyn Outside>>,
     references: AtomicU64,
-    /// Kept, since most processes end with it.
-    normal: Reason,
+    /// Kept: it is answered for every process that is not there.
     noproc: Reason,
 }
 
@@ -120,7 +119,6 @@ impl Runtime {
             system_monitors: SystemMonitors::default(),
             outside: OnceLock::new(),
             references: AtomicU64::new(1),
-            normal: reason::normal(),
             noproc: reason::noproc(),
         });
         if let Some(limit) = config.long_schedule {
@@ -154,10 +152,6 @@ impl Runtime {
 
     pub(crate) fn outside(&self) -> Option<&dyn Outside> {
         self.0.outside.get().map(|outside| &**outside)
-    }
-
-    pub(crate) fn normal(&self) -> &Reason {
-        &self.0.normal
     }
 
     pub(crate) fn noproc(&self) -> &Reason {

@@ -224,6 +224,58 @@ async fn a_link_ends_both_unless_exits_are_trapped() {
     .await;
 }
 
+/// More than go together in one batch, and some beside, told one by one in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_is_told_to_each_of_many_once_and_links_before_monitors() {
+    const MANY: usize = 150;
+    let runtime = runtime();
+    let mortal = runtime
+        .spawn(|mut me: Process<Term>| async move {
+            let name = Target::Name(atom!("somebody"), me.pid().node);
+            me.monitor(name);
+            me.trap_exit(true);
+            me.receive_message().await
+        })
+        .unwrap();
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (tied, mut ties) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..MANY {
+        let (mortal, sender, tied) = (mortal.pid(), sender.clone(), tied.clone());
+        let watcher = runtime.spawn(move |mut me: Process<Term>| async move {
+            me.trap_exit(true);
+            let monitors = [me.monitor(mortal), me.monitor(mortal)];
+            me.link(mortal);
+            let _ = tied.send(me.pid());
+            let exit = me.receive().await;
+            let down = [down(&mut me).await, down(&mut me).await];
+            let is_last = me.try_receive().is_none();
+            let _ = sender.send((exit, down, is_last, monitors));
+        });
+        watcher.unwrap();
+    }
+    // One of them ends before, and is told nothing.
+    let mut all = Vec::new();
+    for _ in 0..MANY {
+        all.push(ties.recv().await.unwrap());
+    }
+    runtime.exit(all[MANY / 2], atom!("kill"));
+    runtime.process_info(all[MANY / 2]).await;
+    runtime.try_send(&mortal, atom!("bye").into()).unwrap();
+    drop((sender, tied));
+    for _ in 1..MANY {
+        let next = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+        let (exit, down, is_last, monitors) = next.expect("within ten seconds").unwrap();
+        let Received::Info(Info::Exit { from, reason }) = exit else {
+            panic!("the link comes first: {exit:?}");
+        };
+        assert!(from == mortal.pid() && reason.is_atom("bye"));
+        let bye = (Target::Pid(mortal.pid()), Term::from(atom!("bye")));
+        assert_eq!(down, [bye.clone(), bye]);
+        assert!(is_last && monitors[0] != monitors[1]);
+    }
+    assert!(told.recv().await.is_none());
+}
+
 #[tokio::test]
 async fn who_is_started_with_options_is_linked_or_monitored_before_it_runs() {
     let runtime = runtime();

@@ -150,6 +150,12 @@ impl NodeName {
         self.atom().as_str()
     }
 
+    /// Apart from the comparison of one name with itself, which is nearly every one.
+    #[cold]
+    fn by_text(self, other: &Self) -> std::cmp::Ordering {
+        self.atom().cmp(other.atom())
+    }
+
     fn entry(self) -> &'static Entry {
         let (chunk, offset) = place(self.0 as usize);
         TABLE[chunk]
@@ -198,11 +204,12 @@ impl Hash for NodeName {
 }
 
 impl Ord for NodeName {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         if self.0 == other.0 {
             Ordering::Equal
         } else {
-            self.atom().cmp(other.atom())
+            self.by_text(other)
         }
     }
 }

@@ -217,7 +217,7 @@ impl Node {
             last.unwrap_or_else(PoisonError::into_inner)
         };
         if let Some((known, encoded)) = &*last()
-            && std::sync::Arc::ptr_eq(known, reason)
+            && known.is_same(reason)
         {
             return Some(encoded.clone());
         }

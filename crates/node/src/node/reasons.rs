@@ -5,9 +5,9 @@
 //! a mailbox.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::PoisonError;
 
-use purlin_runtime::Reason;
+use purlin_runtime::{Reason, WeakReason};
 use purlin_term::{EncodedTerm, NodeName, Term, atom};
 
 use super::Node;
@@ -23,7 +23,7 @@ pub(super) struct HeldReasons(BTreeMap<NodeName, Held>);
 /// The reasons of one peer, with their bytes.
 #[derive(Default)]
 struct Held {
-    reasons: Vec<(Weak<Term>, usize)>,
+    reasons: Vec<(WeakReason, usize)>,
     /// The bytes of all of them, of those too that are gone and not yet swept.
     bytes: usize,
     sweep_at: usize,
@@ -37,10 +37,10 @@ impl HeldReasons {
             held.sweep();
         }
         if held.bytes + weight > REASON_BYTES_MAX && held.bytes > 0 {
-            return Arc::new(atom!("system_limit").into());
+            return Reason::new(atom!("system_limit").into());
         }
-        let reason = Arc::new(reason);
-        held.reasons.push((Arc::downgrade(&reason), weight));
+        let reason = Reason::new(reason);
+        held.reasons.push((reason.downgrade(), weight));
         held.bytes += weight;
         reason
     }
@@ -54,7 +54,7 @@ impl HeldReasons {
 
 impl Held {
     fn sweep(&mut self) {
-        self.reasons.retain(|(reason, _)| reason.strong_count() > 0);
+        self.reasons.retain(|(reason, _)| reason.is_held());
         self.bytes = self.reasons.iter().map(|(_, weight)| weight).sum();
         self.sweep_at = FIRST_SWEEP.max(2 * self.reasons.len());
     }
@@ -68,7 +68,7 @@ impl Node {
         let reason = reason.to_term().unwrap_or_else(|_| undecodable());
         let weight = weight_of(&reason);
         if weight < REASON_BYTES_MIN {
-            return Arc::new(reason);
+            return Reason::new(reason);
         }
         self.held_reasons().admit(peer, reason, weight)
     }

@@ -15,7 +15,7 @@
 use purlin_term::{Atom, NodeName, Pid, Reference, Term};
 
 use super::AliasMode;
-use super::small_map::{IntoIter, SmallMap};
+use super::small_map::{IntoIter, Kept, SmallMap};
 use crate::signal::{Epoch, Target};
 
 /// What one process holds, by reference.
@@ -97,20 +97,11 @@ impl Held {
         reference: &Reference,
         ends: impl Fn(&Monitor) -> bool,
     ) -> Option<(Monitor, Tag)> {
-        let record = self.0.get_mut(reference)?;
-        if !matches!(&record.waits, Waits::Down(monitor) if ends(monitor)) {
-            return None;
-        }
-        let waits = std::mem::replace(&mut record.waits, Waits::Nothing);
-        let tag = record.tag.take();
-        if record.alias != Some(AliasMode::ExplicitUnalias) {
-            record.alias = None;
-        }
-        self.tidy(reference);
-        match waits {
-            Waits::Down(monitor) => Some((monitor, tag)),
-            _ => None,
-        }
+        let end = |record: &mut Record| match &record.waits {
+            Waits::Down(monitor) if ends(monitor) => record.end_monitor(),
+            _ => (Kept::Yes, None),
+        };
+        self.0.change(reference, end)?
     }
 
     pub(super) fn alias(&mut self, reference: Reference, mode: AliasMode) {
@@ -119,10 +110,11 @@ impl Held {
 
     /// Ends an alias, and nothing but the alias. True if it was there.
     pub(super) fn unalias(&mut self, reference: &Reference) -> bool {
-        let record = self.0.get_mut(reference);
-        let was_alias = record.is_some_and(|record| record.alias.take().is_some());
-        self.tidy(reference);
-        was_alias
+        let end = |record: &mut Record| {
+            let was_alias = record.alias.take().is_some();
+            (record.kept(), was_alias)
+        };
+        self.0.change(reference, end).unwrap_or(false)
     }
 
     /// The mode of an alias to which messages can be sent now.
@@ -233,13 +225,28 @@ impl Held {
         let before = self.0.insert(reference, record);
         debug_assert!(before.is_none(), "a reference is made once: {reference}");
     }
+}
 
-    /// Removes a record that has become empty (`I2`).
-    fn tidy(&mut self, reference: &Reference) {
-        let is_empty = |record: &Record| record.alias.is_none() && record.waits == Waits::Nothing;
-        if self.0.get(reference).is_some_and(is_empty) {
-            self.0.remove(reference);
+impl Record {
+    /// A record that has become empty goes (`I2`).
+    fn kept(&self) -> Kept {
+        match (&self.waits, self.alias) {
+            (Waits::Nothing, None) => Kept::No,
+            _ => Kept::Yes,
         }
+    }
+
+    /// Takes the monitor out, and with it an alias that ends with it.
+    fn end_monitor(&mut self) -> (Kept, Option<(Monitor, Tag)>) {
+        let waits = std::mem::replace(&mut self.waits, Waits::Nothing);
+        if self.alias != Some(AliasMode::ExplicitUnalias) {
+            self.alias = None;
+        }
+        let ended = match waits {
+            Waits::Down(monitor) => Some((monitor, self.tag.take())),
+            _ => None,
+        };
+        (self.kept(), ended)
     }
 }
 

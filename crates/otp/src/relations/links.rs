@@ -20,7 +20,7 @@ use std::num::NonZeroU64;
 
 use purlin_term::{NodeName, Pid};
 
-use super::small_map::{IntoIter, SmallMap};
+use super::small_map::{IntoIter, Kept, SmallMap};
 use crate::signal::Epoch;
 
 /// The links of one process.
@@ -94,10 +94,10 @@ impl Links {
 
     /// The other end has seen our `Unlink`.
     pub(super) fn handle_unlink_ack(&mut self, from: Pid, id: NonZeroU64) {
-        let key = from.into();
-        if self.0.get(&key).and_then(|link| link.unlinking) == Some(id) {
-            self.0.remove(&key);
-        }
+        self.0.change(&from.into(), |link| match link.unlinking {
+            Some(awaited) if awaited == id => (Kept::No, ()),
+            _ => (Kept::Yes, ()),
+        });
     }
 
     /// The other end's exit. True when the link was active, and so acts.
@@ -132,9 +132,11 @@ impl Links {
 
     /// Removes an active link that is not newer than `epoch`; true if there was one (`I1`).
     fn end_active(&mut self, from: Pid, epoch: Epoch) -> bool {
-        let key = from.into();
-        let ends = |link: &Link| link.is_active() && link.epoch <= epoch;
-        self.0.get(&key).is_some_and(ends) && self.0.remove(&key).is_some()
+        let end = |link: &mut Link| match link.is_active() && link.epoch <= epoch {
+            true => (Kept::No, true),
+            false => (Kept::Yes, false),
+        };
+        self.0.change(&from.into(), end).unwrap_or(false)
     }
 }
 

@@ -369,7 +369,7 @@ impl Relations {
             self.terminate(reason::killed(), out);
         } else if self.traps_exits {
             self.deliver(Info::Exit { from, reason }, out);
-        } else if !reason::is_normal(&reason) || (is_explicit && from == self.me) {
+        } else if !reason.is_normal() || (is_explicit && from == self.me) {
             self.terminate(reason, out);
         }
     }

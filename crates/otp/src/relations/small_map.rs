@@ -22,6 +22,13 @@ pub(crate) enum SmallMap<K, V> {
     Many(BTreeMap<K, V>),
 }
 
+/// Whether an entry that was changed stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Yes,
+    No,
+}
+
 pub(crate) enum IntoIter<K, V> {
     Few(vec::IntoIter<(K, V)>),
     Many(btree_map::IntoIter<K, V>),
@@ -81,6 +88,37 @@ impl<K: Ord + Clone, V> SmallMap<K, V> {
         match self {
             Self::Few(few) => place(few, key).ok().map(|at| &mut few[at].1),
             Self::Many(tree) => tree.get_mut(key),
+        }
+    }
+
+    /// Lets `change` change the entry, which is removed if it answers so; one search for both.
+    pub(crate) fn change<R>(
+        &mut self,
+        key: &K,
+        change: impl FnOnce(&mut V) -> (Kept, R),
+    ) -> Option<R> {
+        match self {
+            Self::Few(few) => {
+                let at = place(few, key).ok()?;
+                let (kept, answer) = change(&mut few[at].1);
+                if kept == Kept::No {
+                    few.remove(at);
+                }
+                Some(answer)
+            }
+            Self::Many(tree) => {
+                let btree_map::Entry::Occupied(mut entry) = tree.entry(key.clone()) else {
+                    return None;
+                };
+                let (kept, answer) = change(entry.get_mut());
+                if kept == Kept::No {
+                    entry.remove();
+                    if tree.is_empty() {
+                        *self = Self::default();
+                    }
+                }
+                Some(answer)
+            }
         }
     }
 
@@ -149,12 +187,15 @@ mod tests {
     enum Step {
         Insert(u8, u16),
         Remove(u8),
+        /// Adds one, or removes.
+        Change(u8, bool),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let insert = (0..40u8, any::<u16>()).prop_map(|(k, v)| Step::Insert(k, v));
         let remove = (0..40u8).prop_map(Step::Remove);
-        prop::collection::vec(prop_oneof![3 => insert, 2 => remove], 0..200)
+        let change = (0..40u8, any::<bool>()).prop_map(|(k, keep)| Step::Change(k, keep));
+        prop::collection::vec(prop_oneof![4 => insert, 2 => remove, 2 => change], 0..200)
     }
 
     proptest! {
@@ -165,6 +206,17 @@ mod tests {
                 match step {
                     Step::Insert(k, v) => prop_assert_eq!(small.insert(k, v), tree.insert(k, v)),
                     Step::Remove(k) => prop_assert_eq!(small.remove(&k), tree.remove(&k)),
+                    Step::Change(k, keep) => {
+                        let kept = if keep { Kept::Yes } else { Kept::No };
+                        let changed = small.change(&k, |v| {
+                            *v = v.wrapping_add(1);
+                            (kept, *v)
+                        });
+                        let before = if keep { tree.get(&k).copied() } else { tree.remove(&k) };
+                        let after = before.map(|v| v.wrapping_add(1));
+                        tree.entry(k).and_modify(|v| *v = v.wrapping_add(1));
+                        prop_assert_eq!(changed, after);
+                    }
                 }
                 prop_assert_eq!(small.len(), tree.len());
                 prop_assert!(small.iter().eq(tree.iter()), "I2");

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use purlin_term::limits::REFERENCE_WORDS_MAX;
 use purlin_term::{Atom, NodeName, Pid, Reference};
 
-use super::small_map::{IntoIter, SmallMap};
+use super::small_map::{IntoIter, Kept, SmallMap};
 
 /// The monitors that others hold on one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -32,13 +32,11 @@ impl Watchers {
     }
 
     pub(super) fn handle_demonitor(&mut self, pid: Pid, reference: &Reference) {
-        if self
-            .0
-            .get(reference)
-            .is_some_and(|watcher| watcher.pid == pid)
-        {
-            self.0.remove(reference);
-        }
+        self.0
+            .change(reference, |watcher| match watcher.pid == pid {
+                true => (Kept::No, ()),
+                false => (Kept::Yes, ()),
+            });
     }
 
     /// Forgets the monitors of `node`: the watchers were told there. They need no epoch, since they

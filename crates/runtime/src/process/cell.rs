@@ -5,12 +5,14 @@
 //! pids and names reach the same queue through [`AnyProcess`], which hides the type.
 
 use std::any::{Any, TypeId};
+use std::sync::Arc;
 
 use purlin_mailbox::{Closed, Shared};
 use purlin_otp::relations::Info;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
+use super::farewell::Batch;
 use super::head::Head;
 use super::inside::{Inside, Own};
 use super::inspect::Inspect;
@@ -29,6 +31,8 @@ pub(crate) enum Slot<M> {
     Info(Box<Info>),
     /// A signal that was not handled yet.
     Signal(Box<Incoming>),
+    /// A signal of a process of this node that went to many: one of a batch.
+    Shared(Arc<Batch>, u8),
     /// What was here is being looked at, or is gone.
     Gone,
 }
@@ -47,6 +51,24 @@ pub(crate) enum Incoming {
     GroupLeader(Pid),
     /// A question about the process, answered by itself.
     Ask(Question),
+}
+
+impl<M> Slot<M> {
+    pub(crate) fn is_signal(&self) -> bool {
+        matches!(self, Self::Signal(_) | Self::Shared(..))
+    }
+
+    /// The signal in it; what is none comes back.
+    pub(crate) fn into_signal(self) -> Result<Incoming, Self> {
+        match self {
+            Self::Signal(signal) => Ok(*signal),
+            Self::Shared(batch, index) => {
+                let signal = batch[usize::from(index)].clone();
+                Ok(Incoming::Signal(signal, Epoch::LOCAL))
+            }
+            other => Err(other),
+        }
+    }
 }
 
 /// A question to a process about itself.
@@ -86,6 +108,9 @@ fn weight_of(message: &EncodedTerm) -> usize {
 
 /// A process: its queue, its head, and what its task has of it, in one allocation.
 pub(crate) type Cell<M> = Shared<Slot<M>, Head, Own>;
+
+/// What a message of one word, or a signal of a batch, takes in the queue.
+const _: () = assert!(size_of::<Slot<u64>>() == 16);
 
 /// What every process costs, beside the two counts of its `Arc` and its task: with these just what
 /// lets both fit into half a kibibyte (tokio's tasks are aligned to 128 bytes).
@@ -150,6 +175,9 @@ pub(crate) trait AnyProcess: Send + Sync {
     /// Lets the signals act that wait for a process which has no task, unless it is being used by who has
     /// it; then answers false.
     fn try_handle_signals(&self) -> bool;
+
+    /// Puts one signal of a batch into the queue; false when the process has ended.
+    fn push_shared(&self, batch: Arc<Batch>, index: u8) -> bool;
 }
 
 impl<M: Message> AnyProcess for Cell<M> {
@@ -226,6 +254,11 @@ impl<M: Message> AnyProcess for Cell<M> {
         };
         Inside { owner }.handle_signals();
         true
+    }
+
+    fn push_shared(&self, batch: Arc<Batch>, index: u8) -> bool {
+        self.header().announce_signal();
+        push(self, Slot::Shared(batch, index)).is_ok()
     }
 }
 

@@ -1,7 +1,6 @@
 //! How a process ends: its exit reason.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use purlin_otp::reason::{self, Reason};
 use purlin_term::{Term, atom};
@@ -54,7 +53,7 @@ impl IntoExit for Reason {
 
 impl IntoExit for Term {
     fn into_exit(self) -> Option<Reason> {
-        Some(Arc::new(self))
+        Some(Reason::new(self))
     }
 }
 
@@ -65,7 +64,7 @@ impl<T: IntoExit, E: std::fmt::Display> IntoExit for Result<T, E> {
             Ok(value) => value.into_exit(),
             Err(error) => {
                 let text = Term::from(error.to_string().as_str());
-                Some(Arc::new(Term::tuple([atom!("error").into(), text])))
+                Some(Reason::new(Term::tuple([atom!("error").into(), text])))
             }
         }
     }

@@ -129,7 +129,7 @@ impl<M: Message> Inside<'_, M> {
             let Some(slot) = self.owner.next(&mut intake) else {
                 break;
             };
-            if let Slot::Signal(_) = slot {
+            if slot.is_signal() {
                 let signal = mem::replace(slot, Slot::Gone);
                 let seen = self.handle(signal);
                 self.put_back(before, seen);
@@ -149,12 +149,13 @@ impl<M: Message> Inside<'_, M> {
 
     /// A signal acts; answers what the process is to see of it.
     fn handle(&mut self, slot: Slot<M>) -> Option<Slot<M>> {
-        let Slot::Signal(incoming) = slot else {
-            return Some(slot);
+        let incoming = match slot.into_signal() {
+            Ok(incoming) => incoming,
+            Err(other) => return Some(other),
         };
         self.head().signal_handled();
         let mut out = Vec::new();
-        match *incoming {
+        match incoming {
             Incoming::Signal(signal, epoch) => {
                 self.owner.relations.handle_signal(signal, epoch, &mut out);
             }
@@ -315,7 +316,7 @@ impl<M: Message> Inside<'_, M> {
             Slot::Message(message) => Some(Received::Message(message)),
             Slot::Info(info) => Some(Received::Info(*info)),
             Slot::Encoded(encoded) => self.decode(encoded).map(received),
-            Slot::Signal(_) => {
+            Slot::Signal(_) | Slot::Shared(..) => {
                 let slot = self.handle(slot)?;
                 self.open(slot)
             }
@@ -481,7 +482,7 @@ fn peek<M>(slot: &Slot<M>) -> Option<Peek<'_, M>> {
         Slot::Message(message) => Some(Peek::Message(message)),
         Slot::Info(info) => Some(Peek::Info(info)),
         Slot::Encoded(encoded) if encoded.is_foreign => Some(Peek::Foreign(encoded)),
-        Slot::Encoded(_) | Slot::Signal(_) | Slot::Gone => None,
+        Slot::Encoded(_) | Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
     }
 }
 
@@ -490,6 +491,8 @@ fn received<M>(slot: Slot<M>) -> Received<M> {
         Slot::Message(message) => Received::Message(message),
         Slot::Info(info) => Received::Info(*info),
         Slot::Encoded(encoded) => Received::Foreign(*encoded),
-        Slot::Signal(_) | Slot::Gone => unreachable!("signals and holes are not received"),
+        Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => {
+            unreachable!("signals and holes are not received")
+        }
     }
 }

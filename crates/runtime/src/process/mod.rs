@@ -14,11 +14,13 @@
 //! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
 //! - `watermark`: queues that become long; `bound`: those that may not;
+//! - `farewell`: how its end is told;
 //! - `table`: pids and names.
 
 mod bound;
 mod cell;
 mod exit;
+mod farewell;
 mod head;
 mod inside;
 mod inspect;

@@ -32,7 +32,7 @@ fn show<M: Message>(slot: &Slot<M>) -> Option<String> {
         Slot::Message(message) => Some(show_own(message)),
         Slot::Encoded(encoded) => Some(show_encoded(&encoded.term)),
         Slot::Info(info) => Some(shown(&format_args!("{info:?}"))),
-        Slot::Signal(_) | Slot::Gone => None,
+        Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
     }
 }
 

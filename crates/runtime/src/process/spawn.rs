@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::task::Poll;
 
-use purlin_otp::reason::Reason;
+use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::MonitorOptions;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Atom, Pid, Reference};
@@ -370,7 +370,7 @@ impl<M: Message> Attached<M> {
 
     /// Ends the process with a reason; dropped, it ends with `normal`.
     pub fn end(mut self, reason: Reason) {
-        self.life.reason = Some(reason);
+        self.life.end_with(reason);
     }
 }
 
@@ -385,8 +385,8 @@ impl<M: Message> std::ops::Deref for Attached<M> {
 impl<M: Message> Drop for Attached<M> {
     fn drop(&mut self) {
         let ending = self.process.inside().owner.take_ending();
-        let runtime = self.process.runtime();
-        let reason = ending.unwrap_or_else(|| runtime.normal().clone());
-        self.life.reason.get_or_insert(reason);
+        if !self.life.has_ended() {
+            self.life.end_with(ending.unwrap_or_else(reason::normal));
+        }
     }
 }

@@ -242,6 +242,26 @@ impl Table {
         self.shard(page).get(page)?.processes[slot].clone()
     }
 
+    /// The processes of these numbers, put behind what is in `found`. Numbers that follow each other are
+    /// found together.
+    pub(crate) fn get_all(
+        &self,
+        numbers: impl Iterator<Item = u64>,
+        found: &mut Vec<Option<Arc<dyn AnyProcess>>>,
+    ) {
+        let mut numbers = numbers.map(place).peekable();
+        while let Some((page, slot)) = numbers.next() {
+            let shard = self.shard(page);
+            let entries = shard.get(page);
+            let mut find =
+                |slot: usize| found.push(entries.and_then(|all| all.processes[slot].clone()));
+            find(slot);
+            while let Some((_, slot)) = numbers.next_if(|(other, _)| *other == page) {
+                find(slot);
+            }
+        }
+    }
+
     /// The process begins to end: it has no name from now on, and is not found any more.
     pub(crate) fn remove(&self, head: &Head) {
         if head.close_name() {

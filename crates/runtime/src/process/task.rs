@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use purlin_otp::reason::{self, Reason};
-use purlin_otp::relations::{Farewell, Output, Relations};
+use purlin_otp::relations::{Output, Relations};
 
 use super::Process;
-use super::cell::{Cell, Incoming, Slot};
+use super::cell::{Cell, Incoming};
 use super::exit::{IntoExit, is_quiet};
+use super::farewell;
 use super::inside::Inside;
 use super::watermark;
 use crate::message::Message;
@@ -177,10 +178,10 @@ fn rest<M: Message>(cell: &Cell<M>, cx: &mut Context<'_>) -> Poll<End> {
 /// A process that has not ended yet. It ends when this is dropped, if nobody ended it before.
 pub(super) struct Life<M: Message> {
     pub(super) cell: Arc<Cell<M>>,
-    pub(super) reason: Option<Reason>,
+    /// Why it has ended, once it has.
+    reason: Reason,
+    has_ended: bool,
     is_crash: bool,
-    /// It has ended, with `normal`.
-    is_normal: bool,
     is_told: bool,
 }
 
@@ -188,24 +189,29 @@ impl<M: Message> Life<M> {
     pub(super) fn new(cell: Arc<Cell<M>>) -> Self {
         Self {
             cell,
-            reason: None,
+            reason: reason::normal(),
+            has_ended: false,
             is_crash: false,
-            is_normal: false,
             is_told: false,
         }
     }
 
     fn end(&mut self, end: End) {
         self.is_crash |= matches!(end, End::Panic(_));
-        self.is_normal = false;
-        self.reason = match end {
-            End::Returned(None) => {
-                self.is_normal = true;
-                None
-            }
-            End::Returned(reason) => reason,
-            End::Panic(reason) | End::Signal(reason) => Some(reason),
-        };
+        self.end_with(match end {
+            End::Returned(reason) => reason.unwrap_or_else(reason::normal),
+            End::Panic(reason) | End::Signal(reason) => reason,
+        });
+    }
+
+    /// It has ended, whatever was said before.
+    pub(super) fn end_with(&mut self, reason: Reason) {
+        self.has_ended = true;
+        self.reason = reason;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// Tells of the end, once.
@@ -215,39 +221,18 @@ impl<M: Message> Life<M> {
         }
         let head = self.cell.header();
         let runtime = head.runtime();
-        let reason = match self.reason.take() {
-            None if self.is_normal => None,
+        let reason = match self.has_ended {
+            true => std::mem::replace(&mut self.reason, reason::normal()),
             // A task that is dropped unfinished was ended by its executor.
-            reason => Some(reason.unwrap_or_else(reason::killed)),
+            false => reason::killed(),
         };
-        if let Some(reason) = &reason
-            && (self.is_crash || !is_quiet(reason))
-        {
-            crate::report::ended(head, &mut Inside::of(&self.cell), reason, self.is_crash);
+        if !reason.is_normal() && (self.is_crash || !is_quiet(&reason)) {
+            crate::report::ended(head, &mut Inside::of(&self.cell), &reason, self.is_crash);
         }
         runtime.table().remove(head);
         let relations = close(runtime, &mut Inside::of(&self.cell));
         if relations.has_ties() {
-            // Shared by all processes of the node, so only whoever tells of it takes it.
-            self.bid_farewell(
-                relations,
-                reason.unwrap_or_else(|| runtime.normal().clone()),
-            );
-        }
-    }
-
-    fn bid_farewell(&self, relations: Relations, reason: Reason) {
-        let head = self.cell.header();
-        let runtime = head.runtime();
-        for farewell in relations.exit(reason) {
-            match farewell {
-                Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
-                Farewell::Orphan {
-                    reference,
-                    node,
-                    reason,
-                } => runtime.adopt_orphan(reference, node, reason),
-            }
+            farewell::bid(head, relations, reason);
         }
     }
 }
@@ -265,8 +250,8 @@ fn close<M: Message>(runtime: &Runtime, inside: &mut Inside<M>) -> Relations {
         bound.close();
     }
     while let Some(slot) = inside.owner.pop() {
-        if let Slot::Signal(signal) = slot {
-            answer_after_end(runtime, &mut inside.owner.relations, *signal);
+        if let Ok(signal) = slot.into_signal() {
+            answer_after_end(runtime, &mut inside.owner.relations, signal);
         }
     }
     inside.owner.finish();
