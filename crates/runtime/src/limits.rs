@@ -7,7 +7,7 @@ use crate::process::Watermark;
 /// Processes that live at once. OTP 28's default.
 pub const PROCESSES_MAX: usize = 1 << 20;
 
-/// Messages that a process receives before its task yields to others, so that its signals act and
+/// Messages that a process receives or sends before it yields to others, so that its signals act and
 /// the other processes of the thread have their turn. Tokio's own budget for its channels.
 pub const RECEIVES_MAX: u32 = 128;
 
