@@ -255,11 +255,11 @@ impl<T> Taker<T> {
         Some(item)
     }
 
-    /// Lets senders know of all that was taken.
+    /// Lets senders know of what was taken in order. What was taken from the middle of later blocks
+    /// they learn with the rest of those: there may be very many.
     pub(crate) fn tell_taken(&mut self, queue: &Queue<T>) {
-        let later = self.deep.iter_mut().flat_map(|deep| &mut deep.later);
-        for known in self.front.iter_mut().chain(later) {
-            queue.count_taken(mem::take(&mut known.untold).into());
+        if let Some(front) = &mut self.front {
+            queue.count_taken(mem::take(&mut front.untold).into());
         }
     }
 

@@ -230,7 +230,7 @@ impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Owner<T, H, S, P> {
         unsafe { self.shared.taker(|taker, queue| taker.pop(queue)) }
     }
 
-    /// Makes [`Shared::len`] count nothing that was taken.
+    /// Makes [`Shared::len`] count nothing that was popped.
     pub fn tell_taken(&mut self) {
         // SAFETY: as in `pop`.
         unsafe { self.shared.taker(Taker::tell_taken) }

@@ -25,6 +25,7 @@ use super::bound::Bound;
 use super::cell::{Cell, Encoded, Incoming, Slot};
 use super::head::{Head, number_of, pid_of};
 use super::inspect::{Inspect, ProcessInfo};
+use super::outputs::Outputs;
 use super::received::{Peek, Received};
 use super::watermark::push;
 use crate::limits::EXITS_MAX;
@@ -154,7 +155,7 @@ impl<M: Message> Inside<'_, M> {
             Err(other) => return Some(other),
         };
         self.head().signal_handled();
-        let mut out = Vec::new();
+        let mut out = Outputs::new();
         match incoming {
             Incoming::Signal(signal, epoch) => {
                 self.owner.relations.handle_signal(signal, epoch, &mut out);
@@ -189,13 +190,13 @@ impl<M: Message> Inside<'_, M> {
     ///
     /// A lost connection can be seen many times: all but the first go to the end of the queue, where
     /// nothing of that node can lie after them.
-    pub(crate) fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
-        outputs: Vec<Output>,
+        mut outputs: Outputs,
         over: Option<Epoch>,
     ) -> Option<Slot<M>> {
         let mut seen = None;
-        for output in outputs {
+        for output in outputs.drain(..) {
             match output {
                 Output::Send { to, signal } => {
                     self.head()
@@ -231,13 +232,13 @@ impl<M: Message> Inside<'_, M> {
 
     /// A signal acts at once: one to itself, or one of before the process runs.
     pub(crate) fn handle_at(&mut self, signal: Signal, epoch: Epoch) {
-        let mut out = Vec::new();
+        let mut out = Outputs::new();
         self.owner.relations.handle_signal(signal, epoch, &mut out);
         self.deliver_own(out, None);
     }
 
     /// Carries out what a verb of the process caused.
-    pub(crate) fn deliver_own(&mut self, out: Vec<Output>, over: Option<Epoch>) {
+    pub(super) fn deliver_own(&mut self, out: Outputs, over: Option<Epoch>) {
         if let Some(slot) = self.carry_out(out, over) {
             let _ = push(self.cell(), slot);
         }

@@ -1,8 +1,8 @@
 //! Processes: a body, a pid, a queue, and ties to others.
 //!
-//! A process is a task that runs a body. The body gets a [`Process`], through which it receives, sends
-//! and ties itself to others. It ends with what the body returns ([`IntoExit`]), with a panic, or with
-//! an exit signal, which acts at the next await of the body.
+//! A process is a task of the runtime's own scheduler that runs a body. The body gets a [`Process`],
+//! through which it receives, sends and ties itself to others. It ends with what the body returns
+//! ([`IntoExit`]), with a panic, or with an exit signal, which acts at the next await of the body.
 //!
 //! ```text
 //! spawn -> Table (pid -> queue)         Address, pid, name
@@ -14,7 +14,7 @@
 //! - `prepared`: a process before it runs;
 //! - `inside`: receiving, and signals; `task`: the life of a process from its first step to its end;
 //! - `watermark`: queues that become long; `bound`: those that may not;
-//! - `farewell`: how its end is told;
+//! - `farewell`: how its end is told; `outputs`: what follows from a signal, for a moment;
 //! - `table`: pids and names.
 
 mod bound;
@@ -24,6 +24,7 @@ mod farewell;
 mod head;
 mod inside;
 mod inspect;
+mod outputs;
 mod prepared;
 mod received;
 mod sending;
@@ -58,6 +59,7 @@ pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use task::shown;
 pub use watermark::Watermark;
 
+use outputs::Outputs;
 use sending::Sending;
 
 use crate::message::Message;
@@ -372,7 +374,7 @@ impl<M: Message> Process<M> {
         verb: impl FnOnce(&mut Inside<M>, &mut Vec<Output>) -> R,
     ) -> R {
         let mut inside = self.inside();
-        let mut out = Vec::new();
+        let mut out = Outputs::new();
         let answer = verb(&mut inside, &mut out);
         inside.deliver_own(out, over);
         answer
