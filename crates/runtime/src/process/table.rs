@@ -79,7 +79,10 @@ impl Shard {
             Some((latest, _)) => *latest < page,
             None => true,
         };
-        if is_new && let Some((number, page)) = self.latest.replace((page, Box::default())) {
+        if is_new
+            && let Some((number, page)) = self.latest.replace((page, Box::default()))
+            && page.count > 0
+        {
             self.older.insert(number, page);
         }
         match &mut self.latest {
