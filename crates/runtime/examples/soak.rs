@@ -54,6 +54,13 @@ enum Tie {
     Monitor,
 }
 
+/// Processes started before memory is looked at: by then allocator and thread pools have what they keep.
+const WARM: u64 = 500_000;
+
+/// What memory may grow after that, beside a byte for each process: the least that a process can leave
+/// behind is more.
+const GROWTH_KIB_MAX: u64 = 4096;
+
 /// Counts itself.
 struct Payload(Arc<Counts>);
 
@@ -331,6 +338,7 @@ async fn soak(seconds: u64, processes: usize, seed: u64) -> bool {
         population: Arc::default(),
     };
     let (begun, mut random, mut rounds) = (Instant::now(), Random(seed), 0_u64);
+    let mut warm = None;
     while begun.elapsed() < Duration::from_secs(seconds) {
         populate(&runtime, &world, processes);
         let drivers: Vec<_> = (0..DRIVERS)
@@ -346,6 +354,7 @@ async fn soak(seconds: u64, processes: usize, seed: u64) -> bool {
         compare(&runtime, &world, &infos);
         *world.population.lock().unwrap() = infos.keys().copied().collect();
         rounds += 1;
+        watch_memory(&world, &mut warm);
         report(&world, rounds, begun, infos.len());
         if !world.counts.faults.lock().unwrap().is_empty() {
             return false;
@@ -387,6 +396,19 @@ fn report(world: &World, round: u64, begun: Instant, live: usize) {
     );
     for fault in counts.faults.lock().unwrap().iter().take(20) {
         println!("FAULT {fault}");
+    }
+}
+
+/// Memory that grows with the number of processes there ever were is a fault.
+fn watch_memory(world: &World, warm: &mut Option<(u64, u64)>) {
+    let (started, now) = (world.counts.started.load(Ordering::Relaxed), resident_kib());
+    if started < WARM {
+        return;
+    }
+    let (started_then, then) = *warm.get_or_insert((started, now));
+    let since = started - started_then;
+    if now > then + GROWTH_KIB_MAX + since / 1024 {
+        world.fault(format!("{} KiB more after {since} processes", now - then));
     }
 }
 
