@@ -67,6 +67,7 @@ pub fn exit_reason(payload: &(dyn Any + Send)) -> Reason {
 }
 
 /// Runs a step of a process.
+#[inline]
 pub(crate) fn in_process<R>(step: impl FnOnce() -> R) -> R {
     let before = IN_PROCESS.replace(true);
     let done = step();

@@ -273,6 +273,7 @@ impl Local {
         since.elapsed() > CROWDED
     }
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Runnable> {
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(COMMON_INTERVAL)
@@ -403,6 +404,7 @@ impl Runner {
 }
 
 /// The runner of this thread. It is let go of before a process runs.
+#[inline(always)]
 fn here<R>(ask: impl FnOnce(&mut Local) -> R) -> R {
     HERE.with_borrow_mut(|here| ask(here.as_mut().expect("its runner has entered it")))
 }
