@@ -389,7 +389,7 @@ impl Runner {
     fn run(&mut self) -> Rest {
         let _scope = Scope::enter(self);
         for _ in 0..TURNS {
-            while let None = here(Local::next).map(Runnable::run) {
+            while here(Local::next).map(Runnable::run).is_none() {
                 if here(Local::sleep) {
                     return Rest::Sleep;
                 }
