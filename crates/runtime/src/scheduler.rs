@@ -275,7 +275,9 @@ impl Local {
 
     fn next(&mut self) -> Option<Runnable> {
         self.turns = self.turns.wrapping_add(1);
+        // One that was just woken searches instead, and then counts as searching no more (`I3`).
         if self.turns.is_multiple_of(COMMON_INTERVAL)
+            && !self.is_searching
             && let Some(process) = taken(|| self.shared.common.steal())
         {
             return Some(process);
