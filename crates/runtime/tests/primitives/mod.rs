@@ -6,7 +6,7 @@
 //! preceded by a relaxed change of an atomic beside it. Those are always compared, and since they are relaxed
 //! they order nothing: what may be read stays as weak as the code says.
 
-#![allow(dead_code, reason = "each model uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each model uses some of it")]
 
 use loom::sync::Condvar;
 
