@@ -53,7 +53,8 @@ pub(crate) struct Block<T> {
     ready: AtomicU64,
     next: Link<T>,
     /// The block before. Read only by pushes whose position is before this block, so never once
-    /// that one may be freed. The receiver uses it to chain retired blocks.
+    /// that one may be freed. The receiver uses it to chain retired blocks, but leaves it once it has
+    /// closed: what it has given up are positions before.
     pub(crate) prev: AtomicPtr<Block<T>>,
     passed_at: AtomicU64,
     start: u64,

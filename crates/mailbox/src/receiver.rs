@@ -68,6 +68,9 @@ struct Deep<T> {
     hint: usize,
     /// Blocks that are done with but may be held by a push, chained by `prev`.
     limbo: *mut Block<T>,
+    /// Blocks that are done with since the receiver has closed. Pushes that it gave up still come by
+    /// them on their way back to their positions, so their `prev` stays as it is.
+    given_up: Vec<BlockRef<T>>,
 }
 
 /// What an empty queue costs.
@@ -156,12 +159,14 @@ impl<T> Default for Deep<T> {
             later: VecDeque::new(),
             hint: 0,
             limbo: ptr::null_mut(),
+            given_up: Vec::new(),
         }
     }
 }
 
 impl<T> Deep<T> {
-    /// Keeps a block that a push may hold.
+    /// Keeps a block that a push may hold. None comes by on its way back, since all positions before have
+    /// arrived.
     fn keep(&mut self, block: BlockRef<T>) {
         block.prev.store(self.limbo, Ordering::Relaxed);
         self.limbo = block.as_ptr();
@@ -171,7 +176,8 @@ impl<T> Deep<T> {
     fn into_blocks(self) -> impl Iterator<Item = BlockRef<T>> {
         // SAFETY: blocks in limbo are alive, and chained by the receiver.
         let limbo = unsafe { chained(self.limbo) };
-        self.later.into_iter().map(|known| known.block).chain(limbo)
+        let later = self.later.into_iter().map(|known| known.block);
+        later.chain(limbo).chain(self.given_up)
     }
 }
 
@@ -531,6 +537,10 @@ impl<T> Taker<T> {
 
     /// Done with a block: it is freed as soon as no push can hold it.
     fn retire(&mut self, queue: &Queue<T>, block: BlockRef<T>) {
+        if self.marks.end() == End::ClosedHeld {
+            let deep = self.deep.get_or_insert_with(Box::default);
+            return deep.given_up.push(block);
+        }
         if self.is_unheld(block, self.frontier()) {
             // SAFETY: its items are taken and no push holds it (`I3`).
             unsafe { queue.recycle(block) };
@@ -544,13 +554,15 @@ impl<T> Taker<T> {
         let Some(deep) = &mut self.deep else {
             return;
         };
-        let limbo = mem::replace(&mut deep.limbo, ptr::null_mut());
-        if limbo.is_null() {
+        if self.marks.end() == End::ClosedHeld || (deep.limbo.is_null() && deep.given_up.is_empty())
+        {
             return;
         }
+        let limbo = mem::replace(&mut deep.limbo, ptr::null_mut());
+        let given_up = mem::take(&mut deep.given_up);
         let frontier = self.frontier();
         // SAFETY: blocks in limbo are alive, and chained by the receiver.
-        for block in unsafe { chained(limbo) } {
+        for block in unsafe { chained(limbo) }.chain(given_up) {
             if self.is_unheld(block, frontier) {
                 // SAFETY: its items are taken and no push holds it (`I3`).
                 unsafe { queue.recycle(block) };

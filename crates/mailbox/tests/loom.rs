@@ -237,6 +237,23 @@ fn a_closing_receiver_drains_behind_what_it_took() {
 }
 
 #[test]
+fn a_sender_that_is_given_up_finds_its_way_back() {
+    model(3, || {
+        let (shared, mut receiver) = mailbox(());
+        let sender = push_until_closed(&shared, &[11]);
+        // Over three blocks, which the receiver then is done with, one after the other.
+        for number in [1, 2, 3, 4, 5] {
+            shared.push(item(number)).unwrap();
+        }
+        receiver.close();
+        let drained = drain(&mut receiver);
+        let accepted = sender.join().unwrap();
+        assert!(in_order(&drained, &[1, 2, 3, 4, 5]) && in_order(&drained, &accepted));
+        assert_eq!(drained.len(), 5 + accepted.len());
+    });
+}
+
+#[test]
 fn dropping_the_receiver_drops_what_was_accepted() {
     model(2, || {
         let (shared, mut receiver) = mailbox(());

@@ -14,6 +14,7 @@ mod schedule;
 mod scheduler;
 mod send;
 mod stop;
+mod sync;
 mod system;
 mod timer;
 mod tokio_executor;

@@ -26,16 +26,20 @@
 //! - `I2` a runner that sleeps has nothing in its own queue.
 //! - `I3` `searching` counts the runners that are awake and have found nothing yet, those included that
 //!   were just woken.
+//!
+//! How they sleep, wake and end is decided in [`sleep`], which is modelled.
+
+mod sleep;
 
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_task::{ScheduleInfo, WithInfo};
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+use sleep::{Common, Sleeper, Sleepers};
 use tokio::runtime::Handle;
 
 /// A process that can go on.
@@ -70,19 +74,28 @@ pub(crate) trait Bereaved: Send + Sync {
 pub(crate) struct Scheduler(Arc<Shared>);
 
 struct Shared {
-    /// Processes that were woken elsewhere than on a runner.
-    common: Injector<Runnable>,
+    /// With the processes that were woken elsewhere than on a runner.
+    sleepers: Sleepers<Injector<Runnable>>,
     seats: Box<[Seat]>,
-    /// A bit for each runner that sleeps.
-    idle: AtomicU64,
-    searching: AtomicUsize,
     /// Woken after a runner: see [`Shared::wake`].
     decoy: OnceLock<Waker>,
-    is_closed: AtomicBool,
-    /// Tokio has ended a runner: processes are dropped instead of run, by whoever has the lock.
-    is_bereft: AtomicBool,
-    burial: Mutex<()>,
     bereaved: Weak<dyn Bereaved>,
+}
+
+impl Common for Injector<Runnable> {
+    type Work = Runnable;
+
+    fn push(&self, process: Runnable) {
+        Injector::push(self, process);
+    }
+
+    fn take(&self) -> Option<Runnable> {
+        taken(|| self.steal())
+    }
+
+    fn is_empty(&self) -> bool {
+        Injector::is_empty(self)
+    }
 }
 
 /// What others need to know of a runner.
@@ -101,14 +114,9 @@ impl Scheduler {
             waker: OnceLock::new(),
         };
         let shared = Arc::new(Shared {
-            common: Injector::new(),
+            sleepers: Sleepers::new(Injector::new()),
             seats: queues.iter().map(seat).collect(),
-            idle: AtomicU64::new(0),
-            searching: AtomicUsize::new(0),
             decoy: OnceLock::new(),
-            is_closed: AtomicBool::new(false),
-            is_bereft: AtomicBool::new(false),
-            burial: Mutex::default(),
             bereaved,
         });
         for (index, queue) in queues.into_iter().enumerate() {
@@ -142,12 +150,12 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.0.is_closed.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        for seat in &self.0.seats {
-            seat.waker.get().inspect(|waker| waker.wake_by_ref());
-        }
-        self.0.decoy.get().inspect(|waker| waker.wake_by_ref());
+        self.0.sleepers.close(|| {
+            let of_seats = self.0.seats.iter().map(|seat| &seat.waker);
+            for waker in of_seats.chain([&self.0.decoy]) {
+                waker.get().inspect(|waker| waker.wake_by_ref());
+            }
+        });
     }
 }
 
@@ -174,26 +182,15 @@ fn schedule(process: Runnable, info: ScheduleInfo) {
 
 impl Shared {
     fn inject(&self, process: Runnable) {
-        self.common.push(process);
-        fence(Ordering::SeqCst);
-        match self.is_bereft.load(Ordering::SeqCst) {
-            true => self.bury(),
-            false => self.wake_one(),
+        if let Some(runner) = self.sleepers.inject(process) {
+            self.wake(runner);
         }
     }
 
     /// Wakes a sleeping runner, unless one is searching.
     fn wake_one(&self) {
-        if self.searching.load(Ordering::SeqCst) != 0 {
-            return;
-        }
-        let first = |idle: u64| (idle != 0).then(|| idle & (idle - 1));
-        let claimed = self
-            .idle
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, first);
-        if let Ok(idle) = claimed {
-            self.searching.fetch_add(1, Ordering::SeqCst);
-            self.wake(idle.trailing_zeros() as usize);
+        if let Some(runner) = self.sleepers.claim() {
+            self.wake(runner);
         }
     }
 
@@ -208,28 +205,14 @@ impl Shared {
             self.decoy.get().inspect(|waker| waker.wake_by_ref());
         }
     }
-
-    /// Drops what can never run. By one at a time and in a loop, since dropping a process wakes others.
-    fn bury(&self) {
-        while !self.common.is_empty() {
-            let Ok(_only) = self.burial.try_lock() else {
-                return;
-            };
-            while let Some(process) = taken(|| self.common.steal()) {
-                drop(process);
-            }
-        }
-    }
 }
 
 /// What a runner has for itself. It lies in the thread while the runner runs there.
 struct Local {
     shared: Arc<Shared>,
     queue: Worker<Runnable>,
-    index: usize,
+    sleeper: Sleeper,
     turns: u32,
-    is_searching: bool,
-    is_asleep: bool,
     /// Since when there was always a second process, as far as those that yielded have seen.
     crowded_since: Option<Instant>,
 }
@@ -239,23 +222,17 @@ impl Local {
         Self {
             shared,
             queue,
-            index,
+            sleeper: Sleeper::new(index),
             turns: 0,
-            is_searching: false,
-            is_asleep: false,
             crowded_since: None,
         }
-    }
-
-    fn bit(&self) -> u64 {
-        1 << self.index
     }
 
     #[inline]
     fn push(&mut self, process: Runnable, yields: bool) {
         self.queue.push(process);
         // Only whether others are woken sooner or later depends on this: relaxed will do.
-        let may_share = self.shared.idle.load(Ordering::Relaxed) != 0 && self.queue.len() > 1;
+        let may_share = self.shared.sleepers.may_sleep() && self.queue.len() > 1;
         if may_share && (!yields || self.is_crowded()) {
             self.share();
         }
@@ -276,8 +253,10 @@ impl Local {
     #[inline(always)]
     fn next(&mut self) -> Option<Runnable> {
         self.turns = self.turns.wrapping_add(1);
+        // One that was just woken searches instead, and then counts as searching no more (`I3`).
         if self.turns.is_multiple_of(COMMON_INTERVAL)
-            && let Some(process) = taken(|| self.shared.common.steal())
+            && !self.sleeper.is_searching()
+            && let Some(process) = self.shared.sleepers.common.take()
         {
             return Some(process);
         }
@@ -290,53 +269,26 @@ impl Local {
 
     #[cold]
     fn search(&mut self) -> Option<Runnable> {
-        if !self.is_searching {
-            self.is_searching = true;
-            self.shared.searching.fetch_add(1, Ordering::SeqCst);
-        }
-        let shared = &self.shared;
-        let common = || shared.common.steal_batch_and_pop(&self.queue);
-        let found = taken(common).or_else(|| {
+        let (shared, queue, index) = (&self.shared, &self.queue, self.sleeper.index());
+        let common = || shared.sleepers.common.steal_batch_and_pop(queue);
+        let of_others = || {
             let count = shared.seats.len();
-            let others = (1..count).map(|step| (self.index + step) % count);
+            let others = (1..count).map(|step| (index + step) % count);
             let mut stealers = others.map(|other| &shared.seats[other].stealer);
-            stealers.find_map(|stealer| taken(|| stealer.steal_batch_and_pop(&self.queue)))
-        });
-        self.stop_searching(found.is_some());
-        found
-    }
-
-    fn stop_searching(&mut self, found: bool) {
-        self.is_searching = false;
-        let others = self.shared.searching.fetch_sub(1, Ordering::SeqCst) - 1;
-        // Where there was one thing there may be more, and nobody else was sent.
-        let has_more = || !self.queue.is_empty() || !self.shared.common.is_empty();
-        if found && others == 0 && has_more() {
-            self.shared.wake_one();
+            stealers.find_map(|stealer| taken(|| stealer.steal_batch_and_pop(queue)))
+        };
+        let look = || taken(common).or_else(of_others);
+        let has_more = || !queue.is_empty();
+        let (found, other) = self.sleeper.search(&shared.sleepers, look, has_more);
+        if let Some(other) = other {
+            shared.wake(other);
         }
+        found
     }
 
     /// Goes to sleep; false if something came meanwhile.
     fn sleep(&mut self) -> bool {
-        self.shared.idle.fetch_or(self.bit(), Ordering::SeqCst);
-        self.is_asleep = true;
-        fence(Ordering::SeqCst);
-        if self.shared.common.is_empty() {
-            return true;
-        }
-        self.awake();
-        false
-    }
-
-    /// Is awake, whether it was woken or not.
-    fn awake(&mut self) {
-        if !self.is_asleep {
-            return;
-        }
-        self.is_asleep = false;
-        let idle = self.shared.idle.fetch_and(!self.bit(), Ordering::SeqCst);
-        // Whoever has woken it has counted it.
-        self.is_searching = idle & self.bit() == 0;
+        self.sleeper.sleep(&self.shared.sleepers)
     }
 }
 
@@ -414,14 +366,12 @@ impl Future for Runner {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(local) = &mut self.local {
-            // In this order: who closes wakes those that it can.
-            let waker = &local.shared.seats[local.index].waker;
-            waker.get_or_init(|| cx.waker().clone());
-            fence(Ordering::SeqCst);
-            if local.shared.is_closed.load(Ordering::SeqCst) {
+            let sleepers = &local.shared.sleepers;
+            let waker = &local.shared.seats[local.sleeper.index()].waker;
+            if !sleepers.enter(|| waker.get_or_init(|| cx.waker().clone())) {
                 return Poll::Ready(());
             }
-            local.awake();
+            local.sleeper.awake(sleepers);
         }
         if let Rest::Sleep = self.run() {
             return Poll::Pending;
@@ -442,14 +392,12 @@ impl Drop for Runner {
             return;
         };
         let shared = &local.shared;
-        if shared.is_closed.load(Ordering::SeqCst) {
+        if shared.sleepers.is_closed() {
             return;
         }
-        shared.is_bereft.store(true, Ordering::SeqCst);
-        while let Some(process) = local.queue.pop() {
-            shared.common.push(process);
-        }
-        shared.bury();
+        shared
+            .sleepers
+            .bereave(std::iter::from_fn(|| local.queue.pop()));
         if let Some(bereaved) = shared.bereaved.upgrade() {
             bereaved.wake_all();
         }
@@ -463,11 +411,10 @@ impl Future for Decoy {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.decoy.get_or_init(|| cx.waker().clone());
-        fence(Ordering::SeqCst);
-        match self.0.is_closed.load(Ordering::SeqCst) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        let leave_waker = || self.0.decoy.get_or_init(|| cx.waker().clone());
+        match self.0.sleepers.enter(leave_waker) {
+            false => Poll::Ready(()),
+            true => Poll::Pending,
         }
     }
 }

@@ -13,6 +13,7 @@ use purlin_otp::reason;
 use purlin_term::{Pid, Term};
 use tokio::time::{Instant, sleep_until};
 
+use crate::process::Seen;
 use crate::runtime::Runtime;
 
 /// How long a process that was killed may take to come to its next await. A guess, unmeasured.
@@ -55,7 +56,7 @@ impl Runtime {
     /// takes longer than `patience`.
     async fn end_all(&self, reason: &Term, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        let mut told = Vec::new();
+        let mut told = Seen::default();
         loop {
             let changed = self.table().changed();
             let mut changed = std::pin::pin!(changed);
@@ -73,21 +74,10 @@ impl Runtime {
         }
     }
 
-    /// Tells those to end that were not told yet: one that was just being started when the table was
-    /// closed comes into it later. `told` has how many had come late when it was last looked, and who was
-    /// told, sorted.
-    fn tell_new(&self, reason: &Term, told: &mut Vec<(u64, Vec<Pid>)>) {
-        let late = self.table().late();
-        if told.last().is_some_and(|(then, _)| *then == late) {
-            return;
+    /// Tells those to end that were not told yet, the youngest first.
+    fn tell_new(&self, reason: &Term, told: &mut Seen) {
+        for process in self.table().unseen(told).iter().rev() {
+            self.exit(process.head().pid(), reason.clone());
         }
-        let mut all = self.processes();
-        let known = |pid: &Pid| told.iter().any(|(_, pids)| pids.binary_search(pid).is_ok());
-        all.retain(|pid| !known(pid));
-        for pid in all.iter().rev() {
-            self.exit(*pid, reason.clone());
-        }
-        all.sort_unstable();
-        told.push((late, all));
     }
 }

@@ -92,6 +92,29 @@ async fn a_process_goes_on_while_the_one_that_woke_it_holds_its_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_starts_while_another_holds_its_thread() {
+    // Many times the turns between two looks into the common queue.
+    const ROUNDS: u64 = 1_000;
+    let runtime = runtime();
+    for round in 0..ROUNDS {
+        let (running, is_running) = oneshot::channel();
+        let (release, released) = std::sync::mpsc::channel();
+        let (end, ended) = oneshot::channel();
+        let holding = move |_: Process<()>| async move {
+            let _ = running.send(());
+            let _ = end.send(released.recv_timeout(PATIENCE));
+        };
+        runtime.spawn(holding).unwrap();
+        is_running.await.unwrap();
+        let releasing = move |_: Process<()>| async move { release.send(()).unwrap() };
+        runtime.spawn(releasing).unwrap();
+        let released = ended.await.unwrap();
+        assert_eq!(released, Ok(()), "in round {round}");
+    }
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_blocks_in_place_can_ask_another_process() {
     let runtime = runtime();
     let echo = echo(&runtime);

@@ -10,7 +10,8 @@ use purlin_mailbox::Lazy;
 use purlin_term::Pid;
 
 use super::bound::{Bound, MailboxBound};
-use super::table::RegisterError;
+use super::cell::AnyProcess;
+use super::standing::{Listed, Standing};
 use super::watermark::{QueueState, Watermark};
 use crate::limits::RECEIVES_MAX;
 use crate::report;
@@ -21,12 +22,6 @@ use crate::runtime::Runtime;
 /// OTP's own pids have 28, and tools print them so.
 const ID_BITS: u32 = 28;
 
-/// States of the name.
-const UNNAMED: u8 = 0;
-const NAMED: u8 = 1;
-/// The process ends: it gets no name any more.
-const CLOSED: u8 = 2;
-
 /// The head of a process.
 pub(crate) struct Head {
     runtime: Runtime,
@@ -36,11 +31,9 @@ pub(crate) struct Head {
     /// looks through its queue before it runs.
     signals_sent: AtomicU32,
     signals_handled: AtomicU32,
-    name: AtomicU8,
+    standing: Standing,
     /// The queue wakes the process already, since its body waits for a message.
     waits: AtomicBool,
-    /// It is not for the runtime to end it: code outside of processes has it, or it is kept.
-    is_apart: AtomicBool,
     /// Code outside of processes has it: no task handles its signals.
     is_attached: AtomicBool,
     /// Messages of other types are received too. Set and read by the process alone.
@@ -93,9 +86,8 @@ impl Head {
             spawned_at,
             signals_sent: AtomicU32::new(0),
             signals_handled: AtomicU32::new(0),
-            name: AtomicU8::new(UNNAMED),
+            standing: Standing::new(),
             waits: AtomicBool::new(false),
-            is_apart: AtomicBool::new(false),
             is_attached: AtomicBool::new(false),
             takes_foreign: AtomicBool::new(false),
             budget: AtomicU8::new(RECEIVES_MAX as u8),
@@ -248,11 +240,6 @@ impl Head {
         self.takes_foreign.store(takes, Ordering::Relaxed);
     }
 
-    /// Answers whether it was set before.
-    pub(crate) fn set_apart(&self) -> bool {
-        self.is_apart.swap(true, Ordering::SeqCst)
-    }
-
     /// Said by who makes it.
     pub(crate) fn set_attached(&self) {
         self.is_attached.store(true, Ordering::Relaxed);
@@ -263,33 +250,11 @@ impl Head {
     }
 
     pub(crate) fn is_apart(&self) -> bool {
-        self.is_apart.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn take_name(&self) -> Result<(), RegisterError> {
-        let taken = self
-            .name
-            .compare_exchange(UNNAMED, NAMED, Ordering::AcqRel, Ordering::Acquire);
-        match taken {
-            Ok(_) => Ok(()),
-            Err(NAMED) => Err(RegisterError::HasName),
-            Err(_) => Err(RegisterError::NoProcess),
-        }
-    }
-
-    pub(crate) fn free_name(&self) {
-        let _ = self
-            .name
-            .compare_exchange(NAMED, UNNAMED, Ordering::AcqRel, Ordering::Acquire);
-    }
-
-    /// No name from now on; answers whether there was one to be taken away.
-    pub(crate) fn close_name(&self) -> bool {
-        self.name.swap(CLOSED, Ordering::AcqRel) == NAMED
+        self.standing.is_apart()
     }
 
     pub(crate) fn has_begun_to_end(&self) -> bool {
-        self.name.load(Ordering::Acquire) == CLOSED
+        self.standing.is_closed()
     }
 
     pub(crate) fn set_label(&self, label: String) {
@@ -300,6 +265,26 @@ impl Head {
     pub(crate) fn label(&self) -> Option<String> {
         let label = &self.rare.get()?.label;
         label.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Listed for Head {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn standing(&self) -> &Standing {
+        &self.standing
+    }
+}
+
+impl Listed for dyn AnyProcess {
+    fn number(&self) -> u64 {
+        self.head().number
+    }
+
+    fn standing(&self) -> &Standing {
+        &self.head().standing
     }
 }
 

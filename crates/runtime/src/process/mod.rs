@@ -30,6 +30,7 @@ mod received;
 mod sending;
 mod show;
 mod spawn;
+mod standing;
 mod table;
 mod task;
 mod watermark;
@@ -54,7 +55,7 @@ pub use inspect::ProcessInfo;
 pub use prepared::Prepared;
 pub use received::{Peek, Received};
 pub use spawn::{Attached, Ended, SpawnError, SpawnOptions};
-pub(crate) use table::Table;
+pub(crate) use table::Seen;
 pub use table::{RegisterError, TooManyProcesses};
 pub(crate) use task::shown;
 pub use watermark::Watermark;
@@ -65,6 +66,9 @@ use sending::Sending;
 use crate::message::Message;
 use crate::runtime::Runtime;
 use crate::send::{Address, Recipient, SendError};
+
+/// The processes of a runtime.
+pub(crate) type Table = table::Table<dyn AnyProcess>;
 
 /// A process seen from inside: its body has it, and nobody else.
 pub struct Process<M> {

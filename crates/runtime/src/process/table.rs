@@ -7,21 +7,30 @@
 //! - `I1` process numbers count up and are never reused;
 //! - `I2` a name refers to a process that has not begun to end: a process leaves the names before the
 //!   table, and the table before anybody is told of its end;
-//! - `I3` a process has at most one name.
+//! - `I3` a process has at most one name;
+//! - `I4` never do more processes live than may, and one more is refused only while so many do;
+//! - `I5` after the table was closed, [`Table::ordinary`] is never too low, and who waits in
+//!   [`Table::changed`] is told of each change of it and of each process that came late.
+//!
+//! `tests/loom_table.rs` runs this file in models of all interleavings.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError};
 
 use purlin_term::Atom;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
-use super::cell::AnyProcess;
-use super::head::Head;
+use super::standing::Listed;
+use crate::sync::{
+    AtomicU64, Mutex, MutexGuard, Notified, Notify, Ordering, RwLock, RwLockReadGuard,
+    RwLockWriteGuard, fence,
+};
 
 /// Parts of the table. A guess, unmeasured: many times the threads that meet there.
 const SHARDS: u64 = 64;
+
+/// A bit of both counters: nothing is counted in any more. Numbers do not come near it, and since it is
+/// in the words that are changed, nobody changes them without seeing it.
+const CLOSED: u64 = 1 << 63;
 
 /// A name that cannot be given; nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,22 +60,27 @@ pub struct TooManyProcesses;
 /// holds on to; a guess, unmeasured.
 const PAGE: u64 = 16;
 
-#[derive(Default)]
-struct Page {
-    processes: [Option<Arc<dyn AnyProcess>>; PAGE as usize],
+struct Page<P: ?Sized> {
+    processes: [Option<Arc<P>>; PAGE as usize],
     count: u8,
 }
 
 /// Some of the pages, by their number.
-#[derive(Default)]
-struct Shard {
+struct Shard<P: ?Sized> {
     /// The page that was made last, since most processes that start or end are in it.
-    latest: Option<(u64, Box<Page>)>,
-    older: BTreeMap<u64, Box<Page>>,
+    latest: Option<(u64, Box<Page<P>>)>,
+    older: BTreeMap<u64, Box<Page<P>>>,
 }
 
-impl Shard {
-    fn get(&self, page: u64) -> Option<&Page> {
+impl<P: ?Sized> Shard<P> {
+    fn new() -> Self {
+        Self {
+            latest: None,
+            older: BTreeMap::new(),
+        }
+    }
+
+    fn get(&self, page: u64) -> Option<&Page<P>> {
         match &self.latest {
             Some((latest, page_of)) if *latest == page => Some(page_of),
             _ => self.older.get(&page).map(|page| &**page),
@@ -74,25 +88,25 @@ impl Shard {
     }
 
     /// The page, made if it is not there.
-    fn page(&mut self, page: u64) -> &mut Page {
+    fn page(&mut self, page: u64) -> &mut Page<P> {
         let is_new = match &self.latest {
             Some((latest, _)) => *latest < page,
             None => true,
         };
         if is_new
-            && let Some((number, page)) = self.latest.replace((page, Box::default()))
+            && let Some((number, page)) = self.latest.replace((page, Page::new()))
             && page.count > 0
         {
             self.older.insert(number, page);
         }
         match &mut self.latest {
             Some((latest, page_of)) if *latest == page => page_of,
-            _ => self.older.entry(page).or_default(),
+            _ => self.older.entry(page).or_insert_with(Page::new),
         }
     }
 
     /// Takes a process out, and the page with its last one.
-    fn take(&mut self, page: u64, slot: usize) -> Option<Arc<dyn AnyProcess>> {
+    fn take(&mut self, page: u64, slot: usize) -> Option<Arc<P>> {
         if let Some((latest, page_of)) = &mut self.latest
             && *latest == page
         {
@@ -112,37 +126,43 @@ impl Shard {
         taken
     }
 
-    fn pages(&self) -> impl Iterator<Item = &Page> {
+    fn pages(&self) -> impl Iterator<Item = &Page<P>> {
         let latest = self.latest.iter().map(|(_, page)| page);
         self.older.values().chain(latest).map(|page| &**page)
     }
 }
 
-impl Page {
-    fn put(&mut self, slot: usize, process: Arc<dyn AnyProcess>) {
+impl<P: ?Sized> Page<P> {
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            processes: Default::default(),
+            count: 0,
+        })
+    }
+
+    fn put(&mut self, slot: usize, process: Arc<P>) {
         self.count += 1;
         self.processes[slot] = Some(process);
     }
 
-    fn take(&mut self, slot: usize) -> Option<Arc<dyn AnyProcess>> {
+    fn take(&mut self, slot: usize) -> Option<Arc<P>> {
         let taken = self.processes[slot].take()?;
         self.count -= 1;
         Some(taken)
     }
 }
 
-/// The processes of a runtime.
-pub(crate) struct Table {
-    shards: Box<[Mutex<Shard>]>,
-    names: RwLock<Names>,
-    /// The last number that was given, and how many of them have ended. Apart, since different
-    /// threads write them.
+/// The processes of a runtime, in so many parts.
+pub(crate) struct Table<P: ?Sized, const PARTS: u64 = SHARDS> {
+    shards: Box<[Mutex<Shard<P>>]>,
+    names: RwLock<Names<P>>,
+    /// The last number that was given, and how many of them have ended, both with [`CLOSED`]. Apart,
+    /// since different threads write them.
     started: Apart<AtomicU64>,
     ended: Apart<AtomicU64>,
-    /// Those that live and that stopping does not wait for.
+    /// Those that live and that stopping does not wait for. Below zero, which wraps, for a moment.
     apart: AtomicU64,
     max: u64,
-    is_closed: AtomicBool,
     /// After it was closed: what stopping waits for has changed.
     change: Notify,
     late: AtomicU64,
@@ -152,13 +172,24 @@ pub(crate) struct Table {
 #[repr(align(128))]
 struct Apart<T>(T);
 
-#[derive(Default)]
-struct Names {
-    by_name: BTreeMap<Atom, Arc<dyn AnyProcess>>,
+struct Names<P: ?Sized> {
+    by_name: BTreeMap<Atom, Arc<P>>,
     by_number: BTreeMap<u64, Atom>,
 }
 
-impl Names {
+/// Who was seen in a closed table when it was looked through: how many had come late by then, and the
+/// numbers, sorted.
+#[derive(Default)]
+pub(crate) struct Seen(Vec<(u64, Vec<u64>)>);
+
+impl Seen {
+    fn has(&self, number: u64) -> bool {
+        let mut looks = self.0.iter();
+        looks.any(|(_, numbers)| numbers.binary_search(&number).is_ok())
+    }
+}
+
+impl<P: ?Sized> Names<P> {
     fn remove_number(&mut self, number: u64) {
         if let Some(name) = self.by_number.remove(&number) {
             self.by_name.remove(&name);
@@ -166,16 +197,18 @@ impl Names {
     }
 }
 
-impl Table {
+impl<P: Listed + ?Sized, const PARTS: u64> Table<P, PARTS> {
     pub(crate) fn new(max: usize) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            names: RwLock::default(),
+            shards: (0..PARTS).map(|_| Mutex::new(Shard::new())).collect(),
+            names: RwLock::new(Names {
+                by_name: BTreeMap::new(),
+                by_number: BTreeMap::new(),
+            }),
             started: Apart(AtomicU64::new(0)),
             ended: Apart(AtomicU64::new(0)),
             apart: AtomicU64::new(0),
             max: max as u64,
-            is_closed: AtomicBool::new(false),
             change: Notify::new(),
             late: AtomicU64::new(0),
         }
@@ -183,41 +216,69 @@ impl Table {
 
     /// Makes room for one more process, and answers its number.
     pub(crate) fn reserve(&self) -> Result<u64, TooManyProcesses> {
-        let number = self.started.0.fetch_add(1, Ordering::Relaxed) + 1;
-        let ended = self.ended.0.load(Ordering::Relaxed);
-        if number - ended > self.max || self.is_closed.load(Ordering::Relaxed) {
-            // The number is lost: it belongs to a process that ended before it began.
-            self.ended.0.fetch_add(1, Ordering::SeqCst);
-            self.tell_if_closed();
-            return Err(TooManyProcesses);
+        let mut ended = self.ended();
+        loop {
+            let started = self.started.0.load(Ordering::Acquire);
+            if started & CLOSED != 0 {
+                return Err(TooManyProcesses);
+            }
+            // `ended` is from before, so these are never fewer than live.
+            if started - ended < self.max {
+                let number = started + 1;
+                if self.try_start(started, number) {
+                    return Ok(number);
+                }
+                continue;
+            }
+            match self.ended() {
+                // So many lived when `started` was read.
+                now if now == ended => return Err(TooManyProcesses),
+                now => ended = now,
+            }
         }
-        Ok(number)
     }
 
-    /// Stopping does not wait for this process. Only the process itself says so, or who makes it.
-    pub(crate) fn set_apart(&self, head: &Head) {
-        if !head.set_apart() {
-            self.apart.fetch_add(1, Ordering::SeqCst);
-            self.tell_if_closed();
+    fn try_start(&self, started: u64, number: u64) -> bool {
+        let counter = &self.started.0;
+        counter
+            .compare_exchange_weak(started, number, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Stopping does not wait for this process.
+    pub(crate) fn set_apart(&self, process: &(impl Listed + ?Sized)) {
+        if process.standing().set_apart() {
+            self.apart.fetch_add(1, Ordering::AcqRel);
+            // With the one in `close`: either this sees that it is closed, or stopping sees the count.
+            fence(Ordering::SeqCst);
+            if self.is_closed() {
+                self.change.notify_waiters();
+            }
         }
     }
 
     /// How many processes live that stopping waits for.
     pub(crate) fn ordinary(&self) -> usize {
-        let apart = self.apart.load(Ordering::SeqCst) as usize;
-        self.len().saturating_sub(apart)
+        // In this order, the opposite of the one in `remove`: what ends meanwhile is counted rather twice
+        // than not at all.
+        let living = self.len() as u64;
+        let apart = self.apart.load(Ordering::Acquire);
+        (living.wrapping_sub(apart) as i64).max(0) as usize
     }
 
     /// No process starts from now on.
     pub(crate) fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
+        self.started.0.fetch_or(CLOSED, Ordering::AcqRel);
+        self.ended.0.fetch_or(CLOSED, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
     }
 
-    /// Wakes who waits in [`Table::changed`].
-    fn tell_if_closed(&self) {
-        if self.is_closed.load(Ordering::SeqCst) {
-            self.change.notify_waiters();
-        }
+    fn is_closed(&self) -> bool {
+        self.ended.0.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    fn ended(&self) -> u64 {
+        self.ended.0.load(Ordering::Acquire) & !CLOSED
     }
 
     /// Waits until another number of processes lives that stopping waits for, or one came late, after
@@ -226,21 +287,32 @@ impl Table {
         self.change.notified()
     }
 
-    pub(crate) fn insert(&self, number: u64, process: Arc<dyn AnyProcess>) {
+    pub(crate) fn insert(&self, number: u64, process: Arc<P>) {
         let (page, slot) = place(number);
         self.shard(page).page(page).put(slot, process);
-        if self.is_closed.load(Ordering::SeqCst) {
-            self.late.fetch_add(1, Ordering::SeqCst);
+        // Who looked through this part before has closed the table before that.
+        if self.is_closed() {
+            self.late.fetch_add(1, Ordering::AcqRel);
             self.change.notify_waiters();
         }
     }
 
-    /// Processes that came into the table after it was closed: they were being started then.
-    pub(crate) fn late(&self) -> u64 {
-        self.late.load(Ordering::SeqCst)
+    /// The processes of a closed table that were not seen yet, in the order in which they started. One
+    /// that was just being started when the table was closed comes into it later.
+    pub(crate) fn unseen(&self, seen: &mut Seen) -> Vec<Arc<P>> {
+        // Before it looks: who comes behind its back counts as late afterwards.
+        let late = self.late.load(Ordering::Acquire);
+        if seen.0.last().is_some_and(|(then, _)| *then == late) {
+            return Vec::new();
+        }
+        let mut unseen = self.all();
+        unseen.retain(|process| !seen.has(process.number()));
+        let numbers = unseen.iter().map(|process| process.number());
+        seen.0.push((late, numbers.collect()));
+        unseen
     }
 
-    pub(crate) fn get(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
+    pub(crate) fn get(&self, number: u64) -> Option<Arc<P>> {
         let (page, slot) = place(number);
         self.shard(page).get(page)?.processes[slot].clone()
     }
@@ -250,7 +322,7 @@ impl Table {
     pub(crate) fn get_all(
         &self,
         numbers: impl Iterator<Item = u64>,
-        found: &mut Vec<Option<Arc<dyn AnyProcess>>>,
+        found: &mut Vec<Option<Arc<P>>>,
     ) {
         let mut numbers = numbers.map(place).peekable();
         while let Some((page, slot)) = numbers.next() {
@@ -265,22 +337,25 @@ impl Table {
         }
     }
 
-    /// The process begins to end: it has no name from now on, and is not found any more.
-    pub(crate) fn remove(&self, head: &Head) {
-        if head.close_name() {
-            self.names_mut().remove_number(head.number());
+    /// The process begins to end: it has no name from now on, and is not found any more. Once.
+    pub(crate) fn remove(&self, process: &(impl Listed + ?Sized)) {
+        let number = process.number();
+        let before = process.standing().close();
+        if before.is_named() {
+            self.names_mut().remove_number(number);
         }
-        if self.take(head.number()).is_none() {
+        if self.take(number).is_none() {
             return;
         }
-        self.ended.0.fetch_add(1, Ordering::SeqCst);
-        if head.is_apart() {
-            self.apart.fetch_sub(1, Ordering::SeqCst);
+        if before.is_apart() {
+            self.apart.fetch_sub(1, Ordering::AcqRel);
         }
-        self.tell_if_closed();
+        if self.ended.0.fetch_add(1, Ordering::AcqRel) & CLOSED != 0 {
+            self.change.notify_waiters();
+        }
     }
 
-    fn take(&self, number: u64) -> Option<Arc<dyn AnyProcess>> {
+    fn take(&self, number: u64) -> Option<Arc<P>> {
         let (page, slot) = place(number);
         self.shard(page).take(page, slot)
     }
@@ -295,7 +370,7 @@ impl Table {
             return Err(RegisterError::Taken);
         }
         // Whoever ends the process after this waits for the lock and takes the name away again.
-        process.head().take_name()?;
+        process.standing().take_name()?;
         names.by_number.insert(number, name.clone());
         names.by_name.insert(name, process);
         Ok(())
@@ -307,8 +382,8 @@ impl Table {
         let Some(process) = names.by_name.remove(name) else {
             return false;
         };
-        names.by_number.remove(&process.head().number());
-        process.head().free_name();
+        names.by_number.remove(&process.number());
+        process.standing().free_name();
         true
     }
 
@@ -316,7 +391,7 @@ impl Table {
         self.names().by_number.get(&number).cloned()
     }
 
-    pub(crate) fn whereis(&self, name: &Atom) -> Option<Arc<dyn AnyProcess>> {
+    pub(crate) fn whereis(&self, name: &Atom) -> Option<Arc<P>> {
         self.names().by_name.get(name).cloned()
     }
 
@@ -326,12 +401,13 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> usize {
-        let ended = self.ended.0.load(Ordering::Relaxed);
-        (self.started.0.load(Ordering::Relaxed) - ended) as usize
+        // In this order: who has ended, has started.
+        let ended = self.ended();
+        ((self.started.0.load(Ordering::Acquire) & !CLOSED) - ended) as usize
     }
 
     /// All processes, in the order in which they started.
-    pub(crate) fn all(&self) -> Vec<Arc<dyn AnyProcess>> {
+    pub(crate) fn all(&self) -> Vec<Arc<P>> {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,20 +416,20 @@ impl Table {
                 .flat_map(|page| page.processes.iter().flatten());
             all.extend(processes.cloned());
         }
-        all.sort_unstable_by_key(|process| process.head().number());
+        all.sort_unstable_by_key(|process| process.number());
         all
     }
 
-    fn names(&self) -> RwLockReadGuard<'_, Names> {
+    fn names(&self) -> RwLockReadGuard<'_, Names<P>> {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn names_mut(&self) -> RwLockWriteGuard<'_, Names> {
+    fn names_mut(&self) -> RwLockWriteGuard<'_, Names<P>> {
         self.names.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shard(&self, page: u64) -> MutexGuard<'_, Shard> {
-        self.shards[(page % SHARDS) as usize]
+    fn shard(&self, page: u64) -> MutexGuard<'_, Shard<P>> {
+        self.shards[(page % PARTS) as usize]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
