@@ -83,9 +83,8 @@ fn push_all(shared: &Arc<Shared<Item, ()>>, numbers: &'static [usize]) -> thread
 
 /// The next item, waiting for it.
 async fn receive(receiver: &mut Receiver<Item, ()>) -> Option<usize> {
-    let start = receiver.start();
-    poll_fn(|cx| receiver.poll_arrival(cx, &start)).await;
-    receiver.pop().map(|(number, _)| number)
+    let item = poll_fn(|cx| receiver.poll_pop(cx)).await;
+    item.map(|(number, _)| number)
 }
 
 fn receive_all(receiver: &mut Receiver<Item, ()>, count: usize) -> Vec<usize> {
@@ -109,7 +108,7 @@ fn in_order(received: &[usize], of_one: &[usize]) -> bool {
 
 #[test]
 fn a_waiting_receiver_gets_the_items_of_one_sender() {
-    model(4, || {
+    model(3, || {
         let (shared, mut receiver) = mailbox(());
         let sender = push_all(&shared, &[1, 2, 3]);
         assert_eq!(receive_all(&mut receiver, 3), [1, 2, 3]);
@@ -132,7 +131,7 @@ fn a_waiting_receiver_gets_the_items_of_two_senders() {
 
 #[test]
 fn blocks_are_used_again_while_senders_look_for_theirs() {
-    model(5, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         let senders = [push_all(&shared, &[1, 2, 3]), push_all(&shared, &[11])];
         let mut received = Vec::new();
@@ -150,7 +149,7 @@ fn blocks_are_used_again_while_senders_look_for_theirs() {
 
 #[test]
 fn a_sender_that_is_held_up_holds_the_blocks_it_may_see() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         shared.push(item(0)).unwrap();
         let mut received = drain(&mut receiver);
@@ -168,7 +167,7 @@ fn a_sender_that_is_held_up_holds_the_blocks_it_may_see() {
 
 #[test]
 fn an_item_that_arrives_is_found_in_the_middle() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         shared.push(item(0)).unwrap();
         let mut cursor = receiver.end();
@@ -226,7 +225,7 @@ fn what_a_closing_receiver_drains_is_what_was_accepted() {
 
 #[test]
 fn a_closing_receiver_drains_behind_what_it_took() {
-    model(5, || {
+    model(4, || {
         let (shared, mut receiver) = mailbox(());
         let sender = push_until_closed(&shared, &[1, 2, 3]);
         let mut received = Vec::from_iter(receiver.pop().map(|(number, _)| number));
@@ -238,7 +237,7 @@ fn a_closing_receiver_drains_behind_what_it_took() {
 
 #[test]
 fn a_sender_that_is_given_up_finds_its_way_back() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         let sender = push_until_closed(&shared, &[11]);
         // Over three blocks, which the receiver then is done with, one after the other.
@@ -281,7 +280,7 @@ fn dropping_the_receiver_drops_what_was_accepted() {
 
 #[test]
 fn a_sender_closes_behind_its_items_and_wakes() {
-    model(4, || {
+    model(3, || {
         let (shared, mut receiver) = mailbox(());
         let sender = thread::spawn(move || {
             shared.push(item(1)).unwrap();
@@ -299,7 +298,7 @@ fn a_sender_closes_behind_its_items_and_wakes() {
 
 #[test]
 fn both_halves_close_at_once() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         let sender = push_until_closed(&shared, &[1]);
         let closer = thread::spawn(move || shared.close());
@@ -322,7 +321,7 @@ impl Wake for Woken {
 
 #[test]
 fn the_task_that_polled_last_is_woken() {
-    model(4, || {
+    model(3, || {
         let (shared, mut receiver) = mailbox(());
         let sender = push_all(&shared, &[1, 2]);
         let woken = [(); 3].map(|()| StdArc::new(Woken::default()));
@@ -350,7 +349,7 @@ fn the_task_that_polled_last_is_woken() {
 
 #[test]
 fn the_waker_goes_when_the_receiver_and_the_last_push_are_gone() {
-    model(4, || {
+    model(3, || {
         let (shared, mut receiver) = mailbox(());
         let woken = StdArc::new(Woken::default());
         let sender = push_until_closed(&shared, &[1]);
