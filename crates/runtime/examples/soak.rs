@@ -9,7 +9,8 @@
 //! - every process that was started has ended or is in the table;
 //! - links are mutual, and both ends live; a monitor is known to both sides, and its target lives;
 //! - every monitor of a live process has fired once, was taken back, or waits;
-//! - names belong to live processes.
+//! - names belong to live processes;
+//! - memory has not grown with the number of processes that there ever were.
 //!
 //! At the end every process is stopped, and tasks, names and timers must be gone. A line a round goes to
 //! standard output; a difference ends the program with status 1.
