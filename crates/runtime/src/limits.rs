@@ -7,12 +7,16 @@ use crate::process::Watermark;
 /// Processes that live at once. OTP 28's default.
 pub const PROCESSES_MAX: usize = 1 << 20;
 
-/// Messages that a process receives or sends before it yields to others, so that its signals act and
+/// Messages that a process receives before it yields to others, so that its signals act and
 /// the other processes of the thread have their turn. Tokio's own budget for its channels.
 pub const RECEIVES_MAX: u32 = 128;
 
 /// Timers that fire before the task that fires them yields to others, as with [`RECEIVES_MAX`].
 pub const FIRES_MAX: u32 = 128;
+
+/// Messages that a process sends before it yields. Fewer than may be received, so that one who gets them all
+/// comes to the end of its queue and waits, instead of yielding as well.
+pub const SENDS_MAX: u32 = 96;
 
 /// A process that holds its thread for longer is reported. As long as OTP's schedulers let one
 /// reduction budget take at most, many times over; a guess, unmeasured.

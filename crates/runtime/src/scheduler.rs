@@ -215,6 +215,8 @@ struct Local {
     turns: u32,
     /// Since when there was always a second process, as far as those that yielded have seen.
     crowded_since: Option<Instant>,
+    /// When that was over, it had lasted for long.
+    was_crowded: bool,
 }
 
 impl Local {
@@ -225,6 +227,7 @@ impl Local {
             sleeper: Sleeper::new(index),
             turns: 0,
             crowded_since: None,
+            was_crowded: false,
         }
     }
 
@@ -241,13 +244,21 @@ impl Local {
     #[cold]
     fn share(&mut self) {
         self.crowded_since = None;
+        self.was_crowded = false;
         self.shared.wake_one();
     }
 
     #[cold]
     fn is_crowded(&mut self) -> bool {
         let since = *self.crowded_since.get_or_insert_with(Instant::now);
-        since.elapsed() > CROWDED
+        self.was_crowded || since.elapsed() > CROWDED
+    }
+
+    /// Nobody waits for the one whose turn it is.
+    #[cold]
+    fn end_crowd(&mut self) {
+        let since = self.crowded_since.take();
+        self.was_crowded = since.is_some_and(|since| since.elapsed() > CROWDED);
     }
 
     #[inline(always)]
@@ -262,7 +273,7 @@ impl Local {
         }
         let next = self.queue.pop();
         if self.crowded_since.is_some() && self.queue.is_empty() {
-            self.crowded_since = None;
+            self.end_crowd();
         }
         next.or_else(|| self.search())
     }

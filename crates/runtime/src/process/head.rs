@@ -13,7 +13,7 @@ use super::bound::{Bound, MailboxBound};
 use super::cell::AnyProcess;
 use super::standing::{Listed, Standing};
 use super::watermark::{QueueState, Watermark};
-use crate::limits::RECEIVES_MAX;
+use crate::limits::{RECEIVES_MAX, SENDS_MAX};
 use crate::report;
 use crate::runtime::Runtime;
 
@@ -63,7 +63,7 @@ struct Rare {
     overruns: AtomicU64,
 }
 
-const _: () = assert!(RECEIVES_MAX <= u8::MAX as u32);
+const _: () = assert!(SENDS_MAX < RECEIVES_MAX && RECEIVES_MAX <= u8::MAX as u32);
 
 impl Head {
     pub(crate) fn new(
@@ -226,10 +226,14 @@ impl Head {
     #[inline]
     pub(crate) fn spend_or_renew(&self) -> bool {
         let budget = self.budget.load(Ordering::Relaxed);
-        let left = budget.checked_sub(1);
-        self.budget
-            .store(left.unwrap_or(RECEIVES_MAX as u8), Ordering::Relaxed);
-        left.is_some()
+        let is_spent = budget <= (RECEIVES_MAX - SENDS_MAX) as u8;
+        let left = if is_spent {
+            RECEIVES_MAX as u8
+        } else {
+            budget - 1
+        };
+        self.budget.store(left, Ordering::Relaxed);
+        !is_spent
     }
 
     pub(crate) fn takes_foreign(&self) -> bool {
