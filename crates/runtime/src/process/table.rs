@@ -439,3 +439,25 @@ impl<P: Listed + ?Sized, const PARTS: u64> Table<P, PARTS> {
 fn place(number: u64) -> (u64, usize) {
     (number / PAGE, (number % PAGE) as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_whose_processes_have_all_ended_are_not_kept() {
+        for last_to_end in 0..PAGE as usize {
+            let mut shard = Shard::<u64>::new();
+            for page in 0..100 {
+                for slot in 0..PAGE as usize {
+                    shard.page(page).put(slot, Arc::new(page));
+                }
+                for slot in (0..PAGE as usize).filter(|slot| *slot != last_to_end) {
+                    assert!(shard.take(page, slot).is_some());
+                }
+                assert!(shard.take(page, last_to_end).is_some());
+            }
+            assert!(shard.pages().count() <= 1, "slot {last_to_end}");
+        }
+    }
+}
