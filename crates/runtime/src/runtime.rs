@@ -27,8 +27,7 @@ use crate::timer::Timers;
 pub struct Config {
     /// Processes that live at once.
     pub processes_max: usize,
-    /// A process that does not come to an await for so long is reported. Without it no thread is
-    /// started to look: for simulations, whose processes all share one.
+    /// A process that does not come to an await for so long is reported; without it none is.
     pub long_schedule: Option<Duration>,
     /// When the queue of a process is told to be long that has neither a bound nor a watermark of its
     /// own; `None`: never.
@@ -121,9 +120,14 @@ impl Runtime {
             references: AtomicU64::new(1),
             noproc: reason::noproc(),
         });
-        if let Some(limit) = config.long_schedule {
+        // A scheduler wants it also where nobody is to be reported.
+        if inner.scheduler.is_some() || config.long_schedule.is_some() {
             let weak = Arc::downgrade(&inner);
-            schedule::watch(&inner.schedule, move || schedule::upgrade(&weak), limit);
+            schedule::watch(
+                &inner.schedule,
+                move || schedule::upgrade(&weak),
+                config.long_schedule,
+            );
         }
         Self(inner)
     }

@@ -20,6 +20,10 @@ use crate::report;
 /// Slots for threads. A guess: many times the threads that run processes.
 const SLOTS: usize = 128;
 
+/// How often it is looked for processes that wait behind one that holds its thread: rarely enough to
+/// cost nothing, often enough for who waits for an answer. A guess, unmeasured.
+const RESCUE_INTERVAL: Duration = Duration::from_millis(250);
+
 /// What the threads of a runtime are doing.
 pub(crate) struct Schedule {
     slots: Box<[Slot]>,
@@ -96,18 +100,20 @@ impl Stop {
     }
 }
 
-/// Starts the thread that looks; it ends with the runtime.
+/// Starts the thread that looks; it ends with the runtime. Long steps are reported if there is a limit.
 pub(crate) fn watch(
     schedule: &Schedule,
     runtime: impl Fn() -> Option<Arc<dyn Watched>> + Send + 'static,
-    limit: Duration,
+    limit: Option<Duration>,
 ) {
+    let interval = limit.map_or(RESCUE_INTERVAL, |limit| RESCUE_INTERVAL.min(limit / 2));
     let stop = schedule.stop.clone();
     let watching = move || {
         let mut seen = vec![Seen::default(); SLOTS];
-        while !stop.wait(limit / 2) {
+        while !stop.wait(interval) {
             let Some(runtime) = runtime() else { return };
             runtime.rescue();
+            let Some(limit) = limit else { continue };
             for (seen, look) in seen.iter_mut().zip(runtime.schedule().looks()) {
                 seen.note(look, limit, runtime.table());
             }
