@@ -125,6 +125,11 @@ async fn who_blocks_in_place_can_ask_another_process() {
         .spawn(move |mut me: Process<u64>| async move {
             let answer = tokio::task::block_in_place(|| {
                 tokio::runtime::Handle::current().block_on(async {
+                    // Again, since at first the other threads may just be awake.
+                    for number in 0..2 {
+                        me.send(&echo, (number, me.address())).await.unwrap();
+                        timeout(PATIENCE, me.receive_message()).await?;
+                    }
                     me.send(&echo, (7, me.address())).await.unwrap();
                     timeout(PATIENCE, me.receive_message()).await
                 })
