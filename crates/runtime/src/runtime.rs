@@ -74,9 +74,9 @@ impl Watched for Inner {
         &self.table
     }
 
-    fn rescue(&self) {
+    fn rescue(&self, is_held: bool) {
         if let Some(scheduler) = &self.scheduler {
-            scheduler.rescue();
+            scheduler.rescue(is_held);
         }
     }
 }

@@ -30,7 +30,8 @@ pub(crate) struct Schedule {
     stop: Arc<Stop>,
 }
 
-#[repr(align(64))]
+// Two lines: processors fetch lines in pairs.
+#[repr(align(128))]
 struct Slot {
     /// The process that is in a step, or 0.
     process: AtomicU64,
@@ -66,6 +67,12 @@ impl Schedule {
         let done = step();
         slot.process.store(0, Ordering::Relaxed);
         done
+    }
+
+    /// Whether a process is in a step now.
+    fn is_in_step(&self) -> bool {
+        let is_in_step = |slot: &Slot| slot.process.load(Ordering::Relaxed) != 0;
+        self.slots.iter().any(is_in_step)
     }
 
     fn looks(&self) -> Vec<(u64, u64)> {
@@ -112,7 +119,7 @@ pub(crate) fn watch(
         let mut seen = vec![Seen::default(); SLOTS];
         while !stop.wait(interval) {
             let Some(runtime) = runtime() else { return };
-            runtime.rescue();
+            runtime.rescue(runtime.schedule().is_in_step());
             let Some(limit) = limit else { continue };
             for (seen, look) in seen.iter_mut().zip(runtime.schedule().looks()) {
                 seen.note(look, limit, runtime.table());
@@ -129,8 +136,8 @@ pub(crate) fn watch(
 pub(crate) trait Watched: Send + Sync {
     fn schedule(&self) -> &Schedule;
     fn table(&self) -> &Table;
-    /// Lets others have what waits behind a process that holds its thread.
-    fn rescue(&self);
+    /// Lets others have what waits behind a process that holds its thread, if one may.
+    fn rescue(&self, is_held: bool);
 }
 
 /// What was seen in a slot the last times.

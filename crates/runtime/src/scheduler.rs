@@ -11,6 +11,11 @@
 //! its task is used up; now and then so that tokio looks at sockets and timers before it goes on. It
 //! looks into the common queue every [`COMMON_INTERVAL`] turns, so that nobody there waits for ever.
 //!
+//! The process that was woken last goes first, while all runners are awake: what it is to read is still in
+//! the cache, and ten thousand pairs that talk are three times as fast. No other runner takes it, save
+//! when what waits behind a held thread is looked for ([`Scheduler::rescue`]), and after [`FAVOURS_MAX`]
+//! of them the queue has its turn.
+//!
 //! Waking others: who wakes a process from elsewhere, or a second one on a runner, wakes a sleeping
 //! runner unless one is searching for work already. A single process in a runner's own queue wakes
 //! nobody: mostly it goes on at once, when the one that woke it awaits its answer. If instead that one
@@ -33,12 +38,15 @@ mod sleep;
 
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_task::{ScheduleInfo, WithInfo};
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
 use sleep::{Common, Sleeper, Sleepers};
 use tokio::runtime::Handle;
 
@@ -56,6 +64,10 @@ const DRIVER_INTERVAL: u32 = 4;
 
 /// Turns between two looks into the common queue. Tokio's number for the same.
 const COMMON_INTERVAL: u32 = 61;
+
+/// How many processes that were woken last go before the others of the queue, in a row. Tokio's number
+/// for the same.
+const FAVOURS_MAX: u32 = 3;
 
 /// How long processes that yield share a runner before another is woken. Some times what it costs to
 /// wake a core and to move a process there.
@@ -79,6 +91,8 @@ struct Shared {
     seats: Box<[Seat]>,
     /// Woken after a runner: see [`Shared::wake`].
     decoy: OnceLock<Waker>,
+    /// Whoever searches next looks at what other runners have next, too.
+    is_rescuing: AtomicBool,
     bereaved: Weak<dyn Bereaved>,
 }
 
@@ -101,6 +115,8 @@ impl Common for Injector<Runnable> {
 /// What others need to know of a runner.
 struct Seat {
     stealer: Stealer<Runnable>,
+    /// The process that was woken last, where nobody sleeps who could have had it.
+    next_up: CachePadded<AtomicCell<Option<Runnable>>>,
     waker: OnceLock<Waker>,
 }
 
@@ -111,12 +127,14 @@ impl Scheduler {
         let queues: Vec<_> = (0..count).map(|_| Worker::new_fifo()).collect();
         let seat = |queue: &Worker<Runnable>| Seat {
             stealer: queue.stealer(),
+            next_up: CachePadded::default(),
             waker: OnceLock::new(),
         };
         let shared = Arc::new(Shared {
             sleepers: Sleepers::new(Injector::new()),
             seats: queues.iter().map(seat).collect(),
             decoy: OnceLock::new(),
+            is_rescuing: AtomicBool::new(false),
             bereaved,
         });
         for (index, queue) in queues.into_iter().enumerate() {
@@ -140,9 +158,12 @@ impl Scheduler {
         runnable.schedule();
     }
 
-    /// Wakes a sleeping runner if work waits behind one that is held up.
-    pub(crate) fn rescue(&self) {
-        if self.0.seats.iter().any(|seat| !seat.stealer.is_empty()) {
+    /// Wakes a sleeping runner if work may wait behind one that is held up. What is next up cannot be
+    /// seen without taking it, so whoever is woken looks.
+    pub(crate) fn rescue(&self, is_held: bool) {
+        let mut seats = self.0.seats.iter();
+        if is_held || seats.any(|seat| !seat.stealer.is_empty()) {
+            self.0.is_rescuing.store(true, Ordering::Relaxed);
             self.0.wake_one();
         }
     }
@@ -208,11 +229,16 @@ impl Shared {
 }
 
 /// What a runner has for itself. It lies in the thread while the runner runs there.
+// Written in every turn: no other runner's may lie in the same cache line, or in the next one, which
+// processors fetch with it.
+#[repr(align(128))]
 struct Local {
     shared: Arc<Shared>,
     queue: Worker<Runnable>,
     sleeper: Sleeper,
     turns: u32,
+    /// Turns in a row of processes that were next up.
+    favours: u32,
     /// Since when there was always a second process, as far as those that yielded have seen.
     crowded_since: Option<Instant>,
     /// When that was over, it had lasted for long.
@@ -226,6 +252,7 @@ impl Local {
             queue,
             sleeper: Sleeper::new(index),
             turns: 0,
+            favours: 0,
             crowded_since: None,
             was_crowded: false,
         }
@@ -233,12 +260,24 @@ impl Local {
 
     #[inline]
     fn push(&mut self, process: Runnable, yields: bool) {
-        self.queue.push(process);
         // Only whether others are woken sooner or later depends on this: relaxed will do.
-        let may_share = self.shared.sleepers.may_sleep() && self.queue.len() > 1;
+        let may_sleep = self.shared.sleepers.may_sleep();
+        if !yields && !may_sleep {
+            if let Some(before) = self.next_up().swap(Some(process)) {
+                self.queue.push(before);
+            }
+            return;
+        }
+        self.queue.push(process);
+        let may_share = may_sleep && self.queue.len() > 1;
         if may_share && (!yields || self.is_crowded()) {
             self.share();
         }
+    }
+
+    #[inline(always)]
+    fn next_up(&self) -> &AtomicCell<Option<Runnable>> {
+        &self.shared.seats[self.sleeper.index()].next_up
     }
 
     #[cold]
@@ -264,6 +303,15 @@ impl Local {
     #[inline(always)]
     fn next(&mut self) -> Option<Runnable> {
         self.turns = self.turns.wrapping_add(1);
+        let next_up = self.next_up().take();
+        if self.favours < FAVOURS_MAX && next_up.is_some() {
+            self.favours += 1;
+            return next_up;
+        }
+        self.favours = 0;
+        if let Some(process) = next_up {
+            self.queue.push(process);
+        }
         // One that was just woken searches instead, and then counts as searching no more (`I3`).
         if self.turns.is_multiple_of(COMMON_INTERVAL)
             && !self.sleeper.is_searching()
@@ -285,8 +333,12 @@ impl Local {
         let of_others = || {
             let count = shared.seats.len();
             let others = (1..count).map(|step| (index + step) % count);
-            let mut stealers = others.map(|other| &shared.seats[other].stealer);
-            stealers.find_map(|stealer| taken(|| stealer.steal_batch_and_pop(queue)))
+            let mut seats = others.map(|other| &shared.seats[other]);
+            let rescues = shared.is_rescuing.swap(false, Ordering::Relaxed);
+            seats.find_map(|seat| {
+                let stolen = taken(|| seat.stealer.steal_batch_and_pop(queue));
+                stolen.or_else(|| rescues.then(|| seat.next_up.take()).flatten())
+            })
         };
         let look = || taken(common).or_else(of_others);
         let has_more = || !queue.is_empty();
@@ -406,9 +458,9 @@ impl Drop for Runner {
         if shared.sleepers.is_closed() {
             return;
         }
-        shared
-            .sleepers
-            .bereave(std::iter::from_fn(|| local.queue.pop()));
+        shared.sleepers.bereave(std::iter::from_fn(|| {
+            local.next_up().take().or_else(|| local.queue.pop())
+        }));
         if let Some(bereaved) = shared.bereaved.upgrade() {
             bereaved.wake_all();
         }

@@ -93,6 +93,46 @@ async fn a_process_goes_on_while_the_one_that_woke_it_holds_its_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_woken_while_all_threads_were_busy_goes_on_when_one_is_idle() {
+    let runtime = runtime();
+    let flag = || Arc::new(AtomicBool::new(false));
+    let (is_busy, is_sent, is_done) = (flag(), flag(), flag());
+    let wait_for = |flag: &AtomicBool| {
+        let start = std::time::Instant::now();
+        while !flag.load(Ordering::SeqCst) && start.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+    };
+    let done = is_done.clone();
+    let woken = runtime
+        .spawn(move |mut me: Process<u64>| async move {
+            me.receive().await;
+            done.store(true, Ordering::SeqCst);
+        })
+        .unwrap();
+    let (busy, sent) = (is_busy.clone(), is_sent.clone());
+    let (told, seen) = oneshot::channel();
+    runtime
+        .spawn(move |me: Process<()>| async move {
+            wait_for(&is_busy);
+            me.send(&woken, 1).await.unwrap();
+            is_sent.store(true, Ordering::SeqCst);
+            wait_for(&is_done);
+            let _ = told.send(is_done.load(Ordering::SeqCst));
+        })
+        .unwrap();
+    // It keeps the other thread busy until the message was sent, and then ends.
+    runtime
+        .spawn(move |_: Process<()>| async move {
+            busy.store(true, Ordering::SeqCst);
+            wait_for(&sent);
+        })
+        .unwrap();
+    assert!(seen.await.unwrap());
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_starts_while_another_holds_its_thread() {
     // Many times the turns between two looks into the common queue.
     const ROUNDS: u64 = 1_000;
