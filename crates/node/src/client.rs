@@ -208,7 +208,7 @@ impl Node {
             caller: mailbox.pid(),
             group_leader: mailbox.group_leader(),
         };
-        let outcome = Box::pin(remote_call::apply(self, application)).await;
+        let outcome = Box::pin(remote_call::apply(self, application, None)).await;
         let result = self.make_reference();
         let reason = remote_call::call_result(result.into(), outcome);
         call_result(&reason, result, self.name())

@@ -23,7 +23,7 @@ pub use config::{Config, EPMD_PORT};
 #[cfg(feature = "planted-bugs")]
 pub use connection::PlantedBug;
 pub use connection::{ConnectError, HandshakeError, SendError};
-pub use export::{Call, FunctionName, Outcome, Raise};
+pub use export::{Answer, Call, ExportOptions, FunctionName, Handler, Outcome, Raise};
 pub use host::{Host, TokioHost};
 pub use node::Node;
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeMessage};

@@ -6,11 +6,15 @@
 //! as a process. What is neither exported nor built in ends with `undef`, after a reply that says
 //! the process was started, as OTP does.
 
+use std::sync::Arc;
+
 use purlin_term::{Atom, Pid, Term, atom};
+use tokio::time::timeout_at;
 
 use crate::builtins;
-use crate::export::{Call, FunctionName, Raise};
+use crate::export::{Call, Export, FunctionName, Outcome, Raise, Run};
 use crate::node::Node;
+use crate::process::{CatchUnwind, Mailbox};
 
 /// A function, its arguments, and for whom it runs.
 #[derive(Debug, Clone)]
@@ -26,7 +30,7 @@ pub(crate) struct Application {
 pub(crate) struct Failure {
     raise: Raise,
     name: FunctionName,
-    args: Vec<Term>,
+    args: Arc<Vec<Term>>,
 }
 
 /// A request of a peer to spawn a process.
@@ -67,14 +71,14 @@ impl SpawnOptions {
     }
 }
 
-/// Runs what a spawn request asks for; answers the exit reason of the process.
-pub(crate) async fn run(node: &Node, request: SpawnRequest) -> Term {
+/// Runs what a spawn request asks for, as the process that has `mailbox`; answers its exit reason.
+pub(crate) async fn run(mailbox: Mailbox, request: SpawnRequest) -> Term {
+    let node = mailbox.node().clone();
     let SpawnRequest {
         from: caller,
         group_leader,
         name,
         args,
-        ..
     } = request;
     let inner = |module: &Term, function: &Term, args: &Term| {
         let args = args.as_list()?.to_vec();
@@ -91,34 +95,25 @@ pub(crate) async fn run(node: &Node, request: SpawnRequest) -> Term {
             group_leader,
         })
     };
-    if name.module == *"erpc" {
-        match (name.function.as_str(), &args[..]) {
-            ("execute_call", [reference, module, function, args]) => {
-                if let Some(application) = inner(module, function, args) {
-                    let outcome = apply(node, application).await;
-                    return call_result(reference.clone(), outcome);
-                }
-            }
-            ("execute_cast", [module, function, args]) => {
-                if let Some(application) = inner(module, function, args) {
-                    let outcome = apply(node, application).await;
-                    return outcome.map_or_else(|failure| failure.into_exit_reason(), |_| normal());
-                }
-            }
-            _ => {}
+    let (called, reference) = match (name.module.as_str(), name.function.as_str(), &args[..]) {
+        ("erpc", "execute_call", [reference, module, function, args]) => {
+            (inner(module, function, args), Some(reference.clone()))
         }
+        ("erpc", "execute_cast", [module, function, args]) => (inner(module, function, args), None),
+        _ => (None, None),
+    };
+    let is_call = called.is_some();
+    let application = called.unwrap_or(Application {
+        name,
+        args,
+        caller,
+        group_leader,
+    });
+    let outcome = apply(&node, application, Some(mailbox)).await;
+    match reference {
+        Some(reference) if is_call => call_result(reference, outcome),
+        _ => outcome.map_or_else(Failure::into_exit_reason, |_| normal()),
     }
-    let outcome = apply(
-        node,
-        Application {
-            name,
-            args,
-            caller,
-            group_leader,
-        },
-    )
-    .await;
-    outcome.map_or_else(|failure| failure.into_exit_reason(), |_| normal())
 }
 
 fn normal() -> Term {
@@ -143,26 +138,42 @@ pub(crate) fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Te
     }
 }
 
-/// Calls a function: an exported one first, then the built-ins.
-pub(crate) async fn apply(node: &Node, application: Application) -> Result<Term, Failure> {
-    let application = unfold_apply(application);
+/// Calls a function: an exported one first, then the built-ins. `mailbox` is of the process that the
+/// function is, if it has one to itself.
+pub(crate) async fn apply(
+    node: &Node,
+    application: Application,
+    mailbox: Option<Mailbox>,
+) -> Result<Term, Failure> {
     let Application {
         name,
         args,
         caller,
         group_leader,
-    } = application;
+    } = unfold_apply(application);
+    let args = Arc::new(args);
     let outcome = match node.exported(&name) {
-        Some(handler) => {
+        Some(export) if !export.options.allows(caller.node) => {
+            tracing::info!(from = %caller.node, %name, "a call was refused by the rule of its function");
+            Err(Raise::eacces())
+        }
+        Some(export) => {
             let call = Call {
                 node: node.clone(),
                 caller,
                 group_leader,
+                deadline: export.options.deadline(),
             };
-            let called = crate::process::CatchUnwind(Box::pin(handler(call, args.clone())));
-            called
-                .await
-                .unwrap_or_else(|panic| Err(Raise::Error(panic)))
+            run_export(
+                &export,
+                &name,
+                Run {
+                    call,
+                    mailbox,
+                    args: args.clone(),
+                },
+            )
+            .await
         }
         None => match builtins::call(node, &name, &args).await {
             Some(outcome) => outcome,
@@ -170,6 +181,27 @@ pub(crate) async fn apply(node: &Node, application: Application) -> Result<Term,
         },
     };
     outcome.map_err(|raise| Failure { raise, name, args })
+}
+
+/// Runs an exported function until it ends, panics or has no more time.
+async fn run_export(export: &Export, name: &FunctionName, run: Run) -> Outcome {
+    let (deadline, args) = (run.call.deadline, run.args.clone());
+    let called = CatchUnwind(export.handle(run));
+    let ended = match deadline {
+        Some(deadline) => timeout_at(deadline, called).await,
+        None => Ok(called.await),
+    };
+    match ended {
+        Ok(ended) => ended.unwrap_or_else(|panic| Err(Raise::Error(panic))),
+        Err(_) => Err(Raise::Exit(Term::tuple([
+            atom!("timeout").into(),
+            Term::tuple([
+                name.module.clone().into(),
+                name.function.clone().into(),
+                Term::list(args.iter().cloned()),
+            ]),
+        ]))),
+    }
 }
 
 /// `erlang:apply(fun M:F/A, Args)` and `erlang:apply(M, F, Args)` name the function they call.
@@ -259,7 +291,7 @@ mod tests {
         Failure {
             raise,
             name,
-            args: vec![1.into()],
+            args: Arc::new(vec![1.into()]),
         }
     }
 

@@ -53,15 +53,8 @@ fn start_services(node: &Node) {
         }
     });
     node.register(atom!("counter"), counter.unwrap()).unwrap();
-    node.export("demo", "add", 2, |_call, args| async move {
-        Ok(Term::Int(
-            args[0].as_int().unwrap() + args[1].as_int().unwrap(),
-        ))
-    });
-    node.export("demo", "forever", 0, |_call, _args| async move {
-        std::future::pending::<()>().await;
-        Ok(Term::nil())
-    });
+    node.export("demo", "add", |a: i64, b: i64| async move { a + b });
+    node.export("demo", "forever", std::future::pending::<()>);
 }
 
 /// What an `erl` can do with a connected Purlin node.

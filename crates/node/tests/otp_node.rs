@@ -22,22 +22,16 @@ fn demo(node: &Node) {
         }
     });
     node.register(atom!("echo"), echo.unwrap()).unwrap();
-    node.export("demo", "add", 2, |_call, args| async move {
-        match args[..] {
-            [Term::Int(a), Term::Int(b)] => Ok(Term::Int(a + b)),
-            _ => Err(Raise::badarg()),
-        }
+    node.export("demo", "add", |a: i64, b: i64| async move { a + b });
+    node.export("demo", "crash", crash);
+    node.export("demo", "throw", |value: Term| async move {
+        Err::<(), _>(Raise::Throw(value))
     });
-    node.export("demo", "crash", 0, |_call, _args| async move {
-        panic!("as asked")
-    });
-    node.export("demo", "throw", 1, |_call, args| async move {
-        Err(Raise::Throw(args[0].clone()))
-    });
-    node.export("demo", "sleep", 1, |_call, _args| async move {
-        std::future::pending::<()>().await;
-        Ok(Term::nil())
-    });
+    node.export("demo", "sleep", |_: Term| std::future::pending::<()>());
+}
+
+async fn crash() {
+    panic!("as asked")
 }
 
 #[tokio::test(flavor = "multi_thread")]

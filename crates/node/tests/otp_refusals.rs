@@ -7,8 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use purlin_node::{
-    CallError, ConnectError, Delivery, HandshakeError, Mailbox, Node, StartError, Target, Term,
-    atom,
+    CallError, ConnectError, Delivery, HandshakeError, Mailbox, Node, StartError, Target, atom,
 };
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::process::Command;
@@ -272,11 +271,7 @@ async fn an_erl_without_a_name_is_given_one() {
         let net = Net::new().await;
         let node = net.node("purlin").await;
         let mut nodes = watch_nodes(&node);
-        node.export("demo", "add", 2, |_call, args| async move {
-            Ok(Term::Int(
-                args[0].as_int().unwrap() + args[1].as_int().unwrap(),
-            ))
-        });
+        node.export("demo", "add", |a: i64, b: i64| async move { a + b });
         let code = format!(
             "io:format(\"~p ~p ~p ~p~n\", [net_kernel:connect_node('purlin@127.0.0.1'), {PONG}, \
              erpc:call('purlin@127.0.0.1', demo, add, [2, 3]), node() =/= nonode@nohost]), halt()."

@@ -8,13 +8,13 @@
 //!
 //! # async fn example() -> Result<(), purlin::node::StartError> {
 //! let node = Node::builder("shop@127.0.0.1").cookie("secret").start().await?;
-//! node.export("shop", "price", 1, |_call, args| async move {
-//!     match args[..] {
-//!         [Term::Int(pieces)] => Ok(Term::Int(pieces * 12)),
+//! node.export("shop", "price", |item: String, pieces: u32| async move {
+//!     match item.as_str() {
+//!         "nail" => Ok(3 * pieces),
 //!         _ => Err(Raise::badarg()),
 //!     }
 //! });
-//! // In Erlang: erpc:call('shop@127.0.0.1', shop, price, [3]).
+//! // In Erlang: erpc:call('shop@127.0.0.1', shop, price, [<<"nail">>, 12]).
 //! # Ok(())
 //! # }
 //! ```
@@ -55,7 +55,7 @@ pub mod __private {
 /// What most programs use.
 pub mod prelude {
     pub use purlin_node::{
-        Call, Delivery, Destination, Envelope, Mailbox, Node, Outcome, Raise, Target,
+        Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,
     };
     pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 }

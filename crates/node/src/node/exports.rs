@@ -2,43 +2,73 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use purlin_term::{Atom, Term};
+use purlin_term::Atom;
 
 use super::Node;
-use crate::export::{Call, Exports, FunctionName, Handler, Outcome};
+use crate::export::{Export, ExportOptions, Exports, FunctionName, Handler};
 
 impl Node {
-    /// Lets other nodes call `module:function/arity`; one exported before is replaced.
+    /// Lets other nodes call `module:function` with as many arguments as `handler` takes; one exported
+    /// before is replaced.
+    ///
+    /// Arguments are decoded to the handler's types: who sends others gets `badarg`. What it answers gets
+    /// the form of a term; `Err` of a [`Raise`](crate::Raise) raises it in the caller, and a panic is of
+    /// class `error`. Each call of another node is a process of its own.
     ///
     /// ```no_run
     /// # fn example(node: purlin_node::Node) {
-    /// use purlin_node::{Raise, Term};
-    /// node.export("demo", "add", 2, |_call, args| async move {
-    ///     match args[..] {
-    ///         [Term::Int(a), Term::Int(b)] => Ok(Term::Int(a + b)),
-    ///         _ => Err(Raise::badarg()),
+    /// use purlin_node::{Call, Delivery, Mailbox, Raise, Term};
+    /// // erpc:call(Node, shop, price, [<<"nail">>, 12]).
+    /// node.export("shop", "price", |item: String, pieces: u32| async move {
+    ///     match item.as_str() {
+    ///         "nail" => Ok(3 * pieces),
+    ///         _ => Err(Raise::Throw(Term::from("unknown"))),
     ///     }
+    /// });
+    /// // With who calls:
+    /// node.export("shop", "whoami", async |call: &Call| call.caller);
+    /// // A function that lives on as a process: spawn(Node, shop, till, [100]).
+    /// node.export("shop", "till", |mut mailbox: Mailbox, mut sum: i64| async move {
+    ///     while let Delivery::Message(message) = mailbox.receive().await {
+    ///         sum += message.to_term().ok().and_then(|term| term.as_int()).unwrap_or(0);
+    ///     }
+    ///     sum
     /// });
     /// # }
     /// ```
     ///
     /// # Panics
     /// When `module` or `function` has more than 255 characters.
-    pub fn export<F, R>(&self, module: &str, function: &str, arity: usize, handler: F)
+    pub fn export<H, Shape>(&self, module: &str, function: &str, handler: H)
     where
-        F: Fn(Call, Vec<Term>) -> R + Send + Sync + 'static,
-        R: Future<Output = Outcome> + Send + 'static,
+        H: Handler<Shape>,
+    {
+        self.export_with(ExportOptions::default(), module, function, handler);
+    }
+
+    /// As [`Node::export`], with a rule for who may call and a time limit.
+    ///
+    /// # Panics
+    /// As [`Node::export`].
+    pub fn export_with<H, Shape>(
+        &self,
+        options: ExportOptions,
+        module: &str,
+        function: &str,
+        handler: H,
+    ) where
+        H: Handler<Shape>,
     {
         let atom = |text| Atom::new(text).expect("names of functions are atoms");
         let name = FunctionName {
             module: atom(module),
             function: atom(function),
-            arity,
+            arity: H::ARITY,
         };
-        self.lock_exports().add(name, handler);
+        self.lock_exports().add(name, Export::new(options, handler));
     }
 
-    pub(crate) fn exported(&self, name: &FunctionName) -> Option<Handler> {
+    pub(crate) fn exported(&self, name: &FunctionName) -> Option<Export> {
         self.lock_exports().get(name)
     }
 

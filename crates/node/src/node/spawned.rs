@@ -15,7 +15,7 @@ use super::Node;
 use crate::connection::{Connection, TieRefused};
 use crate::export::FunctionName;
 use crate::limits::{SPAWNED_BYTES_MAX, SPAWNED_MAX, SPAWNED_PROCESSES_MAX};
-use crate::process::NodeMessage;
+use crate::process::{Mailbox, NodeMessage};
 use crate::remote_call::{self, SpawnOptions, SpawnRequest};
 
 /// What runs for spawn requests, by the node that asked.
@@ -104,8 +104,8 @@ impl Node {
         reply(pid, options, Ok(pid));
         let node = self.clone();
         process.start(move |process| async move {
-            let (_process, _place) = (process, place);
-            remote_call::run(&node, request).await
+            let _place = place;
+            remote_call::run(Mailbox::of_body(node, process), request).await
         });
     }
 

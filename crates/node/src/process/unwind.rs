@@ -14,9 +14,9 @@ compile_error!("Purlin needs panic = \"unwind\": a panic must end one process, n
 /// Runs a future; a panic in it becomes `Err` with what the panic said.
 ///
 /// The future is dropped after a panic and never polled again, so nothing sees its broken state.
-pub(crate) struct CatchUnwind<F>(pub(crate) Pin<Box<F>>);
+pub(crate) struct CatchUnwind<F: ?Sized>(pub(crate) Pin<Box<F>>);
 
-impl<F: Future> Future for CatchUnwind<F> {
+impl<F: Future + ?Sized> Future for CatchUnwind<F> {
     type Output = Result<F::Output, Term>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

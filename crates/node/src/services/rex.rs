@@ -128,7 +128,7 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term, calls: &A
     let started = mailbox
         .node()
         .spawn_with_leader(leader, move |mailbox| async move {
-            let outcome = remote_call::apply(&node, application).await;
+            let outcome = remote_call::apply(&node, application, None).await;
             let value = outcome.unwrap_or_else(|failure| failure.into_badrpc());
             answer(&mailbox, &asker, value);
             drop(place);

@@ -262,10 +262,7 @@ fn signals_in_the_name_of_another_node() {
 fn more_processes_than_a_peer_may_have() {
     run(async |lab| {
         lab.victim
-            .export("demo", "forever", 0, |_call, _args| async {
-                std::future::pending::<()>().await;
-                Ok(Term::nil())
-            });
+            .export("demo", "forever", std::future::pending::<()>);
         let mut mallory = Attacker::connect_as(lab, MALLORY, Flags::FRAGMENTS_ONLY).await;
         let forever = || [atom!("demo").into(), atom!("forever").into()];
         let before = lab.victim.processes().len();
@@ -293,10 +290,7 @@ fn more_processes_than_a_peer_may_have() {
 fn more_calls_than_rex_runs_at_once() {
     run(async |lab| {
         lab.victim
-            .export("demo", "forever", 0, |_call, _args| async {
-                std::future::pending::<()>().await;
-                Ok(Term::nil())
-            });
+            .export("demo", "forever", std::future::pending::<()>);
         let mut mallory = Attacker::connect_as(lab, MALLORY, Flags::FRAGMENTS_ONLY).await;
         let call = Term::tuple([
             atom!("call").into(),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use purlin_node::{Caller, Delivery, Envelope, Mailbox, Node, Outcome, Raise, TooManyProcesses};
+use purlin_node::{Call, Caller, Delivery, Envelope, Mailbox, Node, Raise, TooManyProcesses};
 use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 use tokio::time::sleep;
 
@@ -31,26 +31,23 @@ fn register(node: &Node, name: Atom, pid: Pid) {
 }
 
 fn export(node: &Node) {
-    node.export("demo", "add", 2, |_, args| async move {
-        let sum = add(&args[0], &args[1]);
-        sum.ok_or_else(|| Raise::Error(atom!("badarith").into()))
+    node.export("demo", "add", |a: Term, b: Term| async move {
+        add(&a, &b).ok_or_else(|| Raise::Error(atom!("badarith").into()))
     });
-    node.export("demo", "whoami", 0, |call, _| async move {
-        Ok(call.node.name().into())
+    node.export("demo", "whoami", async |call: &Call| {
+        Term::from(call.node.name())
     });
-    node.export("demo", "sleep", 1, |_, args| async move {
-        sleep(milliseconds(&args[0]).ok_or_else(Raise::badarg)?).await;
-        Ok(atom!("ok").into())
+    node.export("demo", "sleep", |ms: u64| async move {
+        sleep(Duration::from_millis(ms)).await
     });
-    node.export("demo", "crash", 0, |_, _| async move { crash() });
-    node.export("demo", "spawn_counter", 0, |call, _| async move {
+    node.export("demo", "crash", || async { crash() });
+    node.export("demo", "spawn_counter", async |call: &Call| {
         let counter = call.node.spawn(counter);
-        let counter = counter.map_err(|_| Raise::Error(atom!("system_limit").into()))?;
-        Ok(counter.into())
+        counter.map_err(|_| Raise::system_limit())
     });
 }
 
-fn crash() -> Outcome {
+fn crash() {
     panic!("crashed, as was asked for")
 }
 
