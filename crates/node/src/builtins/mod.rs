@@ -48,12 +48,7 @@ const ALL: [(&str, &str, usize, Builtin); 26] = [
         1,
         Now(|node, args| ensure_loaded(node, &args[0])),
     ),
-    (
-        "erlang",
-        "function_exported",
-        3,
-        Now(|node, args| function_exported(node, args)),
-    ),
+    ("erlang", "function_exported", 3, Now(function_exported)),
     (
         "erlang",
         "is_process_alive",
