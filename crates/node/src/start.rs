@@ -16,7 +16,7 @@ use purlin_term::{Atom, NodeName, NodeNameRefused};
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::connection::{Connection, accept_all};
+use crate::connection::{Connection, DownReason, accept_all};
 use crate::epmd::{self, Registration};
 use crate::host::{Host, TaskHandle, TokioHost};
 use crate::limits::SHUTDOWN_PATIENCE;
@@ -172,7 +172,9 @@ impl Node {
         let _ = timeout(patience, all_drained(&connections)).await;
         // All at once: a peer that hears of our end from another before it sees it takes our
         // leaving for a broken link.
-        connections.iter().for_each(|connection| connection.end());
+        for connection in &connections {
+            connection.end(DownReason::NetKernelTerminated);
+        }
         for connection in &connections {
             connection.ended.wait().await;
         }
