@@ -161,7 +161,7 @@ mod tests {
     /// The texts are what OTP 25 prints, but for the numbers of connections.
     #[test]
     fn what_is_told_has_the_form_that_the_options_give_it() {
-        let node = NodeName::new(&atom!("b@h")).unwrap();
+        let node = NodeName::new(&atom!("b@127.0.0.1")).unwrap();
         let (visible, connection_id) = (true, 7);
         let up = NodeEvent::Up {
             node,
@@ -176,23 +176,29 @@ mod tests {
             reason: DownReason::Disconnect,
         };
         let plain = MonitorNodes::default();
-        assert_eq!(shown(up, plain), "{nodeup,'b@h'}");
-        assert_eq!(shown(down, plain), "{nodedown,'b@h'}");
-        assert_eq!(shown(up, plain.as_map()), "{nodeup,'b@h',#{}}");
-        assert_eq!(shown(up, plain.nodedown_reason()), "{nodeup,'b@h',[]}");
+        assert_eq!(shown(up, plain), "{nodeup,'b@127.0.0.1'}");
+        assert_eq!(shown(down, plain), "{nodedown,'b@127.0.0.1'}");
+        assert_eq!(shown(up, plain.as_map()), "{nodeup,'b@127.0.0.1',#{}}");
+        assert_eq!(
+            shown(up, plain.nodedown_reason()),
+            "{nodeup,'b@127.0.0.1',[]}"
+        );
         let all = plain.node_type(NodeType::All).nodedown_reason();
-        assert_eq!(shown(up, all), "{nodeup,'b@h',[{node_type,visible}]}");
+        assert_eq!(
+            shown(up, all),
+            "{nodeup,'b@127.0.0.1',[{node_type,visible}]}"
+        );
         assert_eq!(
             shown(down, all),
-            "{nodedown,'b@h',[{nodedown_reason,disconnect},{node_type,visible}]}"
+            "{nodedown,'b@127.0.0.1',[{nodedown_reason,disconnect},{node_type,visible}]}"
         );
         assert_eq!(
             shown(down, plain.connection_id()),
-            "{nodedown,'b@h',[{connection_id,7}]}"
+            "{nodedown,'b@127.0.0.1',[{connection_id,7}]}"
         );
         assert_eq!(
             shown(up, all.connection_id().as_map()),
-            "{nodeup,'b@h',#{connection_id => 7,node_type => visible}}"
+            "{nodeup,'b@127.0.0.1',#{connection_id => 7,node_type => visible}}"
         );
     }
 }
