@@ -44,7 +44,7 @@ pub struct ConnectionInfo {
     pub visible: bool,
     /// The number of the peer's incarnation.
     pub creation: u32,
-    /// Which connection it is: later ones of this node have higher numbers. OTP's `connection_id`.
+    /// Which connection it is: later ones to the same node have higher numbers. OTP's `connection_id`.
     pub connection_id: u64,
     /// The peer's address, with the port that this connection has there.
     pub address: SocketAddr,

@@ -51,7 +51,7 @@ pub enum Delivery {
         visible: bool,
         /// The number of the peer's incarnation.
         creation: u32,
-        /// Which connection it is: later ones have higher numbers.
+        /// Which connection it is: later ones to the same node have higher numbers.
         connection_id: u64,
     },
     /// A node's connection is gone; for those who asked with `monitor_nodes` or `monitor_node`.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use purlin_node::{ConnectError, Delivery, Mailbox, Node, NodeBuilder, StartError};
+use purlin_node::{ConnectError, Delivery, DownReason, Mailbox, Node, NodeBuilder, StartError};
 use purlin_proto::handshake::NodeName as ProtocolName;
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
@@ -164,7 +164,9 @@ async fn keep_joined(mut mailbox: Mailbox, peer: NodeName, joined: oneshot::Send
                 said.clear();
                 let since = Instant::now();
                 node.monitor_node(mailbox.pid(), peer);
-                until_down(&mut mailbox).await;
+                if until_down(&mut mailbox).await == DownReason::NetKernelTerminated {
+                    return;
+                }
                 tracing::info!(%peer, "lost, to be joined again");
                 if since.elapsed() > JOIN_PAUSES.1 {
                     pause = JOIN_PAUSES.0;
@@ -182,8 +184,12 @@ async fn keep_joined(mut mailbox: Mailbox, peer: NodeName, joined: oneshot::Send
     }
 }
 
-async fn until_down(mailbox: &mut Mailbox) {
-    while !matches!(mailbox.receive().await, Delivery::NodeDown { .. }) {}
+async fn until_down(mailbox: &mut Mailbox) -> DownReason {
+    loop {
+        if let Delivery::NodeDown { reason, .. } = mailbox.receive().await {
+            return reason;
+        }
+    }
 }
 
 /// Returns when standard input ends: when whoever holds its other end is gone, however it went.
