@@ -65,7 +65,9 @@ impl Node {
     /// have subscriptions with different options; each is told for itself.
     pub fn monitor_nodes_with(&self, watcher: Pid, options: MonitorNodes) -> Vec<ConnectionInfo> {
         let mut state = self.state();
-        self.forget_dead_watchers(&mut state);
+        state
+            .watchers
+            .sweep(|watcher| self.is_process_alive(watcher));
         state.watchers.monitor_nodes(watcher, options);
         let mut connections = state.peers.all();
         drop(state);
@@ -92,7 +94,9 @@ impl Node {
             return;
         }
         let mut state = self.state();
-        self.forget_dead_watchers(&mut state);
+        state
+            .watchers
+            .sweep(|watcher| self.is_process_alive(watcher));
         state.watchers.monitor_node(watcher, peer);
         let is_connected = state.peers.get(peer).is_some();
         drop(state);
@@ -122,15 +126,8 @@ impl Node {
         }
     }
 
-    fn forget_dead_watchers(&self, state: &mut State) {
-        state
-            .watchers
-            .forget_dead(|watcher| self.is_process_alive(watcher));
-    }
-
     /// Tells the watchers of nodes; called with the connection in or out of the table already.
     pub(crate) fn announce(&self, state: &mut State, event: NodeEvent) {
-        self.forget_dead_watchers(state);
         state.watchers.tell(event, |watcher, message| {
             self.runtime().notify(watcher, message);
         });

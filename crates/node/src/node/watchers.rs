@@ -9,13 +9,17 @@
 //! - `I1` what is told is told under the lock of the node's state, by whoever changed it: so events
 //!   come in the order of the changes, and what [`Node::monitor_nodes`](crate::Node::monitor_nodes)
 //!   answers is the state that the first of them changes;
-//! - `I2` a monitor of one node tells once and is gone.
+//! - `I2` a monitor of one node tells once and is gone;
+//! - `I3` what the dead asked for is dropped before it is more than the living did, or [`FIRST_SWEEP`].
 
 use std::collections::BTreeMap;
 
 use purlin_term::{NodeName, Pid};
 
 use crate::process::{NodeEvent, NodeMessage};
+
+/// Calls after which what the dead asked for is looked for. A guess, unmeasured.
+const FIRST_SWEEP: usize = 1024;
 
 /// Which nodes somebody wants to hear of. Hidden are those where either side of the connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +102,9 @@ impl MonitorNodes {
 pub(super) struct Watchers {
     of_all: BTreeMap<Pid, BTreeMap<MonitorNodes, u32>>,
     of_one: BTreeMap<NodeName, BTreeMap<Pid, u32>>,
+    /// Calls since the dead were looked for, and who was left then.
+    calls: usize,
+    left: usize,
 }
 
 impl Watchers {
@@ -132,8 +139,22 @@ impl Watchers {
         }
     }
 
-    /// Drops what the dead asked for.
-    pub(super) fn forget_dead(&mut self, is_alive: impl Fn(Pid) -> bool) {
+    /// Counts a call, and drops what the dead asked for when there were as many as are left.
+    pub(super) fn sweep(&mut self, is_alive: impl Fn(Pid) -> bool) {
+        self.calls += 1;
+        if self.calls >= FIRST_SWEEP.max(self.left) {
+            self.forget_dead(is_alive);
+            self.left = self.len();
+            self.calls = 0;
+        }
+    }
+
+    fn len(&self) -> usize {
+        let of_one = self.of_one.values().map(BTreeMap::len).sum::<usize>();
+        self.of_all.len() + of_one
+    }
+
+    fn forget_dead(&mut self, is_alive: impl Fn(Pid) -> bool) {
         self.of_all
             .retain(|watcher, asked| !asked.is_empty() && is_alive(*watcher));
         self.of_one.retain(|_, watchers| {
@@ -165,5 +186,64 @@ impl Watchers {
         for (watcher, count) in self.of_one.remove(&event.node()).unwrap_or_default() {
             (0..count).for_each(|_| notify(watcher, message.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use purlin_term::Atom;
+
+    use super::*;
+
+    fn node(name: &str) -> NodeName {
+        NodeName::new(&Atom::new(name).unwrap()).unwrap()
+    }
+
+    fn pid(id: u32) -> Pid {
+        Pid {
+            node: node("here@watchers"),
+            creation: 1,
+            id,
+            serial: 0,
+        }
+    }
+
+    fn told(watchers: &mut Watchers, event: NodeEvent) -> Vec<Pid> {
+        let mut told = Vec::new();
+        watchers.tell(event, |watcher, _| told.push(watcher));
+        told
+    }
+
+    #[test]
+    fn a_monitor_of_one_node_tells_as_often_as_asked_and_is_gone() {
+        let (mut watchers, there) = (Watchers::default(), node("there@watchers"));
+        for _ in 0..3 {
+            watchers.monitor_node(pid(1), there);
+        }
+        watchers.monitor_node(pid(2), there);
+        watchers.monitor_node(pid(3), node("elsewhere@watchers"));
+        watchers.demonitor_node(pid(1), there);
+        watchers.demonitor_node(pid(2), there);
+        let down = NodeEvent::unreachable(there);
+        assert_eq!(told(&mut watchers, down), [pid(1), pid(1)]);
+        assert_eq!(told(&mut watchers, down), []);
+        watchers.demonitor_node(pid(1), there);
+        assert_eq!(watchers.len(), 1);
+    }
+
+    #[test]
+    fn what_the_dead_asked_for_is_dropped_and_the_living_are_told() {
+        let (mut watchers, there) = (Watchers::default(), node("there@watchers"));
+        let is_alive = |pid: Pid| pid.id.is_multiple_of(100);
+        for id in 0..10_000 {
+            watchers.sweep(is_alive);
+            match id % 200 {
+                0 => watchers.monitor_nodes(pid(id), MonitorNodes::default()),
+                _ => watchers.monitor_node(pid(id), there),
+            }
+        }
+        assert!(watchers.len() < 100 + FIRST_SWEEP, "{}", watchers.len());
+        let told = told(&mut watchers, NodeEvent::unreachable(there));
+        assert!((0..100).all(|n| told.contains(&pid(100 * n))));
     }
 }
