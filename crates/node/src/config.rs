@@ -1,5 +1,6 @@
 //! What a node is told when it starts.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -24,6 +25,13 @@ pub struct Config {
     pub flags: Flags,
     /// Where to listen; port 0 means any free port. `None`: nobody can dial this node.
     pub listen: Option<SocketAddr>,
+    /// Register with the port mapper, and ask it for the ports of peers. Without it, peers are reached
+    /// where `addresses` and `peer_port` say, and nobody sees to it that names are unique.
+    pub uses_epmd: bool,
+    /// Where peers of these names listen, whatever a port mapper says.
+    pub addresses: BTreeMap<String, SocketAddr>,
+    /// The port that all other peers listen on, whatever a port mapper says: OTP's `-erl_epmd_port`.
+    pub peer_port: Option<u16>,
     /// The port of the port mapper, here and on every peer's host.
     pub epmd_port: u16,
     /// Serve as the port mapper of this host when none answers.
@@ -32,7 +40,7 @@ pub struct Config {
     pub epmd_addresses: Vec<IpAddr>,
     /// How long a silent peer is borne, about.
     pub net_ticktime: Duration,
-    /// Looks at the traffic per `net_ticktime`.
+    /// Looks at the traffic per `net_ticktime`: from 4 to 1,000, as in OTP.
     pub net_tickintensity: u32,
     /// How long a handshake may take, whoever dialled.
     pub handshake_timeout: Duration,
@@ -51,6 +59,9 @@ impl Config {
             cookie,
             flags: Flags::CACHE_AND_FRAGMENTS,
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
+            uses_epmd: true,
+            addresses: BTreeMap::new(),
+            peer_port: None,
             epmd_port: EPMD_PORT,
             serves_epmd: true,
             epmd_addresses: Vec::new(),

@@ -22,11 +22,11 @@ pub use client::CallError;
 pub use config::{Config, EPMD_PORT};
 #[cfg(feature = "planted-bugs")]
 pub use connection::PlantedBug;
-pub use connection::{ConnectError, HandshakeError, SendError};
+pub use connection::{ConnectError, ConnectionInfo, DownReason, HandshakeError, SendError};
 pub use export::{Answer, Call, ExportOptions, FunctionName, Handler, Outcome, Raise};
 pub use host::{Host, TokioHost};
-pub use node::Node;
-pub use process::{Caller, Delivery, Envelope, Mailbox, NodeMessage};
+pub use node::{MonitorNodes, Node, NodeType};
+pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};
 pub use purlin_proto::digest::Cookie;
 pub use purlin_proto::flags::Flags;
 pub use purlin_runtime::{Destination, RegisterError, Target, TooManyProcesses, panics};

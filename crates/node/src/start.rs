@@ -1,7 +1,7 @@
 //! Starting and stopping a node.
 //!
 //! In this order: listen, find or become the port mapper, register the name there and learn the
-//! creation, start the services, accept. Stopping goes the other way: no new connections, what is
+//! creation (where the node uses one), start the services, accept. Stopping goes the other way: no new connections, what is
 //! queued is written, and the name is free again when everything is closed.
 
 use std::io;
@@ -16,11 +16,15 @@ use purlin_term::{Atom, NodeName, NodeNameRefused};
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::connection::{Connection, accept_all};
+use crate::connection::{Connection, DownReason, accept_all};
 use crate::epmd::{self, Registration};
 use crate::host::{Host, TaskHandle, TokioHost};
 use crate::limits::SHUTDOWN_PATIENCE;
 use crate::node::Node;
+
+/// OTP's bounds of `net_tickintensity` (kernel manual).
+const TICK_INTENSITY_MIN: u32 = 4;
+const TICK_INTENSITY_MAX: u32 = 1000;
 
 /// Why a node did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,14 @@ pub enum StartError {
     /// There is no cookie.
     #[error("a node needs a cookie: give the same one to every node of the cluster")]
     NoCookie,
+    /// OTP's bounds of `net_tickintensity`.
+    #[error(
+        "net_tickintensity is a number from {TICK_INTENSITY_MIN} to {TICK_INTENSITY_MAX}, not {0}"
+    )]
+    TickIntensity(u32),
+    /// A peer cannot be borne for no time at all.
+    #[error("net_ticktime is longer than nothing")]
+    TickTime,
     /// The table of node names has no room.
     #[error(transparent)]
     NameTable(#[from] NodeNameRefused),
@@ -68,8 +80,8 @@ pub enum StartError {
 pub(crate) struct Listening {
     address: SocketAddr,
     accepting: Box<dyn TaskHandle>,
-    /// The name is registered as long as this lives.
-    registration: Registration,
+    /// The name is registered as long as this lives; `None` without a port mapper.
+    registration: Option<Registration>,
 }
 
 /// Builds a node: [`Node::builder`].
@@ -84,9 +96,13 @@ pub struct NodeBuilder {
 struct Adjust {
     flags: Flags,
     listen: Option<SocketAddr>,
+    uses_epmd: bool,
+    addresses: Vec<(String, SocketAddr)>,
+    peer_port: Option<u16>,
     epmd_port: Option<u16>,
     epmd_addresses: Vec<IpAddr>,
     net_ticktime: Option<Duration>,
+    net_tickintensity: Option<u32>,
     handshake_timeout: Option<Duration>,
     is_client: bool,
 }
@@ -106,9 +122,13 @@ impl Node {
         let adjust = Adjust {
             flags: Flags::CACHE_AND_FRAGMENTS,
             listen: None,
+            uses_epmd: true,
+            addresses: Vec::new(),
+            peer_port: None,
             epmd_port: None,
             epmd_addresses: Vec::new(),
             net_ticktime: None,
+            net_tickintensity: None,
             handshake_timeout: None,
             is_client: false,
         };
@@ -135,8 +155,13 @@ impl Node {
         let listen_error = |cause| StartError::Listen { address, cause };
         let listener = host.listen(address).await.map_err(listen_error)?;
         let address = listener.local_address().map_err(listen_error)?;
-        let registration = epmd::register(&host, &config, address.port()).await?;
-        let node = Self::new(config, name, registration.creation(), host);
+        let registration = match config.uses_epmd {
+            true => Some(epmd::register(&host, &config, address.port()).await?),
+            false => None,
+        };
+        let registered = registration.as_ref().map(Registration::creation);
+        let creation = registered.unwrap_or_else(|| creation_without_epmd(&*host));
+        let node = Self::new(config, name, creation, host);
         let accepting = node
             .host()
             .spawn_vital(Box::pin(accept_all(node.clone(), listener)));
@@ -172,14 +197,16 @@ impl Node {
         let _ = timeout(patience, all_drained(&connections)).await;
         // All at once: a peer that hears of our end from another before it sees it takes our
         // leaving for a broken link.
-        connections.iter().for_each(|connection| connection.end());
+        for connection in &connections {
+            connection.end(DownReason::NetKernelTerminated);
+        }
         for connection in &connections {
             connection.ended.wait().await;
         }
         self.runtime().stop(patience.min(SHUTDOWN_PATIENCE)).await;
         self.dismiss_services().await;
-        if let Some(listening) = listening {
-            listening.registration.release().await;
+        if let Some(registration) = listening.and_then(|listening| listening.registration) {
+            registration.release().await;
         }
     }
 
@@ -237,6 +264,31 @@ impl NodeBuilder {
         self
     }
 
+    /// Neither registers with a port mapper nor asks one: peers dial the port that
+    /// [`listen`](Self::listen) fixes, and are dialled where [`peer_address`](Self::peer_address) and
+    /// [`peer_port`](Self::peer_port) say. That names are unique is up to whoever gives them.
+    #[must_use]
+    pub fn without_epmd(mut self) -> Self {
+        self.adjust.uses_epmd = false;
+        self
+    }
+
+    /// Where the node of this name listens; no port mapper is asked for it.
+    #[must_use]
+    pub fn peer_address(mut self, node: &str, address: SocketAddr) -> Self {
+        self.adjust.addresses.push((node.to_owned(), address));
+        self
+    }
+
+    /// The port that every other node listens on, as OTP's `-erl_epmd_port` has it; no port mapper is
+    /// asked. Without a port mapper this node listens there too, unless [`listen`](Self::listen) says
+    /// otherwise.
+    #[must_use]
+    pub fn peer_port(mut self, port: u16) -> Self {
+        self.adjust.peer_port = Some(port);
+        self
+    }
+
     /// The port of the port mapper; 4369 unless told otherwise.
     #[must_use]
     pub fn epmd_port(mut self, port: u16) -> Self {
@@ -258,6 +310,14 @@ impl NodeBuilder {
         self
     }
 
+    /// How often in `net_ticktime` the traffic is looked at, 4 to 1,000 times; 4 unless told otherwise. The
+    /// more often, the sooner after `net_ticktime` a silent peer is given up.
+    #[must_use]
+    pub fn net_tickintensity(mut self, looks: u32) -> Self {
+        self.adjust.net_tickintensity = Some(looks);
+        self
+    }
+
     /// How long a handshake may take; 7 seconds unless told otherwise, as OTP's `net_setuptime`.
     #[must_use]
     pub fn handshake_timeout(mut self, time: Duration) -> Self {
@@ -275,7 +335,7 @@ impl NodeBuilder {
     /// What this builder describes.
     ///
     /// # Errors
-    /// [`StartError`] for a name or cookie that cannot be used.
+    /// [`StartError`] for a name, cookie or number that cannot be used.
     pub fn build(self) -> Result<Config, StartError> {
         let name = ProtocolName::new(&self.name)?;
         name.check_own(NameFamily::of(&name))?;
@@ -283,13 +343,30 @@ impl NodeBuilder {
         let mut config = Config::new(name, cookie);
         let adjust = self.adjust;
         config.flags = adjust.flags;
-        config.listen = adjust.listen.or(config.listen);
+        config.uses_epmd = adjust.uses_epmd;
+        config.peer_port = adjust.peer_port;
+        for (node, address) in adjust.addresses {
+            let node = ProtocolName::new(&node)?;
+            config.addresses.insert(node.as_str().to_owned(), address);
+        }
+        let default_port = adjust.peer_port.filter(|_| !adjust.uses_epmd);
+        config.listen = adjust.listen.or(config.listen.map(|address| {
+            let port = default_port.unwrap_or(address.port());
+            SocketAddr::new(address.ip(), port)
+        }));
         if adjust.is_client {
             config.listen = None;
         }
         config.epmd_port = adjust.epmd_port.unwrap_or(config.epmd_port);
         config.epmd_addresses = adjust.epmd_addresses;
         config.net_ticktime = adjust.net_ticktime.unwrap_or(config.net_ticktime);
+        if config.net_ticktime.is_zero() {
+            return Err(StartError::TickTime);
+        }
+        config.net_tickintensity = adjust.net_tickintensity.unwrap_or(config.net_tickintensity);
+        if !(TICK_INTENSITY_MIN..=TICK_INTENSITY_MAX).contains(&config.net_tickintensity) {
+            return Err(StartError::TickIntensity(config.net_tickintensity));
+        }
         if let Some(time) = adjust.handshake_timeout {
             (config.handshake_timeout, config.connect_timeout) = (time, 2 * time);
         }
@@ -355,5 +432,31 @@ impl Node {
             intensity: self.0.config.net_tickintensity,
             is_peer_hidden: !connection.is_visible(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> NodeBuilder {
+        Node::builder("a@127.0.0.1").cookie("c")
+    }
+
+    #[test]
+    fn ticks_are_as_told_and_within_the_bounds_of_otp() {
+        let second = Duration::from_secs(1);
+        let config = builder().net_ticktime(second).net_tickintensity(1000);
+        let config = config.build().unwrap();
+        assert_eq!(
+            (config.net_ticktime, config.net_tickintensity),
+            (second, 1000)
+        );
+        for wrong in [0, 3, 1001] {
+            let refused = builder().net_tickintensity(wrong).build();
+            assert!(matches!(refused, Err(StartError::TickIntensity(found)) if found == wrong));
+        }
+        let refused = builder().net_ticktime(Duration::ZERO).build();
+        assert!(matches!(refused, Err(StartError::TickTime)));
     }
 }

@@ -123,7 +123,8 @@ async fn both_releases_and_a_purlin_node_form_a_mesh_also_after_restarts() {
     }
     for erl in &erls {
         // One OTP node may hear from the other of our leaving before it sees it, and takes it for a
-        // broken link: OTP reports at once, also when it is an OTP node that leaves.
+        // broken link: OTP reports at once, and as often when it is an OTP node that leaves (SEMANTICS has
+        // the figures).
         erl.assert_nothing_logged_but("in order to prevent overlapping partitions");
     }
 }

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use purlin_node::{
-    CallError, ConnectError, Delivery, HandshakeError, Mailbox, Node, StartError, Target, atom,
+    CallError, ConnectError, Delivery, DownReason, HandshakeError, Mailbox, MonitorNodes, Node,
+    NodeType, StartError, Target, atom,
 };
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::process::Command;
@@ -49,7 +50,8 @@ async fn node_comes(mailbox: &mut Mailbox) {
 /// A process that tells of nodes.
 fn watch_nodes(node: &Node) -> Mailbox {
     let mailbox = node.attach().unwrap();
-    node.monitor_nodes(mailbox.pid());
+    let hidden_too = MonitorNodes::default().node_type(NodeType::All);
+    node.monitor_nodes_with(mailbox.pid(), hidden_too);
     mailbox
 }
 
@@ -177,7 +179,11 @@ async fn a_frozen_erl_is_down_after_net_ticktime_and_may_come_back() {
         node_comes(&mut nodes).await;
         let start = std::time::Instant::now();
         signal(&erl, "STOP").await;
-        node_goes(&mut nodes).await;
+        let event = next_node_event(&mut nodes).await;
+        let Delivery::NodeDown { reason, .. } = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(reason, DownReason::NetTickTimeout);
         let after = start.elapsed();
         assert!(after >= ticktime.mul_f32(0.7), "{after:?}");
         signal(&erl, "CONT").await;
@@ -281,6 +287,7 @@ async fn an_erl_without_a_name_is_given_one() {
         let Delivery::NodeUp {
             node: given,
             visible,
+            ..
         } = next_node_event(&mut nodes).await
         else {
             panic!("a node came")

@@ -57,6 +57,82 @@ fn a_node_joins_one_that_starts_later() {
 }
 
 #[test]
+fn a_node_joins_again_when_the_one_it_joined_was_lost() {
+    let net = Net::new();
+    let mut a = net.start("a", &[]);
+    let b = net.start("b", &["--join", "a@127.0.0.1", "--log", "info"]);
+    b.log_line("joined");
+    for signal in ["KILL", "TERM"] {
+        a.signal(signal);
+        a.finish();
+        b.log_line("lost, to be joined again");
+        a = net.start("a", &[]);
+        b.log_line("joined");
+    }
+    net.wait_for(
+        &["nodes", "b@127.0.0.1"],
+        "a@127.0.0.1: b@127.0.0.1\nb@127.0.0.1: a@127.0.0.1\n",
+    );
+}
+
+/// A port that is free on this machine.
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+#[test]
+fn nodes_that_use_no_port_mapper_find_each_other_where_they_are_told() {
+    let net = Net::new();
+    let (first, second) = (free_port(), free_port());
+    let listen = format!("127.0.0.1:{first}");
+    let a = net.start("a", &["--no-epmd", "--listen", &listen]);
+    let to_a = format!("a@127.0.0.1=127.0.0.1:{first}");
+    let text = format!(
+        "no-epmd = true\npeer = [\"{to_a}\"]\njoin = [\"a@127.0.0.1\"]\n\
+         listen = \"127.0.0.1:{second}\"\n"
+    );
+    let file = net.file("b.toml", &text, 0o600);
+    let b = net.start("b", &["--config", &file]);
+    let nodes = [
+        "call",
+        "a@127.0.0.1",
+        "erlang",
+        "nodes",
+        "[]",
+        "--peer",
+        &to_a,
+    ];
+    net.wait_for(&nodes, "['b@127.0.0.1']\n");
+    // The mapper of this network knows neither.
+    assert_eq!(net.run(&["nodes"]), printed(""));
+    assert_eq!(net.run(&["ping", "a@127.0.0.1"]).status, Some(1));
+    let port = second.to_string();
+    let pong = net.run(&["ping", "b@127.0.0.1", "--peer-port", &port]);
+    assert_eq!(pong, printed("pong\n"));
+    drop((a, b));
+}
+
+#[test]
+fn ticks_are_set_by_flags_and_by_a_file() {
+    let net = Net::new();
+    let file = net.file(
+        "a.toml",
+        "net-ticktime = \"8s\"\nnet-tickintensity = 10\n",
+        0o600,
+    );
+    let _a = net.start("a", &["--config", &file]);
+    let _b = net.start("b", &["--config", &file, "--net-ticktime", "1m"]);
+    for (node, seconds) in [("a@127.0.0.1", "8\n"), ("b@127.0.0.1", "60\n")] {
+        let asked = net.run(&["call", node, "net_kernel", "get_net_ticktime", "[]"]);
+        assert_eq!(asked, printed(seconds));
+    }
+    let refused = net.run(&["start", "--name", "c@127.0.0.1", "--net-tickintensity", "3"]);
+    let why = "net_tickintensity is a number from 4 to 1000, not 3";
+    assert_eq!(refused, failed(2, why));
+}
+
+#[test]
 fn ping_says_pong_or_pang_and_why() {
     let net = Net::new();
     let _a = net.start("a", &[]);
@@ -348,6 +424,19 @@ fn wrong_usage_is_one_line_and_status_2() {
              start --help`)",
         ),
         (
+            &["start", "--name", "a@127.0.0.1", "--peer", "b@h:9100"],
+            "--peer is NODE=IP:PORT, such as b@127.0.0.1=127.0.0.1:9101, not `b@h:9100` (see \
+             `purlin start --help`)",
+        ),
+        (
+            &["ping", "a@127.0.0.1", "--peer-port", "0"],
+            "--peer-port is a number from 1 to 65535, not `0` (see `purlin ping --help`)",
+        ),
+        (
+            &["start", "--name", "a@127.0.0.1", "--net-ticktime", "8"],
+            "--net-ticktime is a time such as 500ms, 8s or 1m, not `8` (see `purlin start --help`)",
+        ),
+        (
             &["start", "--name", "a@127.0.0.1", "--app", "shop"],
             "there is no application `shop`; there is: demo (see `purlin start --help`)",
         ),
@@ -565,7 +654,7 @@ fn a_node_is_described_by_a_file_and_flags_come_before_it() {
     wrong(
         "nam = \"a\"\n",
         "there is no key `nam`; there are name, cookie, cookie-file, hidden, join, listen, app, \
-         http",
+         http, no-epmd, peer, peer-port, net-ticktime, net-tickintensity",
     );
     wrong(
         "name = \"a@h\"\n]\n",

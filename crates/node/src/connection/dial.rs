@@ -1,4 +1,4 @@
-//! Dialling a peer: its host, its port from EPMD, the handshake.
+//! Dialling a peer: its address, most often from its host and EPMD, and the handshake.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -51,7 +51,13 @@ pub enum ConnectError {
         /// Where it was asked.
         address: SocketAddr,
     },
-    /// Nobody listens on the port that the node registered.
+    /// This node uses no port mapper, and was not told where the other listens. Nobody was asked.
+    #[error("where {node} listens is not known, and this node uses no port mapper")]
+    AddressUnknown {
+        /// The node.
+        node: String,
+    },
+    /// Nobody listens where the node should.
     #[error("{node} does not accept connections on {address}: {cause}")]
     Refused {
         /// The node.
@@ -188,8 +194,17 @@ async fn dial(
     Ok((stream, established))
 }
 
-/// Opens a connection to the port that the peer registered, trying each address of its host.
+/// Opens a connection to where the peer listens: where the configuration says, or to its port on
+/// each address of its host in turn.
 async fn open(node: &Node, peer: &ProtocolName) -> Result<Stream, ConnectError> {
+    let config = &node.0.config;
+    if let Some(address) = config.addresses.get(peer.as_str()) {
+        return open_at(node, peer, *address).await;
+    }
+    if config.peer_port.is_none() && !config.uses_epmd {
+        let node = peer.to_string();
+        return Err(ConnectError::AddressUnknown { node });
+    }
     let unknown = |cause: String| ConnectError::HostUnknown {
         node: peer.to_string(),
         cause,
@@ -200,8 +215,8 @@ async fn open(node: &Node, peer: &ProtocolName) -> Result<Stream, ConnectError> 
         .await
         .map_err(|e| unknown(e.to_string()))?;
     let mut last = unknown("it has no address".into());
-    for address in addresses {
-        match open_at(node, peer, address).await {
+    for host in addresses {
+        match open_on(node, peer, host).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -209,7 +224,20 @@ async fn open(node: &Node, peer: &ProtocolName) -> Result<Stream, ConnectError> 
     Err(last)
 }
 
-async fn open_at(node: &Node, peer: &ProtocolName, host: IpAddr) -> Result<Stream, ConnectError> {
+async fn open_on(node: &Node, peer: &ProtocolName, host: IpAddr) -> Result<Stream, ConnectError> {
+    let port = match node.0.config.peer_port {
+        Some(port) => port,
+        None => registered_port(node, peer, host).await?,
+    };
+    open_at(node, peer, SocketAddr::new(host, port)).await
+}
+
+/// The port that the peer registered with the port mapper of its host.
+async fn registered_port(
+    node: &Node,
+    peer: &ProtocolName,
+    host: IpAddr,
+) -> Result<u16, ConnectError> {
     let mapper = SocketAddr::new(host, node.epmd_port());
     let port = epmd::lookup(node.host(), mapper, peer.alive())
         .await
@@ -217,11 +245,17 @@ async fn open_at(node: &Node, peer: &ProtocolName, host: IpAddr) -> Result<Strea
             address: mapper,
             cause: cause.to_string(),
         })?;
-    let not_registered = || ConnectError::NotRegistered {
+    port.ok_or_else(|| ConnectError::NotRegistered {
         node: peer.to_string(),
         address: mapper,
-    };
-    let address = SocketAddr::new(host, port.ok_or_else(not_registered)?);
+    })
+}
+
+async fn open_at(
+    node: &Node,
+    peer: &ProtocolName,
+    address: SocketAddr,
+) -> Result<Stream, ConnectError> {
     let refused = |cause: io::Error| ConnectError::Refused {
         node: peer.to_string(),
         address,

@@ -12,6 +12,8 @@
 
 mod accept;
 mod dial;
+mod down_reason;
+mod figures;
 mod handshake;
 mod latch;
 mod outbound;
@@ -21,6 +23,8 @@ mod planted;
 mod serve;
 mod ties;
 
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use purlin_proto::channel::{FlowId, Sender};
@@ -31,14 +35,19 @@ use purlin_proto::flags::Flags;
 use purlin_proto::signal::Signal;
 use purlin_runtime::Epoch;
 use purlin_term::{NodeName, Pid};
+use tokio::time::Instant;
 
 pub(crate) use accept::accept_all;
 pub use dial::ConnectError;
+pub use down_reason::DownReason;
+pub use figures::ConnectionInfo;
+use figures::Figures;
 pub(crate) use latch::Latch;
 use outbound::Outbound;
 pub(crate) use peers::Peers;
 #[cfg(feature = "planted-bugs")]
 pub use planted::PlantedBug;
+use purlin_proto::handshake::Established;
 pub use purlin_proto::handshake::HandshakeError;
 pub(crate) use ties::{TieRefused, Ties};
 
@@ -67,16 +76,29 @@ pub enum SendError {
     Here(#[from] purlin_runtime::SendError),
 }
 
+/// The carrier of a connection, but for its two directions.
+struct Link {
+    address: SocketAddr,
+    closer: Box<dyn Fn() + Send + Sync>,
+}
+
 /// One epoch of a connection to a peer.
 pub(crate) struct Connection {
     peer: NodeName,
     flags: Flags,
+    /// The peer's.
+    creation: u32,
+    address: SocketAddr,
+    since: Instant,
+    figures: Figures,
     outbound: Outbound,
     /// What processes here have to do with the peer.
     pub(crate) ties: Ties,
     /// Set when it becomes the current one.
     epoch: AtomicU64,
     closer: Box<dyn Fn() + Send + Sync>,
+    /// Why the connection is to end: what was said first.
+    down_reason: OnceLock<DownReason>,
     /// The connection is to end.
     closing: Latch,
     /// The reader has stopped and the node was told.
@@ -90,14 +112,21 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(peer: NodeName, flags: Flags, closer: Box<dyn Fn() + Send + Sync>) -> Self {
+    /// The connection to `peer` that a handshake established.
+    fn new(peer: NodeName, established: &Established, link: Link) -> Self {
+        let flags = established.flags;
         Self {
-            closer,
             peer,
             flags,
+            creation: established.peer_creation,
+            address: link.address,
+            closer: link.closer,
+            since: Instant::now(),
+            figures: Figures::default(),
             outbound: Outbound::new(Sender::new(flags)),
             ties: Ties::default(),
             epoch: AtomicU64::new(0),
+            down_reason: OnceLock::new(),
             closing: Latch::default(),
             ended: Latch::default(),
             finishing: AtomicBool::new(false),
@@ -109,6 +138,11 @@ impl Connection {
 
     pub(crate) fn peer(&self) -> NodeName {
         self.peer
+    }
+
+    /// The number of the peer's incarnation.
+    pub(crate) fn creation(&self) -> u32 {
+        self.creation
     }
 
     /// Which connection it is: later ones to the same node have higher epochs.
@@ -173,18 +207,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the connection; the first reason is logged.
-    pub(crate) fn close(&self, reason: &dyn std::fmt::Display) {
-        if self.closing.set() {
-            tracing::warn!(peer = %self.peer, "closing the connection: {reason}");
-            (self.closer)();
+    /// Ends the connection because of what the peer does; the first cause is logged.
+    pub(crate) fn close(&self, cause: &dyn std::fmt::Display) {
+        self.close_for(DownReason::Killed, cause);
+    }
+
+    /// Ends the connection; the first cause is logged, and its reason told.
+    pub(crate) fn close_for(&self, reason: DownReason, cause: &dyn std::fmt::Display) {
+        if self.end(reason) {
+            tracing::warn!(peer = %self.peer, "closing the connection: {cause}");
         }
     }
 
-    /// Ends the connection without a word in the log.
-    pub(crate) fn end(&self) {
+    /// Ends the connection without a word in the log; true for the first who does.
+    pub(crate) fn end(&self, reason: DownReason) -> bool {
+        let is_first = self.down_reason.set(reason).is_ok();
         self.closing.set();
         (self.closer)();
+        is_first
+    }
+
+    /// Why it ended, once it has.
+    pub(crate) fn down_reason(&self) -> DownReason {
+        let reason = self.down_reason.get().copied();
+        reason.unwrap_or(DownReason::ConnectionClosed)
     }
 
     /// Asks for [`Connection::drained`] once what is queued was written.

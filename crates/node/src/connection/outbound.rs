@@ -12,6 +12,8 @@ use purlin_proto::channel::{FlowId, Sender};
 use purlin_proto::control::OutMessage;
 use tokio::sync::Notify;
 
+use super::figures::Count;
+
 /// Bytes queued from which on senders wait: OTP's `dist_buf_busy_limit`.
 pub(crate) const BUDGET: usize = 1 << 20;
 
@@ -22,6 +24,8 @@ pub(crate) const FORCED_MAX: usize = 256 << 20;
 /// The queue of a connection, shared by those who send and the writer.
 pub(crate) struct Outbound {
     sender: Mutex<Sender>,
+    /// Messages queued so far; counted under the lock of the sender.
+    signals: Count,
     /// There is something to write.
     work: Notify,
     /// There is room again.
@@ -36,6 +40,7 @@ impl Outbound {
     pub(crate) fn new(sender: Sender) -> Self {
         Self {
             sender: Mutex::new(sender),
+            signals: Count::default(),
             work: Notify::new(),
             room: Notify::new(),
         }
@@ -45,11 +50,22 @@ impl Outbound {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes that wait, and messages queued so far.
+    pub(super) fn queued(&self) -> (usize, u64) {
+        let sender = self.sender();
+        (sender.queued_bytes(), self.signals.get())
+    }
+
+    fn push(&self, sender: &mut Sender, flow: FlowId, message: OutMessage) {
+        sender.push(flow, message);
+        self.signals.add(1);
+    }
+
     /// Queues a message whatever waits already.
     pub(crate) fn force(&self, flow: FlowId, message: OutMessage) -> Result<(), Overflow> {
         let mut sender = self.sender();
         let queued = sender.queued_bytes();
-        sender.push(flow, message);
+        self.push(&mut sender, flow, message);
         drop(sender);
         self.work.notify_one();
         if queued > FORCED_MAX {
@@ -65,7 +81,7 @@ impl Outbound {
         if sender.queued_bytes() >= BUDGET {
             return Err(Overflow);
         }
-        sender.push(flow, message);
+        self.push(&mut sender, flow, message);
         drop(sender);
         self.work.notify_one();
         Ok(())
@@ -81,7 +97,7 @@ impl Outbound {
             {
                 let mut sender = self.sender();
                 if sender.queued_bytes() < BUDGET {
-                    sender.push(flow, message.take().expect("queued once"));
+                    self.push(&mut sender, flow, message.take().expect("queued once"));
                     drop(sender);
                     self.work.notify_one();
                     return;

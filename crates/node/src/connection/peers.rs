@@ -19,6 +19,19 @@ pub(crate) const PEERS_MAX: usize = 4096;
 /// Who waits for a connection, and what they get.
 type Waiter = oneshot::Sender<Result<Arc<Connection>, ConnectError>>;
 
+/// Those who wait for a connection that is there now. They are told after the watchers of nodes: who
+/// connected finds `NodeUp` told.
+#[must_use]
+pub(crate) struct Waiting(Vec<Waiter>);
+
+impl Waiting {
+    pub(crate) fn answer(self, connection: &Arc<Connection>) {
+        for waiter in self.0 {
+            let _ = waiter.send(Ok(connection.clone()));
+        }
+    }
+}
+
 /// How an attempt ends, for one who waits.
 pub(crate) type AttemptEnd = oneshot::Receiver<Result<Arc<Connection>, ConnectError>>;
 
@@ -122,24 +135,22 @@ impl Peers {
         self.up.len() >= PEERS_MAX
     }
 
-    /// Makes `connection` the current one, and answers those who wait for it. An attempt other
-    /// than `by` is given up.
-    pub(crate) fn insert(&mut self, connection: &Arc<Connection>, by: Option<u64>) {
+    /// Makes `connection` the current one; answers who waits for it. An attempt other than `by` is
+    /// given up.
+    pub(crate) fn insert(&mut self, connection: &Arc<Connection>, by: Option<u64>) -> Waiting {
         let node = connection.peer();
         self.last_epoch += 1;
         connection.epoch.store(self.last_epoch, Ordering::Relaxed);
         self.up.insert(node, connection.clone());
         let Some(attempt) = self.attempts.remove(&node) else {
-            return;
+            return Waiting(Vec::new());
         };
         if by != Some(attempt.number)
             && let Some(task) = attempt.task
         {
             task.abort();
         }
-        for waiter in attempt.waiters {
-            let _ = waiter.send(Ok(connection.clone()));
-        }
+        Waiting(attempt.waiters)
     }
 
     /// The attempt failed: those who wait are told.

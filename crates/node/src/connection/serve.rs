@@ -14,10 +14,10 @@ use purlin_term::{Atom, NodeName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::{ConnectError, Connection};
+use super::{ConnectError, Connection, DownReason, Link};
 use crate::host::{Stream, TaskHandle};
 use crate::node::Node;
-use crate::process::NodeMessage;
+use crate::process::NodeEvent;
 
 /// Bytes and large payloads taken from the queue for one write: enough to fill the kernel's buffers.
 const BATCH_BYTES: usize = 256 << 10;
@@ -56,7 +56,11 @@ pub(super) async fn install(
 ) -> Result<Serving, ConnectError> {
     let name = Atom::new(established.peer.as_str()).expect("the handshake checked its length");
     let peer = NodeName::new(&name)?;
-    let connection = Connection::new(peer, established.flags, stream.closer);
+    let link = Link {
+        address: stream.peer,
+        closer: stream.closer,
+    };
+    let connection = Connection::new(peer, &established, link);
     #[cfg(feature = "planted-bugs")]
     let connection = connection.with_bug(node.0.config.planted_bug);
     let connection = Arc::new(connection);
@@ -73,18 +77,14 @@ pub(super) async fn install(
                 None if node.is_stopping() => return Err(ConnectError::Stopping),
                 None if state.peers.is_full() => return Err(ConnectError::TooManyPeers),
                 None => {
-                    state.peers.insert(&connection, attempt);
-                    let visible = connection.is_visible();
-                    let up = NodeMessage::NodeUp {
-                        node: peer,
-                        visible,
-                    };
-                    node.announce(&mut state, &up);
+                    let waiting = state.peers.insert(&connection, attempt);
+                    node.announce(&mut state, NodeEvent::up(&connection));
+                    waiting.answer(&connection);
                     break;
                 }
             }
         };
-        older.close(&"the node connected anew");
+        older.close_for(DownReason::WaitPending, &"the node connected anew");
         older.ended.wait().await;
     }
     tracing::info!(%peer, hidden = !connection.is_visible(), "connected");
@@ -139,10 +139,11 @@ impl Serving {
             end = read_all(&node, &connection, &traffic, &mut reader, &mut deframer, &mut receiver) => Some(end),
         };
         match end {
-            Some(End::Closed) if connection.closing.set() => {
+            Some(End::Closed) if connection.end(DownReason::ConnectionClosed) => {
                 tracing::info!(peer = %connection.peer(), "the peer closed the connection");
             }
-            Some(End::Broken(reason)) => connection.close(&reason),
+            Some(End::Lost(error)) => connection.close_for(DownReason::ConnectionClosed, &error),
+            Some(End::Malformed(error)) => connection.close(&error),
             _ => {}
         }
     }
@@ -158,7 +159,8 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.connection.end();
+        // Only a panic comes here without a reason.
+        self.connection.end(DownReason::Killed);
         self.tasks.iter().for_each(|task| task.abort());
         self.node.disconnected(&self.connection);
         self.connection.drained.set();
@@ -169,7 +171,8 @@ impl Drop for Ending {
 /// Why reading stopped.
 enum End {
     Closed,
-    Broken(String),
+    Lost(std::io::Error),
+    Malformed(String),
 }
 
 async fn read_all(
@@ -182,15 +185,16 @@ async fn read_all(
 ) -> End {
     loop {
         if let Err(reason) = handle_frames(node, connection, deframer, receiver).await {
-            return End::Broken(reason);
+            return End::Malformed(reason);
         }
         match reader.read_buf(deframer.room()).await {
             Ok(0) => return End::Closed,
             Ok(read) => {
                 traffic.has_read.store(true, Ordering::Relaxed);
+                connection.figures.bytes_read.add(read as u64);
                 node.0.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
             }
-            Err(error) => return End::Broken(error.to_string()),
+            Err(error) => return End::Lost(error),
         }
     }
 }
@@ -210,6 +214,7 @@ async fn handle_frames(
             .handle_frame(body)
             .map_err(|error| error.to_string())?;
         if let Some(signal) = signal {
+            connection.figures.signals_read.add(1);
             node.handle_signal(connection, signal);
             if connection.is_closing() {
                 // Nothing more of a peer that was just rejected.
@@ -249,10 +254,13 @@ async fn write_all(
         }
         match batch.write(&mut writer).await {
             Ok(written) => {
+                connection.figures.bytes_written.add(written);
                 node.0.bytes_written.fetch_add(written, Ordering::Relaxed);
                 connection.outbound.written();
             }
-            Err(error) => return connection.close(&error),
+            Err(error) => {
+                return connection.close_for(DownReason::ConnectionClosed, &error);
+            }
         }
     }
 }
@@ -360,7 +368,8 @@ async fn tick(
                 connection.outbound.wake_writer();
             }
             Some(tick::Output::PeerSilent) => {
-                connection.close(&"the peer is not responding (net_tick_timeout)");
+                let cause = "the peer is not responding (net_tick_timeout)";
+                connection.close_for(DownReason::NetTickTimeout, &cause);
             }
             None => {}
         }

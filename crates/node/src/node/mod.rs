@@ -16,7 +16,7 @@
 //!   with the peer is told before anything of a later connection.
 //!
 //! Here are the value and what it knows of itself. Read next: `outside` and `signals`; `spawned`,
-//! processes that peers start; `reasons`; `peers` and `exports`.
+//! processes that peers start; `reasons`; `peers`, `watchers` and `exports`.
 
 mod exports;
 mod outside;
@@ -25,13 +25,14 @@ mod processes;
 mod reasons;
 mod signals;
 mod spawned;
+mod watchers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use purlin_runtime::{Reason, Runtime};
-use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid};
+use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -42,6 +43,8 @@ use crate::limits::PROCESSES_MAX;
 use outside::Roads;
 use reasons::HeldReasons;
 use spawned::Spawned;
+use watchers::Watchers;
+pub use watchers::{MonitorNodes, NodeType};
 
 /// A node of a cluster.
 #[derive(Clone)]
@@ -73,7 +76,7 @@ pub(crate) struct Inner {
 
 pub(crate) struct State {
     pub(crate) peers: Peers,
-    node_watchers: Vec<Pid>,
+    watchers: Watchers,
 }
 
 impl std::fmt::Debug for Node {
@@ -91,7 +94,7 @@ impl Node {
         let runtime = Runtime::new(name, creation, host.clone(), limits);
         let state = State {
             peers: Peers::default(),
-            node_watchers: Vec::new(),
+            watchers: Watchers::default(),
         };
         let node = Self(Arc::new(Inner {
             config,

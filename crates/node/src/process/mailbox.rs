@@ -6,52 +6,12 @@
 
 use std::ops::Deref;
 
-use purlin_runtime::{Attached, Info, Message, Process, Raw, Reason, Received, Target};
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError, Term, atom};
+use purlin_runtime::{Attached, Info, Process, Raw, Reason, Received, Target};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term};
 
-use super::Destination;
-use crate::connection::SendError;
+use super::{Destination, NodeEvent, NodeMessage};
+use crate::connection::{DownReason, SendError};
 use crate::node::Node;
-
-/// What the processes of this module take: any term, and the node's own events.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum NodeMessage {
-    /// A term, not yet decoded.
-    Encoded(EncodedTerm),
-    /// A node connected.
-    NodeUp {
-        /// The node.
-        node: NodeName,
-        /// False for a hidden node.
-        visible: bool,
-    },
-    /// A node's connection is gone.
-    NodeDown {
-        /// The node.
-        node: NodeName,
-        /// False for a hidden node.
-        visible: bool,
-    },
-}
-
-/// For a receiver of another type, the node's events are those of `net_kernel:monitor_nodes/1`.
-impl Message for NodeMessage {
-    fn encode(&self) -> Result<EncodedTerm, SerializeError> {
-        let event = |tag: Atom, node: &NodeName| {
-            EncodedTerm::serialize(&Term::tuple([tag.into(), (*node).into()]))
-        };
-        match self {
-            Self::Encoded(term) => Ok(term.clone()),
-            Self::NodeUp { node, .. } => event(atom!("nodeup"), node),
-            Self::NodeDown { node, .. } => event(atom!("nodedown"), node),
-        }
-    }
-
-    fn decode(term: &EncodedTerm) -> Result<Self, purlin_term::DeserializeError> {
-        Ok(Self::Encoded(term.clone()))
-    }
-}
 
 /// What arrives at a process.
 #[derive(Debug, Clone)]
@@ -83,18 +43,28 @@ pub enum Delivery {
         pid: Pid,
     },
     /// A node connected; for those who asked with `monitor_nodes`.
+    #[non_exhaustive]
     NodeUp {
         /// The node.
         node: NodeName,
-        /// False for a hidden node.
+        /// False where either side is hidden.
         visible: bool,
+        /// The number of the peer's incarnation.
+        creation: u32,
+        /// Which connection it is: later ones to the same node have higher numbers.
+        connection_id: u64,
     },
-    /// A node's connection is gone; for those who asked with `monitor_nodes`.
+    /// A node's connection is gone; for those who asked with `monitor_nodes` or `monitor_node`.
+    #[non_exhaustive]
     NodeDown {
         /// The node.
         node: NodeName,
-        /// False for a hidden node.
+        /// False where either side was hidden.
         visible: bool,
+        /// Which connection ended; `None` if there was none.
+        connection_id: Option<u64>,
+        /// Why.
+        reason: DownReason,
     },
     /// A process was not spawned.
     SpawnFailed {
@@ -111,15 +81,37 @@ impl Delivery {
     fn of(received: Received<NodeMessage>) -> Option<Self> {
         Some(match received {
             Received::Message(NodeMessage::Encoded(term)) => Self::Message(term),
-            Received::Message(NodeMessage::NodeUp { node, visible }) => {
-                Self::NodeUp { node, visible }
-            }
-            Received::Message(NodeMessage::NodeDown { node, visible }) => {
-                Self::NodeDown { node, visible }
-            }
+            Received::Message(NodeMessage::Node(event, _)) => Self::of_node(event),
             Received::Info(info) => return Self::of_info(info),
             Received::Foreign(_) => return None,
         })
+    }
+
+    fn of_node(event: NodeEvent) -> Self {
+        match event {
+            NodeEvent::Up {
+                node,
+                visible,
+                creation,
+                connection_id,
+            } => Self::NodeUp {
+                node,
+                visible,
+                creation,
+                connection_id,
+            },
+            NodeEvent::Down {
+                node,
+                visible,
+                connection_id,
+                reason,
+            } => Self::NodeDown {
+                node,
+                visible,
+                connection_id,
+                reason,
+            },
+        }
     }
 
     fn of_info(info: Info) -> Option<Self> {

@@ -4,11 +4,13 @@
 //! [`Mailbox`] that code outside of processes holds ([`Node::attach`](crate::Node::attach)).
 
 mod mailbox;
+mod node_event;
 mod unwind;
 
 use purlin_term::{EncodedTerm, Pid, Term};
 
-pub use mailbox::{Delivery, Mailbox, NodeMessage};
+pub use mailbox::{Delivery, Mailbox};
+pub use node_event::{NodeEvent, NodeMessage};
 pub(crate) use purlin_runtime::Destination;
 pub(crate) use unwind::CatchUnwind;
 

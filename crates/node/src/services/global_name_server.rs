@@ -91,18 +91,12 @@ impl NameServer {
                     self.machine.handle_message(now, None, &message);
                 }
             }
-            Delivery::NodeUp {
-                node,
-                visible: true,
-            } => {
+            Delivery::NodeUp { node, .. } => {
                 // OTP's tags are integers of 60 bits; any that is fresh will do.
                 let tag = self.node.random_u64() >> 4;
                 self.machine.handle_node_up(now, node, tag);
             }
-            Delivery::NodeDown {
-                node,
-                visible: true,
-            } => {
+            Delivery::NodeDown { node, .. } => {
                 if self.node.is_stopping() {
                     self.machine.prepare_shutdown();
                 }
@@ -171,7 +165,9 @@ impl NameServer {
                 super::reply(server, &Caller { pid: to, tag }, reply)
             }
             Output::Connect(peer) => self.connect(peer),
-            Output::Disconnect(peer) => self.node.disconnect(peer, &"global asks for it"),
+            Output::Disconnect(peer) => {
+                self.node.begin_disconnect(peer, &"global asks for it");
+            }
             Output::Monitor(pid) => {
                 let reference = server.monitor(pid);
                 self.watched.insert(reference, pid);

@@ -24,10 +24,7 @@ async fn run(mut mailbox: Mailbox) -> Term {
     mailbox.node().monitor_nodes(mailbox.pid());
     loop {
         match mailbox.receive().await {
-            Delivery::NodeUp {
-                node,
-                visible: true,
-            } => {
+            Delivery::NodeUp { node, .. } => {
                 super::send(&mailbox, (atom!("pg"), node), &discover(mailbox.pid()));
             }
             Delivery::Message(message) => {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use purlin_node::Flags;
+use purlin_node::{Delivery, DownReason, Flags};
 use purlin_proto::handshake::{Event, HandshakeError};
+use tokio::time::timeout;
 
-use crate::attacker::{Attacker, MALLORY};
+use crate::attacker::{Attacker, MALLORY, framed};
 use crate::lab::{COOKIE, Expected, MEMORY, PATIENCE, run, run_with};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -232,6 +233,33 @@ fn a_peer_that_connects_anew_all_the_time() {
         last.unwrap().settle(lab).await;
         lab.assert(&Expected {
             warnings: &["closing the connection: the node connected anew"],
+            memory: MEMORY,
+        });
+    });
+}
+
+/// Who watches nodes is told apart a connection that was replaced and one that the victim closed.
+#[test]
+fn watchers_are_told_whether_the_peer_connected_anew_or_broke_the_protocol() {
+    run(async |lab| {
+        let mut watcher = lab.victim.attach().unwrap();
+        lab.victim.monitor_nodes(watcher.pid());
+        let _first = Attacker::connect(lab).await;
+        let mut second = Attacker::connect(lab).await;
+        second.write(&framed(b"garbage")).await;
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            let event = timeout(PATIENCE, watcher.receive()).await.unwrap();
+            told.push(match event {
+                Delivery::NodeUp { .. } => None,
+                Delivery::NodeDown { reason, .. } => Some(reason),
+                other => panic!("{other:?}"),
+            });
+        }
+        let (anew, killed) = (Some(DownReason::WaitPending), Some(DownReason::Killed));
+        assert_eq!(told, [None, anew, None, killed]);
+        lab.assert(&Expected {
+            warnings: &["the node connected anew", "closing the connection"],
             memory: MEMORY,
         });
     });

@@ -12,6 +12,7 @@ use purlin_term::{Atom, NodeName};
 
 use crate::cookie::CookieOptions;
 use crate::failure::Failure;
+use crate::finding::Finding;
 use crate::log::{Format, Log};
 
 /// How to ask a node: what all client commands have in common.
@@ -20,6 +21,7 @@ pub(crate) struct Asking {
     pub(crate) cookie: CookieOptions,
     pub(crate) timeout: Duration,
     pub(crate) json: bool,
+    pub(crate) finding: Finding,
 }
 
 /// How long a client command waits unless told otherwise.
@@ -33,6 +35,7 @@ pub(crate) struct Parser {
     pub(crate) cookie: CookieOptions,
     timeout: Duration,
     json: bool,
+    finding: Finding,
     filter: Option<String>,
     format: Format,
 }
@@ -54,6 +57,7 @@ impl Parser {
             cookie: CookieOptions::default(),
             timeout: TIMEOUT,
             json: false,
+            finding: Finding::default(),
             filter: None,
             format: Format::Human,
         }
@@ -122,6 +126,15 @@ impl Parser {
                 })?;
             }
             "--json" if takes == Takes::Client => self.json = true,
+            "--peer" | "--peer-port" if takes == Takes::Client => {
+                let text = self.value(flag)?;
+                let mut finding = self.finding.clone();
+                match flag {
+                    "--peer" => finding.add_peer(self, &text)?,
+                    _ => finding.set_port(self, &text)?,
+                }
+                self.finding = finding;
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -196,12 +209,13 @@ impl Parser {
             cookie: self.cookie.clone(),
             timeout: self.timeout,
             json: self.json,
+            finding: self.finding.clone(),
         }
     }
 }
 
 /// Reads `500ms`, `5s`, `1.5s` or `1m`; more than nothing, less than a year.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
     let seconds = match unit {

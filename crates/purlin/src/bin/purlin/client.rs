@@ -35,6 +35,7 @@ impl Client {
             .cookie(&cookie)
             .epmd_port(environment::epmd_port()?)
             .client();
+        let builder = asking.finding.apply(builder);
         Ok(Self {
             node: builder.start().await.map_err(Failure::failed)?,
             timeout: asking.timeout,

@@ -8,6 +8,7 @@ use purlin_term::Term;
 use crate::args::{Parser, Takes};
 use crate::ask::{Call, Ping};
 use crate::failure::Failure;
+use crate::given::Given;
 use crate::log::Log;
 use crate::{dev, environment, help, mapper, nodes, send, start, version};
 
@@ -204,7 +205,7 @@ fn dev(mut parser: Parser) -> Result<Command, Failure> {
 }
 
 fn start(mut parser: Parser) -> Result<Command, Failure> {
-    let mut given = start::Given::default();
+    let mut given = Given::default();
     let mut config = None;
     let mut until_stdin_closes = false;
     while let Some(flag) = parser.next(Takes::Cookie)? {
@@ -215,6 +216,11 @@ fn start(mut parser: Parser) -> Result<Command, Failure> {
             "--listen" => given.listen = Some(parser.value(&flag)?),
             "--app" => given.app.push(parser.value(&flag)?),
             "--http" => given.http = Some(parser.value(&flag)?),
+            "--no-epmd" => given.no_epmd = Some(true),
+            "--peer" => given.peer.push(parser.value(&flag)?),
+            "--peer-port" => given.peer_port = Some(parser.value(&flag)?),
+            "--net-ticktime" => given.net_ticktime = Some(parser.value(&flag)?),
+            "--net-tickintensity" => given.net_tickintensity = Some(parser.value(&flag)?),
             "--config" => config = Some(PathBuf::from(parser.value(&flag)?)),
             // Not in the help: `dev` gives it to its children, whose standard input it holds.
             "--until-stdin-closes" => until_stdin_closes = true,

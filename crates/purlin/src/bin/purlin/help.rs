@@ -44,6 +44,8 @@ macro_rules! client_help {
             cookie_flags!(),
             "    --timeout TIME     how long to wait: 500ms, 5s (default), 1m
     --json             print JSON
+    --peer NODE=IP:PORT    where NODE listens, and
+    --peer-port PORT       where every node listens; no port mapper is asked then
 ",
             log_flags!(),
             "
@@ -65,13 +67,21 @@ Prints `ready NAME on IP:PORT` when other nodes can connect. As in Erlang, a HOS
     cookie_flags!(),
     "                       if ~/.erlang.cookie does not exist, it is made with mode 0400
     --hidden           keep out of nodes() of others
-    --join NODE        connect to this node, now or as soon as it is there; may be repeated
+    --join NODE        connect to this node, now or as soon as it is there, and again when it is
+                       lost; may be repeated
     --listen IP:PORT   where to accept connections; port 0 is any free one. Without it a free
                        port of 127.0.0.1
+    --no-epmd          neither register with a port mapper nor ask one. Other nodes are found by:
+    --peer NODE=IP:PORT    where this node listens; may be repeated
+    --peer-port PORT       where all others listen, as -erl_epmd_port in Erlang; with --no-epmd
+                           also this one, unless --listen says otherwise
+    --net-ticktime TIME    how long a silent node is borne: 60s unless told otherwise
+    --net-tickintensity N  how often in that time is looked: 4 (default) to 1000 times
     --app NAME         run an application: demo; may be repeated
     --http IP:PORT     the dashboard: not available yet
     --config FILE      a TOML file with the same keys: name, cookie, cookie-file, hidden, join,
-                       listen, app, http. Flags come before it
+                       listen, app, http, no-epmd, peer, peer-port, net-ticktime, net-tickintensity.
+                       Flags come before it
 ",
     log_flags!(),
     "

@@ -14,6 +14,8 @@ mod demo;
 mod dev;
 mod environment;
 mod failure;
+mod finding;
+mod given;
 mod help;
 mod json;
 mod log;

@@ -61,6 +61,7 @@ async fn deliver(
         Failure::failed(format!("{peer}: the message was not sent: {error}"))
     };
     let mut mailbox = client.node.attach().map_err(|error| not_sent(&error))?;
+    client.node.monitor_node(mailbox.pid(), peer);
     let sent = mailbox.send((name, peer), message).await;
     sent.map_err(|error| not_sent(&error))?;
     let reference = client.node.make_reference();
@@ -76,18 +77,17 @@ async fn deliver(
         .send((atom!("net_kernel"), peer), &call)
         .await
         .map_err(not_asked)?;
-    answered(&mut mailbox, client).await
+    answered(&mut mailbox, peer).await
 }
 
 /// Waits for the first message: only the node that was asked knows this mailbox.
-async fn answered(mailbox: &mut Mailbox, client: &Client) -> Result<(), Failure> {
-    client.node.monitor_nodes(mailbox.pid());
+async fn answered(mailbox: &mut Mailbox, peer: NodeName) -> Result<(), Failure> {
     loop {
         match mailbox.receive().await {
             Delivery::Message(_) => return Ok(()),
-            Delivery::NodeDown { node, .. } => {
+            Delivery::NodeDown { .. } => {
                 return Err(Failure::failed(format!(
-                    "the connection to {node} ended; whether the message arrived is unknown"
+                    "the connection to {peer} ended; whether the message arrived is unknown"
                 )));
             }
             _ => {}

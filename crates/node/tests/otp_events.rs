@@ -1,0 +1,184 @@
+//! Real OTP nodes, both releases: what each side is told of the other's coming and going, and what a
+//! disconnect ends.
+
+mod support;
+
+use purlin_node::{Delivery, DownReason, Mailbox, MonitorNodes, Node, Target, atom};
+use support::{Erl, Net, PATIENCE, RELEASES, name};
+use tokio::time::timeout;
+
+const PONG: &str = "net_adm:ping('purlin@127.0.0.1')";
+
+/// What OTP is to be told, all of it.
+const WATCH: &str =
+    "net_kernel:monitor_nodes(true, #{nodedown_reason => true, connection_id => true})";
+
+async fn next(mailbox: &mut Mailbox) -> Delivery {
+    let next = timeout(PATIENCE, mailbox.receive()).await;
+    next.expect("something is told")
+}
+
+/// The connection of a `NodeUp`.
+async fn comes(mailbox: &mut Mailbox) -> u64 {
+    match next(mailbox).await {
+        Delivery::NodeUp { connection_id, .. } => connection_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Why the connection ended.
+async fn goes(mailbox: &mut Mailbox, connection: u64) -> DownReason {
+    match next(mailbox).await {
+        Delivery::NodeDown {
+            connection_id,
+            reason,
+            ..
+        } => {
+            assert_eq!(connection_id, Some(connection));
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next thing that OTP is told of us, and why if it is that we are down.
+async fn told(erl: &mut Erl, what: &str) {
+    let receive = "(fun() -> receive {nodeup, 'purlin@127.0.0.1', #{connection_id := _}} -> up; \
+                   {nodedown, 'purlin@127.0.0.1', #{nodedown_reason := R}} -> R \
+                   after 60000 -> nothing end end)()";
+    erl.check(receive, what).await;
+}
+
+fn watch(node: &Node) -> Mailbox {
+    let mailbox = node.attach().unwrap();
+    node.monitor_nodes_with(mailbox.pid(), MonitorNodes::default().nodedown_reason());
+    mailbox
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_side_is_told_why_the_other_is_down() {
+    for release in RELEASES {
+        let net = Net::new().await;
+        let mut erl = net.erl(release, "erl").await;
+        erl.check(WATCH, "ok").await;
+        let node = net.node("purlin").await;
+        let mut nodes = watch(&node);
+
+        erl.check(PONG, "pong").await;
+        let connection = comes(&mut nodes).await;
+        told(&mut erl, "up").await;
+        erl.check("erlang:disconnect_node('purlin@127.0.0.1')", "true")
+            .await;
+        let reason = goes(&mut nodes, connection).await;
+        assert_eq!(reason, DownReason::ConnectionClosed);
+        told(&mut erl, "disconnect").await;
+
+        node.connect_to(name("erl")).await.unwrap();
+        let connection = comes(&mut nodes).await;
+        told(&mut erl, "up").await;
+        assert!(node.disconnect(name("erl")).await);
+        let reason = goes(&mut nodes, connection).await;
+        assert_eq!(reason, DownReason::Disconnect);
+        told(&mut erl, "connection_closed").await;
+
+        erl.check(PONG, "pong").await;
+        let connection = comes(&mut nodes).await;
+        told(&mut erl, "up").await;
+        erl.assert_nothing_logged();
+        erl.kill().await;
+        let reason = goes(&mut nodes, connection).await;
+        assert_eq!(reason, DownReason::ConnectionClosed);
+        node.stop(PATIENCE).await;
+    }
+}
+
+/// A process of OTP that traps exits, linked with `process` and each watching the other; the reference
+/// of its monitor is there under `monitor`.
+const TIE: &str = "process_flag(trap_exit, true), \
+    put(theirs, erpc:call('purlin@127.0.0.1', erlang, whereis, [tied])), \
+    link(get(theirs)), put(monitor, monitor(process, get(theirs))), self() ! tied, \
+    register(tied, self()), receive tied -> ok end";
+
+/// What a process of OTP is told of it, sorted.
+const UNTIED: &str = "(fun() -> M = get(monitor), P = get(theirs), unregister(tied), \
+    lists:sort([receive {'EXIT', P, R} -> {exit, R}; {'DOWN', M, process, P, R} -> {down, R} \
+    after 60000 -> nothing end || _ <- [1, 2]]) end)()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnect_of_either_side_ends_links_and_monitors_of_both() {
+    for release in RELEASES {
+        let net = Net::new().await;
+        let mut erl = net.erl(release, "erl").await;
+        let node = net.node("purlin").await;
+        let mut ours = node.attach().unwrap();
+        ours.trap_exit(true);
+        node.register(atom!("tied"), ours.pid()).unwrap();
+        for ours_is_first in [false, true] {
+            erl.check(TIE, "ok").await;
+            let of_theirs = ours.monitor(Target::Name(atom!("tied"), name("erl")));
+            // The answer comes after the monitor was set.
+            node.ping(name("erl"), PATIENCE).await.unwrap();
+            match ours_is_first {
+                true => assert!(node.disconnect(name("erl")).await),
+                false => {
+                    erl.check("erlang:disconnect_node('purlin@127.0.0.1')", "true")
+                        .await;
+                }
+            }
+            erl.check(UNTIED, "[{down,noconnection},{exit,noconnection}]")
+                .await;
+            let (mut exits, mut downs) = (0, 0);
+            for _ in [1, 2] {
+                match next(&mut ours).await {
+                    Delivery::Exit { reason, .. } if reason.is_atom("noconnection") => exits += 1,
+                    Delivery::Down {
+                        reference, reason, ..
+                    } if reference == of_theirs && reason.is_atom("noconnection") => downs += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!((exits, downs), (1, 1));
+        }
+        erl.assert_nothing_logged();
+        node.stop(PATIENCE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitor_node_works_both_ways() {
+    for release in RELEASES {
+        let net = Net::new().await;
+        let mut erl = net.erl(release, "erl").await;
+        let node = net.node("purlin").await;
+        let watcher = node.attach().unwrap();
+        node.monitor_node(watcher.pid(), name("erl"));
+        erl.check("monitor_node('purlin@127.0.0.1', true)", "true")
+            .await;
+        // Whoever of the two dialled: it is one connection, and both know it.
+        node.ping(name("erl"), PATIENCE).await.unwrap();
+        assert_eq!(node.nodes(), [name("erl")]);
+        node.stop(PATIENCE).await;
+        let down = "receive {nodedown, 'purlin@127.0.0.1'} -> down after 60000 -> nothing end";
+        erl.check(down, "down").await;
+        erl.check("monitor_node('purlin@127.0.0.1', true)", "true")
+            .await;
+        erl.check(down, "down").await;
+
+        let node = net.node("purlin").await;
+        let mut watcher = node.attach().unwrap();
+        node.monitor_node(watcher.pid(), name("nobody"));
+        let event = next(&mut watcher).await;
+        let unreachable = matches!(event, Delivery::NodeDown { node, connection_id: None, reason: DownReason::ConnectionSetupFailed, .. }
+            if node == name("nobody"));
+        assert!(unreachable, "{event:?}");
+        node.monitor_node(watcher.pid(), name("erl"));
+        erl.check(PONG, "pong").await;
+        erl.kill().await;
+        let event = next(&mut watcher).await;
+        assert!(
+            matches!(event, Delivery::NodeDown { node, .. } if node == name("erl")),
+            "{event:?}"
+        );
+        node.stop(PATIENCE).await;
+    }
+}
