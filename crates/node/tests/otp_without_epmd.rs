@@ -5,7 +5,7 @@ mod support;
 
 use std::net::SocketAddr;
 
-use purlin_node::{ConnectError, Node, NodeBuilder, NodeName, StartError, Term, atom};
+use purlin_node::{ConnectError, Node, NodeBuilder, NodeName, StartError};
 use support::{Net, PATIENCE, RELEASES, name};
 
 /// A port that nobody has a mapper on: discard's.
