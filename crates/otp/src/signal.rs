@@ -144,6 +144,12 @@ impl From<Pid> for Target {
     }
 }
 
+impl From<(Atom, NodeName)> for Target {
+    fn from((name, node): (Atom, NodeName)) -> Self {
+        Self::Name(name, node)
+    }
+}
+
 /// The answers to `signal` in place of `to`, which it did not reach, and whom each is for.
 ///
 /// With the reason `noproc` when there is no such process, `noconnection` when its node cannot be

@@ -38,6 +38,15 @@ impl From<Pid> for Destination {
     }
 }
 
+impl From<Target> for Destination {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Pid(pid) => Self::Pid(pid),
+            Target::Name(name, node) => Self::Name(name, node),
+        }
+    }
+}
+
 impl From<(Atom, NodeName)> for Destination {
     fn from((name, node): (Atom, NodeName)) -> Self {
         Self::Name(name, node)

@@ -322,6 +322,12 @@ impl<M: Message> Process<M> {
         (reference, epoch)
     }
 
+    /// Gives a spawn request up: its reply is not received, and a process that was to be linked is told to
+    /// exit. True if it was under way.
+    pub fn spawn_request_abandon(&self, request: Reference) -> bool {
+        self.inside().owner.relations.abandon(&request)
+    }
+
     /// Sends an exit signal: `exit/2`. To this process itself it acts at the next await.
     pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.pid(), Reason::new(reason.into()));
