@@ -55,6 +55,15 @@ pub enum SendError {
     /// The message has no encoding. Nothing was sent.
     #[error(transparent)]
     Encode(#[from] purlin_term::EncodeError),
+    /// As [`SendError::Encode`], of a Rust value.
+    #[error(transparent)]
+    Serialize(#[from] purlin_term::SerializeError),
+    /// The name of the function is no atom. Nothing was sent.
+    #[error("the name of a module or function: {0}")]
+    FunctionName(#[from] purlin_term::AtomTooLong),
+    /// A process sends, and there may be no more. Nothing was sent.
+    #[error(transparent)]
+    TooManyProcesses(#[from] purlin_runtime::TooManyProcesses),
     /// The peer does not take this kind of signal. Nothing was sent.
     #[error(transparent)]
     Signal(#[from] EncodeSignalError),

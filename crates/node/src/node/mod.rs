@@ -16,7 +16,7 @@
 //!   with the peer is told before anything of a later connection.
 //!
 //! Here are the value and what it knows of itself. Read next: `outside` and `signals`; `spawned`,
-//! processes that peers start; `reasons`; `peers` and `exports`.
+//! processes that peers start; `spawn_on`, those that are asked of peers; `reasons`; `peers` and `exports`.
 
 mod exports;
 mod outside;
@@ -24,6 +24,7 @@ mod peers;
 mod processes;
 mod reasons;
 mod signals;
+mod spawn_on;
 mod spawned;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +42,8 @@ use crate::host::Host;
 use crate::limits::PROCESSES_MAX;
 use outside::Roads;
 use reasons::HeldReasons;
+pub use spawn_on::SpawnOnError;
+pub(crate) use spawn_on::Start;
 use spawned::Spawned;
 
 /// A node of a cluster.

@@ -1,4 +1,5 @@
-//! Processes that peers start.
+//! Processes that peers start, and those that are started here in the same way: a request of a process
+//! of this node to the node itself is carried out as one of a peer, so that both end alike.
 //!
 //! The reply to a spawn request is queued before the process runs, so that nothing of the process
 //! overtakes it. What a peer's requests cost at once is bounded by the number of their processes and
@@ -7,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use purlin_otp::signal::{ChildIs, Epoch, Signal};
 use purlin_proto::signal::{Signal as Wire, SpawnRequest as WireRequest};
 use purlin_runtime::{Prepared, SpawnOptions as Options};
-use purlin_term::{Atom, NodeName, Pid, atom};
+use purlin_term::{Atom, NodeName, Pid, Reference, atom};
 
 use super::Node;
 use crate::connection::{Connection, TieRefused};
@@ -80,28 +82,26 @@ impl Node {
 
     /// Starts a process for a peer, or says why not.
     pub(super) fn spawn_for(&self, connection: &Arc<Connection>, request: WireRequest) {
+        let place = self.place_for(connection.peer(), request.arguments.bytes().len());
+        self.spawn_in(Asker::Peer(connection), place.map(Some), request);
+    }
+
+    /// Starts a process for one of this node, which may have as many as there is room for.
+    pub(super) fn spawn_for_one_here(&self, request: WireRequest) {
+        self.spawn_in(Asker::Here(self), Some(None), request);
+    }
+
+    /// `place` is none where the peer may have no more processes.
+    fn spawn_in(&self, asker: Asker<'_>, place: Option<Option<Place>>, request: WireRequest) {
         let (from, id) = (request.from, request.id);
-        let reply = |flow: Pid, options: SpawnOptions, result| {
-            let reply = Wire::SpawnReply {
-                id,
-                to: from,
-                linked: options.link,
-                monitored: options.monitor,
-                result,
-                token: None,
-            };
-            let _ = connection.push(flow, &reply);
-        };
-        let prepared = match self.prepare_for(connection, request) {
+        let (process, request, options, place) = match self.prepare_for(place, request) {
             Ok(prepared) => prepared,
-            Err(reason) => return reply(from, SpawnOptions::default(), Err(reason)),
+            Err(reason) => return asker.refuse(from, id, reason),
         };
-        let (process, request, options, place) = prepared;
-        let pid = process.pid();
-        if let Err(refused) = tie(connection, &process, &request, options, id) {
-            return connection.close(&refused);
+        if let Err(refused) = tie(&asker, &process, &request, options, id) {
+            return asker.close(&refused);
         }
-        reply(pid, options, Ok(pid));
+        asker.tell(from, id, options, process.pid());
         let node = self.clone();
         process.start(move |process| async move {
             let (_process, _place) = (process, place);
@@ -112,15 +112,21 @@ impl Node {
     /// A process that does not run yet, or what a spawn reply says of it.
     fn prepare_for(
         &self,
-        connection: &Connection,
+        place: Option<Option<Place>>,
         request: WireRequest,
-    ) -> Result<(Prepared<NodeMessage>, SpawnRequest, SpawnOptions, Place), Atom> {
-        let bytes = request.arguments.bytes().len();
+    ) -> Result<
+        (
+            Prepared<NodeMessage>,
+            SpawnRequest,
+            SpawnOptions,
+            Option<Place>,
+        ),
+        Atom,
+    > {
         let options = request.options.to_term().ok();
         let options = options.and_then(|options| SpawnOptions::parse(&options));
         let options = options.ok_or(atom!("badopt"))?;
         let request = decode_request(request).ok_or(atom!("badopt"))?;
-        let place = self.place_for(connection.peer(), bytes);
         let place = place.ok_or(atom!("system_limit"))?;
         let leader = Options::default().group_leader(request.group_leader);
         let process = self.runtime().prepare(leader);
@@ -129,21 +135,102 @@ impl Node {
     }
 }
 
+/// Whose process asks for another.
+enum Asker<'a> {
+    /// The peer's at the other end.
+    Peer(&'a Arc<Connection>),
+    /// This node's.
+    Here(&'a Node),
+}
+
+impl Asker<'_> {
+    fn epoch(&self) -> Epoch {
+        match self {
+            Self::Peer(connection) => connection.epoch(),
+            Self::Here(_) => Epoch::LOCAL,
+        }
+    }
+
+    /// The process was started. Said in its own flow, and so before anything that it says itself.
+    fn tell(&self, to: Pid, id: Reference, options: SpawnOptions, pid: Pid) {
+        let (linked, monitored) = (options.link, options.monitor);
+        match self {
+            Self::Peer(connection) => push_reply(connection, pid, id, to, options, Ok(pid)),
+            Self::Here(node) => {
+                let spawned = Signal::Spawned {
+                    reference: id,
+                    child: pid,
+                    is: ChildIs { linked, monitored },
+                };
+                node.runtime()
+                    .deliver_signal(to.into(), spawned, self.epoch());
+            }
+        }
+    }
+
+    /// No process was started.
+    fn refuse(&self, to: Pid, id: Reference, reason: Atom) {
+        match self {
+            Self::Peer(connection) => {
+                push_reply(connection, to, id, to, SpawnOptions::default(), Err(reason));
+            }
+            Self::Here(node) => {
+                let failed = Signal::SpawnFailed {
+                    reference: id,
+                    node: node.name(),
+                    reason,
+                };
+                node.runtime()
+                    .deliver_signal(to.into(), failed, self.epoch());
+            }
+        }
+    }
+
+    fn close(&self, why: &TieRefused) {
+        if let Self::Peer(connection) = self {
+            connection.close(why);
+        }
+    }
+}
+
+fn push_reply(
+    connection: &Connection,
+    flow: Pid,
+    id: Reference,
+    to: Pid,
+    options: SpawnOptions,
+    result: Result<Pid, Atom>,
+) {
+    let reply = Wire::SpawnReply {
+        id,
+        to,
+        linked: options.link,
+        monitored: options.monitor,
+        result,
+        token: None,
+    };
+    let _ = connection.push(flow, &reply);
+}
+
 /// Ties the process to who asked for it.
 fn tie(
-    connection: &Connection,
+    asker: &Asker<'_>,
     process: &Prepared<NodeMessage>,
     request: &SpawnRequest,
     options: SpawnOptions,
-    id: purlin_term::Reference,
+    id: Reference,
 ) -> Result<(), TieRefused> {
-    let (from, to, epoch) = (request.from, process.pid(), connection.epoch());
+    let (from, to, epoch) = (request.from, process.pid(), asker.epoch());
     if options.link {
-        connection.ties.hold_link(from, to)?;
+        if let Asker::Peer(connection) = asker {
+            connection.ties.hold_link(from, to)?;
+        }
         process.link(from, epoch);
     }
     if options.monitor {
-        connection.ties.hold_monitor(id, from, to)?;
+        if let Asker::Peer(connection) = asker {
+            connection.ties.hold_monitor(id, from, to)?;
+        }
         process.monitor(from, id, epoch);
     }
     Ok(())
