@@ -65,6 +65,12 @@ pub enum Signal {
         /// The reason asked for.
         reason: Reason,
     },
+    /// The receiver's output is to go to another process from now on. It is no tie, so whoever has the
+    /// process sees to it, and [`Relations`](crate::relations::Relations) pass it over.
+    GroupLeader {
+        /// The new group leader, anywhere.
+        leader: Pid,
+    },
     /// `from` monitors the receiver.
     Monitor {
         /// Who monitors.

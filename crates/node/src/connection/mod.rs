@@ -13,6 +13,7 @@
 mod accept;
 mod dial;
 mod handshake;
+mod held;
 mod latch;
 mod outbound;
 mod peers;
@@ -34,9 +35,10 @@ use purlin_term::{NodeName, Pid};
 
 pub(crate) use accept::accept_all;
 pub use dial::ConnectError;
+pub(crate) use held::Outgoing;
 pub(crate) use latch::Latch;
 use outbound::Outbound;
-pub(crate) use peers::Peers;
+pub(crate) use peers::{EndedAttempt, Peers};
 #[cfg(feature = "planted-bugs")]
 pub use planted::PlantedBug;
 pub use purlin_proto::handshake::HandshakeError;

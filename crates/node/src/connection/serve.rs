@@ -73,7 +73,8 @@ pub(super) async fn install(
                 None if node.is_stopping() => return Err(ConnectError::Stopping),
                 None if state.peers.is_full() => return Err(ConnectError::TooManyPeers),
                 None => {
-                    state.peers.insert(&connection, attempt);
+                    let ended = state.peers.insert(&connection, attempt);
+                    node.send_held(&connection, ended);
                     let visible = connection.is_visible();
                     let up = NodeMessage::NodeUp {
                         node: peer,

@@ -6,7 +6,7 @@
 //! signals and messages to peers (`outside`) and brings those of peers in (`signals`).
 //!
 //! One lock guards which peers are connected. Nothing is awaited while it is held, and no term that a
-//! user chose is encoded. A process notes a tie over a connection under it, and the end of a connection
+//! user chose is encoded, but that what waited for a connection is put into its frames. A process notes a tie over a connection under it, and the end of a connection
 //! is told under it, so a tie is either answered or told of that end.
 //!
 //! Invariants:

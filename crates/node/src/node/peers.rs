@@ -17,6 +17,11 @@ impl Node {
         self.state().peers.names(false)
     }
 
+    /// Whether `node` is connected, or this node itself.
+    pub(crate) fn is_connected(&self, node: NodeName) -> bool {
+        node == self.name() || self.state().peers.get(node).is_some()
+    }
+
     /// Closes the connection to `peer`, if there is one.
     pub fn disconnect(&self, peer: NodeName, reason: &dyn std::fmt::Display) {
         let connection = self.state().peers.get(peer);

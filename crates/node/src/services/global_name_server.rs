@@ -172,7 +172,7 @@ impl NameServer {
             Output::Connect(peer) => self.connect(peer),
             Output::Disconnect(peer) => self.node.disconnect(peer, &"global asks for it"),
             Output::Monitor(pid) => {
-                let reference = server.monitor(pid);
+                let reference = server.monitor_connected(pid);
                 self.watched.insert(reference, pid);
                 self.monitors.insert(pid, reference);
             }
@@ -182,6 +182,8 @@ impl NameServer {
                     server.demonitor(reference);
                 }
             }
+            // What peers name is not dialled.
+            Output::Kill(pid) if !self.node.is_connected(pid.node) => {}
             Output::Kill(pid) => server.exit(pid, atom!("kill")),
             Output::Resolve {
                 token,
