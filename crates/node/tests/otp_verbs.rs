@@ -6,7 +6,7 @@ use purlin_node::{
     Delivery, Flags, Mailbox, MonitorOptions, Node, NodeName, Pid, Reference, RequestOptions,
     SpawnOnError, Term, atom,
 };
-use support::{Net, PATIENCE, RELEASES, name};
+use support::{Erl, Net, PATIENCE, RELEASES, name};
 use tokio::time::timeout;
 
 fn linked_and_monitored() -> RequestOptions {
@@ -20,6 +20,13 @@ fn linked_and_monitored() -> RequestOptions {
 async fn next(mailbox: &mut Mailbox) -> Delivery {
     let next = timeout(PATIENCE, mailbox.receive()).await;
     next.expect("something arrives")
+}
+
+async fn message(mailbox: &mut Mailbox) -> Term {
+    match next(mailbox).await {
+        Delivery::Message(message) => message.to_term().unwrap(),
+        other => panic!("a message, not {other:?}"),
+    }
 }
 
 async fn down(mailbox: &mut Mailbox) -> (Reference, Term) {
@@ -162,5 +169,139 @@ async fn a_peer_that_starts_no_processes_is_answered_for_with_notsup() {
         }
         other => panic!("{other:?}"),
     }
+    node.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_dial_an_erl_and_ties_with_it_hold() {
+    for release in RELEASES {
+        let net = Net::new().await;
+        let node = net.node("purlin").await;
+        let mut erl = net.erl(release, "erl").await;
+        let shell = (atom!("shell"), name("erl"));
+        erl.eval("register(shell, self()), process_flag(trap_exit, true)")
+            .await;
+        let mut mailbox = trapping(&node);
+        // By name first: the pid is not known yet, and nothing is connected.
+        let monitor = mailbox.monitor((atom!("nobody"), name("erl")));
+        assert_eq!(down(&mut mailbox).await, (monitor, atom!("noproc").into()));
+        erl.check("nodes()", "['purlin@127.0.0.1']").await;
+        let me = Term::from(mailbox.pid());
+        mailbox.send(shell.clone(), &me).await.unwrap();
+        erl.eval("P = receive X when is_pid(X) -> X after 60000 -> timeout end")
+            .await;
+        erl.eval("L = spawn(fun() -> receive {stop, R} -> exit(R) end end), P ! L")
+            .await;
+        let there = message(&mut mailbox).await.as_pid().unwrap();
+        // Unlinked and demonitored: nothing of it comes. Linked and monitored anew: both do.
+        mailbox.link(there);
+        let taken_back = mailbox.monitor(there);
+        mailbox.unlink(there);
+        assert!(mailbox.demonitor(taken_back));
+        mailbox.link(there);
+        let monitor = mailbox.monitor(there);
+        mailbox.set_group_leader(there, mailbox.pid());
+        // The answer shows that what was sent before is there.
+        let echo = mailbox.monitor((atom!("nobody"), name("erl")));
+        assert_eq!(down(&mut mailbox).await, (echo, atom!("noproc").into()));
+        erl.check("process_info(L, links) =:= {links, [P]}", "true")
+            .await;
+        erl.check(
+            "process_info(L, group_leader) =:= {group_leader, P}",
+            "true",
+        )
+        .await;
+        let stop = Term::tuple([atom!("stop").into(), "{why,1}".parse().unwrap()]);
+        mailbox.send(there, &stop).await.unwrap();
+        ends_with(&mut mailbox, (there, monitor), "{why,1}").await;
+        exits_to_names_and_aliases(&mut mailbox, &mut erl, release == RELEASES[1]).await;
+        erl.assert_nothing_logged();
+        node.stop(PATIENCE).await;
+    }
+}
+
+/// A node of before OTP 28 knows no exit signals to aliases, so they do not reach it.
+async fn exits_to_names_and_aliases(mailbox: &mut Mailbox, erl: &mut Erl, knows_aliases: bool) {
+    erl.eval("A = alias(), P ! A").await;
+    let alias = message(mailbox).await;
+    mailbox.exit(*alias.as_reference().unwrap(), atom!("by_alias"));
+    mailbox.exit((atom!("shell"), name("erl")), atom!("by_name"));
+    let to = (atom!("shell"), name("erl"));
+    mailbox.send(to, &atom!("done").into()).await.unwrap();
+    let seen = "F = fun(F, S) -> receive {'EXIT', P, R} -> F(F, [R | S]); done -> S \
+                after 60000 -> timeout end end, F(F, [])";
+    let expected = match knows_aliases {
+        true => "[by_name,by_alias]",
+        false => "[]",
+    };
+    erl.check(seen, expected).await;
+}
+
+/// Starts a `gen_server` under this name, whose state is what was cast to it.
+const SERVER: &str = "\
+    Serve = fun(F, S) -> receive \
+        {'$gen_call', From, get} -> gen_server:reply(From, S), F(F, S); \
+        {'$gen_call', _, hang} -> F(F, S); \
+        {'$gen_call', _, stop} -> exit(stopped); \
+        {'$gen_cast', M} -> F(F, [M | S]) end end, \
+    register(server, spawn(fun() -> Serve(Serve, []) end))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erls_are_called_and_cast_to_one_by_one_and_many_at_once() {
+    let net = Net::new().await;
+    let node = net.node("purlin").await;
+    let mut erls = Vec::new();
+    for (release, alive) in RELEASES.into_iter().zip(["older", "newer"]) {
+        let mut erl = net.erl(release, alive).await;
+        erl.check(SERVER, "true").await;
+        erls.push(erl);
+    }
+    let names = ["older", "newer"].map(name);
+    let server = atom!("server");
+    let sent = node.abcast(&names, &server, &(atom!("put"), 1)).await;
+    assert!(sent.iter().all(|(_, sent)| sent.is_ok()), "{sent:?}");
+    for peer in names {
+        node.cast((server.clone(), peer), "two").await.unwrap();
+    }
+    let answers = node
+        .multi_call(&names, &server, &atom!("get"), PATIENCE)
+        .await;
+    for (peer, answer) in &answers {
+        let shown = answer.as_ref().unwrap().to_string();
+        assert_eq!(shown, r#"[<<"two">>,{put,1}]"#, "{peer}");
+    }
+    // A real gen_server, and one that ends before it answers.
+    for peer in names {
+        let kernel = (atom!("kernel_sup"), peer);
+        let children = node.call(kernel, &atom!("which_children"), PATIENCE).await;
+        assert!(children.unwrap().as_list().is_some());
+        let ended = node
+            .call((server.clone(), peer), &atom!("stop"), PATIENCE)
+            .await;
+        assert_eq!(
+            ended.unwrap_err().to_string(),
+            "the process ended before it answered: stopped"
+        );
+    }
+    let sums = node.erpc_multicall(&names, "lists", "sum", (vec![1, 2, 300],), PATIENCE);
+    for (_, sum) in sums.await {
+        assert_eq!(sum.unwrap(), Term::from(303));
+    }
+    let thrown = node
+        .erpc_call(names[0], "erlang", "throw", (1,), PATIENCE)
+        .await;
+    assert_eq!(
+        thrown.unwrap_err().to_string(),
+        "the function raised throw: 1"
+    );
+    // A cast runs, and answers nobody.
+    let mut mailbox = node.attach().unwrap();
+    let args = (mailbox.pid(), atom!("cast"));
+    let cast = node.erpc_multicast(&names, "erlang", "send", args).await;
+    assert!(cast.iter().all(|(_, sent)| sent.is_ok()), "{cast:?}");
+    for _ in names {
+        assert_eq!(message(&mut mailbox).await, atom!("cast").into());
+    }
+    erls.iter().for_each(Erl::assert_nothing_logged);
     node.stop(PATIENCE).await;
 }

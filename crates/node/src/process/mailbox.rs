@@ -9,7 +9,9 @@ use std::ops::Deref;
 use purlin_runtime::{Attached, Info, Message, Peek, Process, Reason, Received, Target};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError, Term, atom};
 
-use super::Destination;
+use serde::Serialize;
+
+use super::{Caller, Destination};
 use crate::connection::SendError;
 use crate::node::Node;
 
@@ -219,6 +221,19 @@ impl Mailbox {
     pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
         let (to, message) = (to.into(), EncodedTerm::encode(message)?);
         self.node.send_for(self, to, message).await
+    }
+
+    /// Answers a call that was received as [`Envelope::Call`](super::Envelope): `gen_server:reply`. Connects
+    /// if need be, and waits while the road is full.
+    ///
+    /// # Errors
+    /// [`SendError`] when the reply cannot be sent; whether a sent reply arrives is unknown.
+    pub async fn reply(
+        &self,
+        caller: &Caller,
+        reply: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), SendError> {
+        self.node.reply(self, caller, reply).await
     }
 }
 

@@ -6,7 +6,8 @@
 mod mailbox;
 mod unwind;
 
-use purlin_term::{EncodedTerm, Pid, Term};
+use purlin_term::{EncodedTerm, Pid, SerializeError, Term};
+use serde::Serialize;
 
 pub use mailbox::{Delivery, Mailbox, NodeMessage};
 pub(crate) use purlin_runtime::Destination;
@@ -40,6 +41,14 @@ impl Caller {
             Some(alias) => Destination::Alias(alias),
             None => Destination::Pid(self.pid),
         }
+    }
+
+    /// `{Tag, Reply}`.
+    pub(crate) fn encode_reply(
+        &self,
+        reply: &(impl Serialize + ?Sized),
+    ) -> Result<EncodedTerm, SerializeError> {
+        EncodedTerm::serialize(&(&self.tag, reply))
     }
 }
 
