@@ -63,19 +63,19 @@ pub(crate) struct Held {
 impl Held {
     /// Keeps a signal, or gives it back to be answered: there is no room, or nobody there would know what
     /// it is about.
-    pub(crate) fn hold(&mut self, signal: Outgoing) -> Result<(), Outgoing> {
+    pub(crate) fn hold(&mut self, signal: Outgoing) -> Option<Outgoing> {
         if signal.asks() {
             let bytes = self.bytes + signal.bytes();
             if self.asking >= HELD_SIGNALS_MAX || bytes > HELD_BYTES_MAX {
-                return Err(signal);
+                return Some(signal);
             }
             (self.asking, self.bytes) = (self.asking + 1, bytes);
             self.senders.insert(signal.from);
         } else if !(signal.ends_tie() && self.senders.contains(&signal.from)) {
-            return Err(signal);
+            return Some(signal);
         }
         self.signals.push(signal);
-        Ok(())
+        None
     }
 
     /// All of them, in the order in which they came.
@@ -140,10 +140,10 @@ mod tests {
     fn an_end_is_held_behind_the_tie_of_its_process_and_else_given_back() {
         let (one, other) = (pid("here@held", 1), pid("here@held", 2));
         let mut held = Held::default();
-        assert!(held.hold(exit(one, 1)).is_err());
-        assert!(held.hold(link(one)).is_ok());
-        assert!(held.hold(exit(one, 1)).is_ok());
-        assert!(held.hold(exit(other, 1)).is_err());
+        assert!(held.hold(exit(one, 1)).is_some());
+        assert!(held.hold(link(one)).is_none());
+        assert!(held.hold(exit(one, 1)).is_none());
+        assert!(held.hold(exit(other, 1)).is_some());
         let kinds: Vec<bool> = held.into_signals().iter().map(Outgoing::asks).collect();
         assert_eq!(kinds, [true, false]);
     }
@@ -153,15 +153,15 @@ mod tests {
         let one = pid("here@held", 1);
         let mut held = Held::default();
         for _ in 0..HELD_SIGNALS_MAX {
-            assert!(held.hold(link(one)).is_ok());
+            assert!(held.hold(link(one)).is_none());
         }
-        assert!(held.hold(link(one)).is_err());
-        assert!(held.hold(exit(one, 1)).is_ok());
+        assert!(held.hold(link(one)).is_some());
+        assert!(held.hold(exit(one, 1)).is_none());
         let mut held = Held::default();
         let half = HELD_BYTES_MAX / 2;
-        assert!(held.hold(exit2(one, half - 100)).is_ok());
-        assert!(held.hold(exit2(one, half)).is_ok());
-        assert!(held.hold(exit2(one, half)).is_err());
-        assert!(held.hold(link(one)).is_ok());
+        assert!(held.hold(exit2(one, half - 100)).is_none());
+        assert!(held.hold(exit2(one, half)).is_none());
+        assert!(held.hold(exit2(one, half)).is_some());
+        assert!(held.hold(link(one)).is_none());
     }
 }

@@ -124,11 +124,11 @@ impl Peers {
 
     /// Keeps a signal for the connection that is being made, if it is meant for that one; given back, it
     /// is to be answered.
-    pub(crate) fn hold(&mut self, signal: Outgoing, over: Option<Epoch>) -> Result<(), Outgoing> {
+    pub(crate) fn hold(&mut self, signal: Outgoing, over: Option<Epoch>) -> Option<Outgoing> {
         let meant = |epoch| over.is_none_or(|over| over == epoch);
         match self.attempts.get_mut(&signal.to.node()) {
             Some(attempt) if meant(attempt.epoch) => attempt.held.hold(signal),
-            _ => Err(signal),
+            _ => Some(signal),
         }
     }
 

@@ -148,7 +148,7 @@ impl Node {
         if over.is_none() && outgoing.asks() {
             self.dial_for_signals(state, outgoing.to.node());
         }
-        if let Err(outgoing) = state.peers.hold(outgoing, over) {
+        if let Some(outgoing) = state.peers.hold(outgoing, over) {
             self.refuse(&outgoing, over.unwrap_or(Epoch::LOCAL));
         }
     }
