@@ -1,5 +1,7 @@
 //! Signals, replies and casts from one Purlin node to another: also to one that is not connected, or that
 //! does not know them.
+//!
+//! Tests of ties that wait for a connection have one thread, so that nothing is dialled before they await.
 
 mod support;
 
@@ -70,7 +72,6 @@ async fn signals_connect_and_arrive_in_order_before_the_messages_that_follow() {
     me.unlink(other.pid());
     assert!(me.demonitor(taken_back));
     me.exit(other.pid(), atom!("second"));
-    assert!(here.nodes().is_empty());
     me.send(other.pid(), &atom_term("third")).await.unwrap();
     assert_eq!(exit(&mut other).await, (mine, "first".into()));
     assert_eq!(exit(&mut other).await, (mine, "second".into()));
@@ -83,7 +84,7 @@ async fn signals_connect_and_arrive_in_order_before_the_messages_that_follow() {
     there.stop(PATIENCE).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn ties_made_before_there_is_a_connection_hold() {
     let net = Net::new().await;
     let (here, there) = (net.node("here").await, net.node("there").await);
@@ -112,7 +113,7 @@ async fn ties_made_before_there_is_a_connection_hold() {
     here.stop(PATIENCE).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_cannot_be_reached_is_noconnection_and_nothing_of_what_was_taken_back_is_heard() {
     let net = Net::new().await;
     let (here, there) = (net.node("here").await, net.node("there").await);
@@ -136,7 +137,7 @@ async fn who_cannot_be_reached_is_noconnection_and_nothing_of_what_was_taken_bac
     here.stop(PATIENCE).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_process_that_ends_while_its_link_waits_is_told_of_over_there() {
     let net = Net::new().await;
     let (here, there) = (net.node("here").await, net.node("there").await);
@@ -147,6 +148,7 @@ async fn a_process_that_ends_while_its_link_waits_is_told_of_over_there() {
         atom_term("ended_at_once")
     });
     let linking = linking.unwrap();
+    assert!(here.nodes().is_empty());
     assert_eq!(exit(&mut other).await, (linking, "ended_at_once".into()));
     here.stop(PATIENCE).await;
     there.stop(PATIENCE).await;
