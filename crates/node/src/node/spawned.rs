@@ -82,71 +82,103 @@ impl Node {
 
     /// Starts a process for a peer, or says why not.
     pub(super) fn spawn_for(&self, connection: &Arc<Connection>, request: WireRequest) {
-        let place = self.place_for(connection.peer(), request.arguments.bytes().len());
-        self.spawn_in(Asker::Peer(connection), place.map(Some), request);
+        self.spawn_in(Asker::Peer(self, connection), request);
     }
 
-    /// Starts a process for one of this node, which may have as many as there is room for.
+    /// Starts a process for one of this node, or says why not.
     pub(super) fn spawn_for_one_here(&self, request: WireRequest) {
-        self.spawn_in(Asker::Here(self), Some(None), request);
+        self.spawn_in(Asker::Here(self), request);
     }
 
-    /// `place` is none where the peer may have no more processes.
-    fn spawn_in(&self, asker: Asker<'_>, place: Option<Option<Place>>, request: WireRequest) {
+    fn spawn_in(&self, asker: Asker<'_>, request: WireRequest) {
         let (from, id) = (request.from, request.id);
-        let (process, request, options, place) = match self.prepare_for(place, request) {
-            Ok(prepared) => prepared,
+        let child = match self.prepare_for(&asker, request) {
+            Ok(child) => child,
             Err(reason) => return asker.refuse(from, id, reason),
         };
-        if let Err(refused) = tie(&asker, &process, &request, options, id) {
+        if let Err(refused) = child.tie(&asker, id) {
             return asker.close(&refused);
         }
-        asker.tell(from, id, options, process.pid());
+        asker.tell(from, id, child.options, child.process.pid());
         let node = self.clone();
-        process.start(move |process| async move {
+        let (request, place) = (child.request, child.place);
+        child.process.start(move |process| async move {
             let (_process, _place) = (process, place);
             remote_call::run(&node, request).await
         });
     }
 
     /// A process that does not run yet, or what a spawn reply says of it.
-    fn prepare_for(
-        &self,
-        place: Option<Option<Place>>,
-        request: WireRequest,
-    ) -> Result<
-        (
-            Prepared<NodeMessage>,
-            SpawnRequest,
-            SpawnOptions,
-            Option<Place>,
-        ),
-        Atom,
-    > {
+    fn prepare_for(&self, asker: &Asker<'_>, request: WireRequest) -> Result<Child, Atom> {
+        let bytes = request.arguments.bytes().len();
         let options = request.options.to_term().ok();
         let options = options.and_then(|options| SpawnOptions::parse(&options));
         let options = options.ok_or(atom!("badopt"))?;
         let request = decode_request(request).ok_or(atom!("badopt"))?;
-        let place = place.ok_or(atom!("system_limit"))?;
+        let place = asker.place(bytes)?;
         let leader = Options::default().group_leader(request.group_leader);
         let process = self.runtime().prepare(leader);
         let process = process.map_err(|_| atom!("system_limit"))?;
-        Ok((process, request, options, place))
+        Ok(Child {
+            process,
+            request,
+            options,
+            place,
+        })
+    }
+}
+
+/// A process that does not run yet.
+struct Child {
+    process: Prepared<NodeMessage>,
+    request: SpawnRequest,
+    options: SpawnOptions,
+    place: Option<Place>,
+}
+
+impl Child {
+    /// Ties it to who asked for it.
+    fn tie(&self, asker: &Asker<'_>, id: Reference) -> Result<(), TieRefused> {
+        let (from, to, epoch) = (self.request.from, self.process.pid(), asker.epoch());
+        if self.options.link {
+            if let Asker::Peer(_, connection) = asker {
+                connection.ties.hold_link(from, to)?;
+            }
+            self.process.link(from, epoch);
+        }
+        if self.options.monitor {
+            if let Asker::Peer(_, connection) = asker {
+                connection.ties.hold_monitor(id, from, to)?;
+            }
+            self.process.monitor(from, id, epoch);
+        }
+        Ok(())
     }
 }
 
 /// Whose process asks for another.
 enum Asker<'a> {
     /// The peer's at the other end.
-    Peer(&'a Arc<Connection>),
+    Peer(&'a Node, &'a Arc<Connection>),
     /// This node's.
     Here(&'a Node),
 }
 
 impl Asker<'_> {
+    /// Peers have bounds; processes here have the node's own.
+    fn place(&self, bytes: usize) -> Result<Option<Place>, Atom> {
+        match self {
+            Self::Peer(node, connection) => {
+                let place = node.place_for(connection.peer(), bytes);
+                place.map(Some).ok_or(atom!("system_limit"))
+            }
+            Self::Here(_) => Ok(None),
+        }
+    }
+
     fn epoch(&self) -> Epoch {
         match self {
-            Self::Peer(connection) => connection.epoch(),
+            Self::Peer(_, connection) => connection.epoch(),
             Self::Here(_) => Epoch::LOCAL,
         }
     }
@@ -155,7 +187,7 @@ impl Asker<'_> {
     fn tell(&self, to: Pid, id: Reference, options: SpawnOptions, pid: Pid) {
         let (linked, monitored) = (options.link, options.monitor);
         match self {
-            Self::Peer(connection) => push_reply(connection, pid, id, to, options, Ok(pid)),
+            Self::Peer(_, connection) => push_reply(connection, pid, id, to, options, Ok(pid)),
             Self::Here(node) => {
                 let spawned = Signal::Spawned {
                     reference: id,
@@ -171,7 +203,7 @@ impl Asker<'_> {
     /// No process was started.
     fn refuse(&self, to: Pid, id: Reference, reason: Atom) {
         match self {
-            Self::Peer(connection) => {
+            Self::Peer(_, connection) => {
                 push_reply(connection, to, id, to, SpawnOptions::default(), Err(reason));
             }
             Self::Here(node) => {
@@ -187,7 +219,7 @@ impl Asker<'_> {
     }
 
     fn close(&self, why: &TieRefused) {
-        if let Self::Peer(connection) = self {
+        if let Self::Peer(_, connection) = self {
             connection.close(why);
         }
     }
@@ -210,30 +242,6 @@ fn push_reply(
         token: None,
     };
     let _ = connection.push(flow, &reply);
-}
-
-/// Ties the process to who asked for it.
-fn tie(
-    asker: &Asker<'_>,
-    process: &Prepared<NodeMessage>,
-    request: &SpawnRequest,
-    options: SpawnOptions,
-    id: Reference,
-) -> Result<(), TieRefused> {
-    let (from, to, epoch) = (request.from, process.pid(), asker.epoch());
-    if options.link {
-        if let Asker::Peer(connection) = asker {
-            connection.ties.hold_link(from, to)?;
-        }
-        process.link(from, epoch);
-    }
-    if options.monitor {
-        if let Asker::Peer(connection) = asker {
-            connection.ties.hold_monitor(id, from, to)?;
-        }
-        process.monitor(from, id, epoch);
-    }
-    Ok(())
 }
 
 fn decode_request(request: WireRequest) -> Option<SpawnRequest> {
