@@ -216,7 +216,7 @@ async fn what_a_peer_does_not_know_is_answered_in_its_place() {
         pid: other.pid(),
         tag: Term::list_with_tail([atom!("alias").into()], alias.into()),
     };
-    me.reply(&caller, &7).await.unwrap();
+    me.reply(&caller, &7.into()).await.unwrap();
     let expected = Term::tuple([caller.tag.clone(), 7.into()]);
     assert_eq!(message(&mut other).await, expected);
     let pid = other.pid();
@@ -237,7 +237,8 @@ fn server(node: &Node, casts: Destination) {
             let here = Term::from(mailbox.node().name());
             match Envelope::decode(&message) {
                 Some(Envelope::Call(caller, request)) if !request.is_atom("hang") => {
-                    mailbox.reply(&caller, &(here, request)).await.unwrap();
+                    let reply = Term::tuple([here, request]);
+                    mailbox.reply(&caller, &reply).await.unwrap();
                 }
                 Some(Envelope::Cast(request)) => {
                     let passed = Term::tuple([here, request]);

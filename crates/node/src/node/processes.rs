@@ -7,7 +7,6 @@ use purlin_runtime::{
     TooManyProcesses,
 };
 use purlin_term::{Atom, EncodedTerm, Pid, Reference, Term};
-use serde::Serialize;
 use tokio::time::timeout;
 
 use super::Node;
@@ -170,7 +169,7 @@ impl Node {
         &self,
         process: &Process<M>,
         caller: &Caller,
-        reply: &(impl Serialize + Sync + ?Sized),
+        reply: &Term,
     ) -> Result<(), SendError> {
         let message = caller.encode_reply(reply)?;
         let sent = self.send_for(process, caller.reply_to(), message.clone());

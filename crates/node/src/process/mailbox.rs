@@ -9,8 +9,6 @@ use std::ops::Deref;
 use purlin_runtime::{Attached, Info, Message, Peek, Process, Reason, Received, Target};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError, Term, atom};
 
-use serde::Serialize;
-
 use super::{Caller, Destination};
 use crate::connection::SendError;
 use crate::node::Node;
@@ -228,11 +226,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// [`SendError`] when the reply cannot be sent; whether a sent reply arrives is unknown.
-    pub async fn reply(
-        &self,
-        caller: &Caller,
-        reply: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), SendError> {
+    pub async fn reply(&self, caller: &Caller, reply: &Term) -> Result<(), SendError> {
         self.node.reply(self, caller, reply).await
     }
 }

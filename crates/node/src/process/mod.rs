@@ -6,8 +6,7 @@
 mod mailbox;
 mod unwind;
 
-use purlin_term::{EncodedTerm, Pid, SerializeError, Term};
-use serde::Serialize;
+use purlin_term::{EncodeError, EncodedTerm, Pid, Term};
 
 pub use mailbox::{Delivery, Mailbox, NodeMessage};
 pub(crate) use purlin_runtime::Destination;
@@ -44,11 +43,8 @@ impl Caller {
     }
 
     /// `{Tag, Reply}`.
-    pub(crate) fn encode_reply(
-        &self,
-        reply: &(impl Serialize + ?Sized),
-    ) -> Result<EncodedTerm, SerializeError> {
-        EncodedTerm::serialize(&(&self.tag, reply))
+    pub(crate) fn encode_reply(&self, reply: &Term) -> Result<EncodedTerm, EncodeError> {
+        EncodedTerm::encode(&Term::tuple([self.tag.clone(), reply.clone()]))
     }
 }
 
