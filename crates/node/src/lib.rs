@@ -18,18 +18,20 @@ mod remote_call;
 mod services;
 mod start;
 
-pub use client::CallError;
+pub use client::{Answers, Arguments, CallError};
 pub use config::{Config, EPMD_PORT};
 #[cfg(feature = "planted-bugs")]
 pub use connection::PlantedBug;
 pub use connection::{ConnectError, ConnectionInfo, DownReason, HandshakeError, SendError};
 pub use export::{Answer, Call, ExportOptions, FunctionName, Handler, Outcome, Raise};
 pub use host::{Host, TokioHost};
-pub use node::{MonitorNodes, Node, NodeType};
+pub use node::{MonitorNodes, Node, NodeType, SpawnOnError};
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};
 pub use purlin_proto::digest::Cookie;
 pub use purlin_proto::flags::Flags;
-pub use purlin_runtime::{Destination, RegisterError, Target, TooManyProcesses, panics};
+pub use purlin_runtime::{
+    Destination, MonitorOptions, RegisterError, RequestOptions, Target, TooManyProcesses, panics,
+};
 pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 pub use services::global;
 pub use start::{NodeBuilder, StartError};

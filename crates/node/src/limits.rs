@@ -38,6 +38,14 @@ pub(crate) const REASON_BYTES_MAX: usize = 512 << 20;
 /// Bytes from which on a reason counts: smaller ones are bounded by their number.
 pub(crate) const REASON_BYTES_MIN: usize = 64;
 
+/// Links, monitors, exit signals and group leaders that wait while a node is dialled, for each such node;
+/// further ones are answered with `noconnection`, or dropped where nobody waits for an answer. About 20 MB.
+/// A guess, unmeasured.
+pub(crate) const HELD_SIGNALS_MAX: usize = 1 << 16;
+
+/// Bytes of the reasons among them: room for one of the largest, and few programs give any.
+pub(crate) const HELD_BYTES_MAX: usize = 64 << 20;
+
 /// How long processes may take to end when the node stops: OTP's default for a worker.
 pub(crate) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 

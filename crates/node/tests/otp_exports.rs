@@ -167,17 +167,12 @@ async fn the_rule_of_a_function_lets_in_whom_it_names() {
     let net = Net::new().await;
     let node = net.node("purlin").await;
     export(&node);
-    let secret = (atom!("m"), atom!("secret"));
     let friend = net.node("friend").await;
     let stranger = net.node("stranger").await;
     let peer = name("purlin");
-    let told = friend
-        .call(peer, &secret.0, &secret.1, vec![], PATIENCE)
-        .await;
+    let told = friend.erpc_call(peer, "m", "secret", (), PATIENCE).await;
     assert_eq!(told.unwrap(), Term::Int(42));
-    let refused = stranger
-        .call(peer, &secret.0, &secret.1, vec![], PATIENCE)
-        .await;
+    let refused = stranger.erpc_call(peer, "m", "secret", (), PATIENCE).await;
     assert!(refused.unwrap_err().to_string().contains("eacces"));
     for node in [friend, stranger, node] {
         node.stop(PATIENCE).await;
@@ -190,9 +185,8 @@ async fn a_node_calls_its_own_functions_as_a_peer_does() {
     let node = net.node("purlin").await;
     export(&node);
     let me = node.name();
-    let call = async |function: &str, args| {
-        let function = purlin_node::Atom::new(function).unwrap();
-        node.call(me, &atom!("m"), &function, args, PATIENCE).await
+    let call = async |function: &str, args: Vec<Term>| {
+        node.erpc_call(me, "m", function, args, PATIENCE).await
     };
     assert_eq!(call("half", vec![8.into()]).await.unwrap(), Term::Int(4));
     let wrong = call("half", vec![atom!("x").into()]).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 mod support;
 
-use purlin_node::{Delivery, Mailbox, Node, Raise, Target, Term, atom};
+use purlin_node::{Delivery, Mailbox, Node, Raise, Term, atom};
 use support::{Net, PATIENCE, RELEASES, name};
 
 /// Registers `echo`, and exports what the demo application does.
@@ -63,13 +63,13 @@ async fn we_dial_ping_and_call_erl() {
         let mut erl = net.erl(release, "erl").await;
         node.ping(name("erl"), PATIENCE).await.unwrap();
         erl.check("nodes()", "['purlin@127.0.0.1']").await;
-        let args = vec![Term::list([1.into(), 2.into(), 300.into()])];
+        let numbers = vec![1, 2, 300];
         let sum = node
-            .call(name("erl"), &atom!("lists"), &atom!("sum"), args, PATIENCE)
+            .erpc_call(name("erl"), "lists", "sum", (numbers,), PATIENCE)
             .await;
         assert_eq!(sum.unwrap(), Term::Int(303));
-        let registered = Target::Name(atom!("nobody"), name("erl"));
-        let missing = node.gen_call(registered, &Term::nil(), PATIENCE).await;
+        let registered = (atom!("nobody"), name("erl"));
+        let missing = node.call(registered, &Term::nil(), PATIENCE).await;
         assert_eq!(missing.unwrap_err().to_string(), "there is no such process");
         erl.check("global:sync()", "ok").await;
         erl.assert_nothing_logged();

@@ -117,10 +117,9 @@ async fn an_erl_that_starts_again_is_another_node_of_the_same_name() {
 
 /// The process of this name on an `erl`.
 async fn erl_pid(node: &Node, alive: &str, registered: &str) -> purlin_node::Pid {
-    let args = vec![purlin_node::Atom::new(registered).unwrap().into()];
-    let (module, function) = (atom!("erlang"), atom!("whereis"));
+    let registered = purlin_node::Atom::new(registered).unwrap();
     let found = node
-        .call(name(alive), &module, &function, args, PATIENCE)
+        .erpc_call(name(alive), "erlang", "whereis", (registered,), PATIENCE)
         .await;
     found.unwrap().as_pid().expect("it is registered")
 }

@@ -65,6 +65,12 @@ pub enum Signal {
         /// The reason asked for.
         reason: Reason,
     },
+    /// The receiver's output is to go to another process from now on. It is no tie, so whoever has the
+    /// process sees to it, and [`Relations`](crate::relations::Relations) pass it over.
+    GroupLeader {
+        /// The new group leader, anywhere.
+        leader: Pid,
+    },
     /// `from` monitors the receiver.
     Monitor {
         /// Who monitors.
@@ -141,6 +147,12 @@ impl Target {
 impl From<Pid> for Target {
     fn from(pid: Pid) -> Self {
         Self::Pid(pid)
+    }
+}
+
+impl From<(Atom, NodeName)> for Target {
+    fn from((name, node): (Atom, NodeName)) -> Self {
+        Self::Name(name, node)
     }
 }
 

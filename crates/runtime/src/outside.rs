@@ -30,11 +30,36 @@ impl Destination {
             Self::Alias(reference) => reference.node(),
         }
     }
+
+    /// As the target of a signal that may have an answer; `None` for an alias, by which nobody makes ties.
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::Pid(pid) => Some(Target::Pid(*pid)),
+            Self::Name(name, node) => Some(Target::Name(name.clone(), *node)),
+            Self::Alias(_) => None,
+        }
+    }
 }
 
 impl From<Pid> for Destination {
     fn from(pid: Pid) -> Self {
         Self::Pid(pid)
+    }
+}
+
+impl From<Target> for Destination {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Pid(pid) => Self::Pid(pid),
+            Target::Name(name, node) => Self::Name(name, node),
+        }
+    }
+}
+
+/// An alias.
+impl From<Reference> for Destination {
+    fn from(alias: Reference) -> Self {
+        Self::Alias(alias)
     }
 }
 
@@ -48,16 +73,21 @@ impl From<(Atom, NodeName)> for Destination {
 ///
 /// All that one process sends to one other arrives in the order sent.
 pub trait Outside: Send + Sync {
-    /// Sends a signal for `from`. Never waits: where there is no connection the answer, if one is due,
-    /// comes back as a signal to `from`.
+    /// Sends a signal for `from`. Never waits: where there is no connection and none is being made the
+    /// answer, if one is due, comes back as a signal to `from`. A signal that asks something of a process
+    /// (`Exit2`, `GroupLeader`) has a connection made.
     ///
     /// A signal that makes a tie goes `over` the connection for which the tie was noted, and is answered
     /// like one for which there is none when that is not the current one: so a tie never ends with
     /// another connection than the one that carried it.
-    fn signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>);
+    fn signal(&self, from: Pid, to: Destination, signal: Signal, over: Option<Epoch>);
 
-    /// The connection to a node that is current; [`Epoch::LOCAL`] if there is none.
+    /// The connection to a node that is current, or is being made; [`Epoch::LOCAL`] if there is none.
     fn epoch(&self, node: NodeName) -> Epoch;
+
+    /// The connection that a tie to be made now goes over: the current one, or one that is made from now
+    /// on. Never waits: signals over it are sent when it is there.
+    fn connect(&self, node: NodeName) -> Epoch;
 
     /// The reply to a spawn request of a process that has ended is to be refused with `reason`.
     fn adopt_orphan(&self, reference: Reference, node: NodeName, reason: Reason);

@@ -162,10 +162,18 @@ impl Runtime {
         &self.0.noproc
     }
 
-    /// The connection to a node that a tie made now would go over.
+    /// The connection to a node that is current, or is being made.
     pub(crate) fn epoch(&self, node: NodeName) -> Epoch {
         match self.outside() {
             Some(outside) if node != self.node() => outside.epoch(node),
+            _ => Epoch::LOCAL,
+        }
+    }
+
+    /// The connection to a node that a tie to be made now goes over.
+    pub(crate) fn connect(&self, node: NodeName) -> Epoch {
+        match self.outside() {
+            Some(outside) if node != self.node() => outside.connect(node),
             _ => Epoch::LOCAL,
         }
     }

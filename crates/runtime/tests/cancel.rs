@@ -159,7 +159,7 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 async fn happen(runtime: &Runtime, me: &Address<Term>, watched: Pid, event: Event) {
     match event {
-        Event::Signal => drop(runtime.set_group_leader(me.pid(), me.pid())),
+        Event::Signal => runtime.set_group_leader(me.pid(), me.pid()),
         Event::Time => tokio::time::advance(PATIENCE / 4).await,
         Event::Message(number) => runtime.send(me, Term::from(number)).await.unwrap(),
         Event::Encoded(number) => runtime.send(me.pid(), number).await.unwrap(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use purlin_runtime::{
     Attached, BoxFuture, Config, Destination, Epoch, Outside, Reason, RequestOptions, Runtime,
-    SendError, Signal, Target, TokioExecutor,
+    SendError, Signal, TokioExecutor,
 };
 use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
 use tokio::time::timeout;
@@ -24,11 +24,15 @@ impl Noted {
 }
 
 impl Outside for Noted {
-    fn signal(&self, _: Pid, _: Target, signal: Signal, over: Option<Epoch>) {
+    fn signal(&self, _: Pid, _: Destination, signal: Signal, over: Option<Epoch>) {
         self.0.lock().unwrap().push((signal, over));
     }
 
     fn epoch(&self, _: NodeName) -> Epoch {
+        EPOCH
+    }
+
+    fn connect(&self, _: NodeName) -> Epoch {
         EPOCH
     }
 

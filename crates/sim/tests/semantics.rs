@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_node::{Node, TokioHost, epmd};
-use purlin_runtime::{AliasMode, Info, MonitorOptions, Process, Raw, Reason, Received, Target};
+use purlin_runtime::{
+    AliasMode, Info, MonitorOptions, Process, Raw, Reason, Received, RequestOptions, Target,
+};
 use purlin_sim::{Config, Sim, World};
 use purlin_term::{Pid, Term, atom};
 
@@ -341,6 +343,44 @@ async fn types_are_checked_wherever_the_receiver_lives(places: Places) {
     .await;
 }
 
+async fn a_process_that_is_asked_for_is_tied_before_its_first_step(places: Places) {
+    let Places { here, there } = places;
+    let starts = here.clone();
+    process(&starts, move |mut me: Process<Term>| async move {
+        me.trap_exit(true);
+        for (function, args, expected) in [
+            ("node", vec![], "normal"),
+            ("whereis", vec![1], "{badarg,[{erlang,whereis,[1],[]}]}"),
+            ("nothing", vec![1], "{undef,[{erlang,nothing,[1],[]}]}"),
+        ] {
+            let ties = RequestOptions {
+                link: true,
+                monitor: Some(MonitorOptions::default()),
+                ..RequestOptions::default()
+            };
+            let to = there.name();
+            let asked = here.spawn_request(&me, to, "erlang", function, args, ties);
+            let asked = asked.await.unwrap();
+            let child = match me.receive().await {
+                Received::Info(Info::Spawned { reference, pid, .. }) if reference == asked => pid,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(child.node, there.name());
+            match me.receive().await {
+                Received::Info(Info::Exit { from, reason }) => {
+                    assert_eq!((from, reason.to_string().as_str()), (child, expected));
+                }
+                other => panic!("{other:?}"),
+            }
+            let (fired, _, reason) = me.receive().await.down().unwrap();
+            assert_eq!((fired, reason.to_string().as_str()), (asked, expected));
+        }
+        let call = here.erpc_call(there.name(), "erlang", "node", (), PATIENCE);
+        assert_eq!(call.await.unwrap(), Term::from(there.name()));
+    })
+    .await;
+}
+
 /// Only between two nodes: the end of the other is `noconnection` to every tie.
 async fn a_node_that_goes_is_noconnection(places: Places) {
     let there = places.there.clone();
@@ -390,6 +430,7 @@ async fn everything(places: Places) {
     an_alias_lets_a_reply_in_once(places.clone()).await;
     types_are_checked_wherever_the_receiver_lives(places.clone()).await;
     death_in_the_middle_of_a_message_tears_nothing(places.clone()).await;
+    a_process_that_is_asked_for_is_tied_before_its_first_step(places.clone()).await;
     if places.are_apart() {
         a_node_that_goes_is_noconnection(places).await;
     }

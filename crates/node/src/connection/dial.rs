@@ -11,11 +11,11 @@ use purlin_proto::handshake::{
 use purlin_term::{NodeName, NodeNameRefused};
 use tokio::time::{sleep, timeout};
 
-use super::peers::{AttemptEnd, Found};
+use super::peers::AttemptEnd;
 use super::{Connection, serve};
 use crate::epmd;
 use crate::host::Stream;
-use crate::node::Node;
+use crate::node::{Node, State};
 
 /// Why there is no connection to a node. In every case nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -118,18 +118,23 @@ impl Node {
     /// One lock from the attempt to its task: an attempt without its task cannot be given up.
     fn find_or_dial(&self, peer: NodeName) -> Result<Arc<Connection>, AttemptEnd> {
         let mut state = self.state();
-        match state.peers.find_or_start(peer) {
-            Found::Connected(connection) => Ok(connection),
-            Found::Waiting(end) => Err(end),
-            Found::Started(number, end) => {
-                let dialling = self.clone();
-                let task = self.host().spawn_vital(Box::pin(async move {
-                    dial_and_serve(dialling, peer, number).await;
-                }));
-                state.peers.set_task(peer, number, task);
-                Err(end)
-            }
+        if let Some(connection) = state.peers.get(peer) {
+            return Ok(connection);
         }
+        self.begin_dial(&mut state, peer);
+        Err(state.peers.wait_for(peer).expect("it is being dialled"))
+    }
+
+    /// Dials `peer`, unless it is connected or being dialled.
+    pub(crate) fn begin_dial(&self, state: &mut State, peer: NodeName) {
+        let Some(number) = state.peers.begin_attempt(peer) else {
+            return;
+        };
+        let dialling = self.clone();
+        let task = self.host().spawn_vital(Box::pin(async move {
+            dial_and_serve(dialling, peer, number).await;
+        }));
+        state.peers.set_task(peer, number, task);
     }
 }
 
@@ -154,7 +159,7 @@ async fn dial_and_serve(node: Node, peer: NodeName, number: u64) {
         Err(error) => error,
     };
     failed(peer, &error);
-    node.state().peers.fail(peer, number, &error);
+    node.dial_failed(peer, number, error);
 }
 
 /// A handshake that fails is something an operator wants to see, unless both sides dialled; all

@@ -15,6 +15,7 @@ mod dial;
 mod down_reason;
 mod figures;
 mod handshake;
+mod held;
 mod latch;
 mod outbound;
 mod peers;
@@ -42,9 +43,10 @@ pub use dial::ConnectError;
 pub use down_reason::DownReason;
 pub use figures::ConnectionInfo;
 use figures::Figures;
+pub(crate) use held::Outgoing;
 pub(crate) use latch::Latch;
 use outbound::Outbound;
-pub(crate) use peers::Peers;
+pub(crate) use peers::{EndedAttempt, Peers};
 #[cfg(feature = "planted-bugs")]
 pub use planted::PlantedBug;
 use purlin_proto::handshake::Established;
@@ -64,6 +66,15 @@ pub enum SendError {
     /// The message has no encoding. Nothing was sent.
     #[error(transparent)]
     Encode(#[from] purlin_term::EncodeError),
+    /// As [`SendError::Encode`], of a Rust value.
+    #[error(transparent)]
+    Serialize(#[from] purlin_term::SerializeError),
+    /// The name of the function is no atom. Nothing was sent.
+    #[error("the name of a module or function: {0}")]
+    FunctionName(#[from] purlin_term::AtomTooLong),
+    /// A process sends, and there may be no more. Nothing was sent.
+    #[error(transparent)]
+    TooManyProcesses(#[from] purlin_runtime::TooManyProcesses),
     /// The peer does not take this kind of signal. Nothing was sent.
     #[error(transparent)]
     Signal(#[from] EncodeSignalError),

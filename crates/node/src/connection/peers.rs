@@ -1,15 +1,18 @@
 //! Which peers are connected, and which are being dialled.
 //!
-//! At most one connection and one attempt a name. An attempt has any number of waiters; they are
-//! answered together, also when the peer's own dial gets there first.
+//! At most one connection or one attempt a name. An attempt has any number of waiters; they are
+//! answered together, also when the peer's own dial gets there first. The epoch of the connection to come
+//! is known from the attempt's first moment, so that ties can be made over it and their signals held.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use purlin_runtime::Epoch;
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
 
+use super::held::{Held, Outgoing};
 use super::{ConnectError, Connection};
 use crate::host::TaskHandle;
 
@@ -19,36 +22,44 @@ pub(crate) const PEERS_MAX: usize = 4096;
 /// Who waits for a connection, and what they get.
 type Waiter = oneshot::Sender<Result<Arc<Connection>, ConnectError>>;
 
-/// Those who wait for a connection that is there now. They are told after the watchers of nodes: who
-/// connected finds `NodeUp` told.
-#[must_use]
-pub(crate) struct Waiting(Vec<Waiter>);
-
-impl Waiting {
-    pub(crate) fn answer(self, connection: &Arc<Connection>) {
-        for waiter in self.0 {
-            let _ = waiter.send(Ok(connection.clone()));
-        }
-    }
-}
-
 /// How an attempt ends, for one who waits.
 pub(crate) type AttemptEnd = oneshot::Receiver<Result<Arc<Connection>, ConnectError>>;
 
 /// An attempt to connect.
 struct Attempt {
     number: u64,
+    /// That of the connection to come, whoever makes it.
+    epoch: Epoch,
     task: Option<Box<dyn TaskHandle>>,
+    waiters: Vec<Waiter>,
+    held: Held,
+}
+
+/// An attempt that came to its end: the signals that were held are to be seen to first, then those who
+/// wait are answered.
+#[must_use]
+pub(crate) struct EndedAttempt {
+    pub(crate) epoch: Epoch,
+    pub(crate) held: Vec<Outgoing>,
     waiters: Vec<Waiter>,
 }
 
-/// What is there to a name.
-pub(crate) enum Found {
-    Connected(Arc<Connection>),
-    /// An attempt is under way; this is its end.
-    Waiting(AttemptEnd),
-    /// Nothing was there: the caller starts an attempt of this number.
-    Started(u64, AttemptEnd),
+impl EndedAttempt {
+    pub(crate) fn answer(self, end: &Result<Arc<Connection>, ConnectError>) {
+        for waiter in self.waiters {
+            let _ = waiter.send(end.clone());
+        }
+    }
+}
+
+impl From<Attempt> for EndedAttempt {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            epoch: attempt.epoch,
+            held: attempt.held.into_signals(),
+            waiters: attempt.waiters,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -77,28 +88,53 @@ impl Peers {
             .collect()
     }
 
-    /// The connection to `node`, or a place among those who wait for one.
-    pub(crate) fn find_or_start(&mut self, node: NodeName) -> Found {
-        if let Some(connection) = self.get(node) {
-            return Found::Connected(connection);
+    /// The epoch of the connection to `node` that there is or that is being made.
+    pub(crate) fn epoch(&self, node: NodeName) -> Option<Epoch> {
+        match self.up.get(&node) {
+            Some(connection) => Some(connection.epoch()),
+            None => self.attempts.get(&node).map(|attempt| attempt.epoch),
         }
-        let (waiter, receiver) = oneshot::channel();
-        if let Some(attempt) = self.attempts.get_mut(&node) {
-            attempt.waiters.retain(|waiter| !waiter.is_closed());
-            attempt.waiters.push(waiter);
-            return Found::Waiting(receiver);
+    }
+
+    /// Notes an attempt to connect and answers its number; `None` if there is a connection or an attempt.
+    pub(crate) fn begin_attempt(&mut self, node: NodeName) -> Option<u64> {
+        if self.epoch(node).is_some() {
+            return None;
         }
         self.next_attempt += 1;
-        let number = self.next_attempt;
-        self.attempts.insert(
-            node,
-            Attempt {
-                number,
-                task: None,
-                waiters: vec![waiter],
-            },
-        );
-        Found::Started(number, receiver)
+        let attempt = Attempt {
+            number: self.next_attempt,
+            epoch: self.next_epoch(),
+            task: None,
+            waiters: Vec::new(),
+            held: Held::default(),
+        };
+        self.attempts.insert(node, attempt);
+        Some(self.next_attempt)
+    }
+
+    /// A place among those who wait for an attempt; `None` if there is none.
+    pub(crate) fn wait_for(&mut self, node: NodeName) -> Option<AttemptEnd> {
+        let attempt = self.attempts.get_mut(&node)?;
+        let (waiter, end) = oneshot::channel();
+        attempt.waiters.retain(|waiter| !waiter.is_closed());
+        attempt.waiters.push(waiter);
+        Some(end)
+    }
+
+    /// Keeps a signal for the connection that is being made, if it is meant for that one; given back, it
+    /// is to be answered.
+    pub(crate) fn hold(&mut self, signal: Outgoing, over: Option<Epoch>) -> Option<Outgoing> {
+        let meant = |epoch| over.is_none_or(|over| over == epoch);
+        match self.attempts.get_mut(&signal.to.node()) {
+            Some(attempt) if meant(attempt.epoch) => attempt.held.hold(signal),
+            _ => Some(signal),
+        }
+    }
+
+    fn next_epoch(&mut self) -> Epoch {
+        self.last_epoch += 1;
+        Epoch(self.last_epoch)
     }
 
     pub(crate) fn set_task(&mut self, node: NodeName, number: u64, task: Box<dyn TaskHandle>) {
@@ -135,36 +171,33 @@ impl Peers {
         self.up.len() >= PEERS_MAX
     }
 
-    /// Makes `connection` the current one; answers who waits for it. An attempt other than `by` is
+    /// Makes `connection` the current one, and answers the attempt that this ends. One other than `by` is
     /// given up.
-    pub(crate) fn insert(&mut self, connection: &Arc<Connection>, by: Option<u64>) -> Waiting {
+    pub(crate) fn insert(
+        &mut self,
+        connection: &Arc<Connection>,
+        by: Option<u64>,
+    ) -> Option<EndedAttempt> {
         let node = connection.peer();
-        self.last_epoch += 1;
-        connection.epoch.store(self.last_epoch, Ordering::Relaxed);
-        self.up.insert(node, connection.clone());
-        let Some(attempt) = self.attempts.remove(&node) else {
-            return Waiting(Vec::new());
+        let mut attempt = self.attempts.remove(&node);
+        let epoch = match &attempt {
+            Some(attempt) => attempt.epoch,
+            None => self.next_epoch(),
         };
-        if by != Some(attempt.number)
-            && let Some(task) = attempt.task
-        {
+        connection.epoch.store(epoch.0, Ordering::Relaxed);
+        self.up.insert(node, connection.clone());
+        let given_up = attempt.as_mut().filter(|it| by != Some(it.number));
+        if let Some(task) = given_up.and_then(|attempt| attempt.task.take()) {
             task.abort();
         }
-        Waiting(attempt.waiters)
+        attempt.map(EndedAttempt::from)
     }
 
-    /// The attempt failed: those who wait are told.
-    pub(crate) fn fail(&mut self, node: NodeName, number: u64, error: &ConnectError) {
-        if self
-            .attempts
-            .get(&node)
-            .is_none_or(|attempt| attempt.number != number)
-        {
-            return;
-        }
-        let attempt = self.attempts.remove(&node).expect("it was just there");
-        for waiter in attempt.waiters {
-            let _ = waiter.send(Err(error.clone()));
+    /// The attempt of that number failed, if it is still the one.
+    pub(crate) fn fail(&mut self, node: NodeName, number: u64) -> Option<EndedAttempt> {
+        match self.is_attempt(node, number) {
+            true => self.attempts.remove(&node).map(EndedAttempt::from),
+            false => None,
         }
     }
 

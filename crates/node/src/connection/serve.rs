@@ -77,9 +77,9 @@ pub(super) async fn install(
                 None if node.is_stopping() => return Err(ConnectError::Stopping),
                 None if state.peers.is_full() => return Err(ConnectError::TooManyPeers),
                 None => {
-                    let waiting = state.peers.insert(&connection, attempt);
+                    let ended = state.peers.insert(&connection, attempt);
                     node.announce(&mut state, NodeEvent::up(&connection));
-                    waiting.answer(&connection);
+                    node.send_held(&connection, ended);
                     break;
                 }
             }

@@ -6,7 +6,7 @@
 //! signals and messages to peers (`outside`) and brings those of peers in (`signals`).
 //!
 //! One lock guards which peers are connected. Nothing is awaited while it is held, and no term that a
-//! user chose is encoded. A process notes a tie over a connection under it, and the end of a connection
+//! user chose is encoded, but that what waited for a connection is put into its frames. A process notes a tie over a connection under it, and the end of a connection
 //! is told under it, so a tie is either answered or told of that end.
 //!
 //! Invariants:
@@ -16,7 +16,8 @@
 //!   with the peer is told before anything of a later connection.
 //!
 //! Here are the value and what it knows of itself. Read next: `outside` and `signals`; `spawned`,
-//! processes that peers start; `reasons`; `peers`, `watchers` and `exports`.
+//! processes that peers start; `spawn_on`, those that are asked of peers; `reasons`; `peers`, `watchers`
+//! and `exports`.
 
 mod exports;
 mod outside;
@@ -24,6 +25,7 @@ mod peers;
 mod processes;
 mod reasons;
 mod signals;
+mod spawn_on;
 mod spawned;
 mod watchers;
 
@@ -42,6 +44,8 @@ use crate::host::Host;
 use crate::limits::PROCESSES_MAX;
 use outside::Roads;
 use reasons::HeldReasons;
+pub use spawn_on::SpawnOnError;
+pub(crate) use spawn_on::Start;
 use spawned::Spawned;
 use watchers::Watchers;
 pub use watchers::{MonitorNodes, NodeType};

@@ -1,10 +1,11 @@
 //! The way out: signals and messages of processes here, for peers.
 //!
 //! What the runtime wants carried is put into its form on the wire and queued on the connection to
-//! the node, in the flow of the process that it speaks for. Where there is no connection, or not the
-//! one that a tie was made for, the answer is `noconnection`.
+//! the node, in the flow of the process that it speaks for. Where there is none, what asks something of a
+//! process has the node dialled, and waits for the connection (`connection/held.rs`). What can not go, or
+//! not over the connection that a tie was made for, is answered with `noconnection`.
 
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use purlin_proto::signal::{Monitored, Recipient, Signal as Wire};
 use purlin_runtime::{
@@ -13,15 +14,15 @@ use purlin_runtime::{
 use purlin_term::{EncodedTerm, NodeName, Pid, Reference};
 
 use super::signals::OBSOLETE_UNLINK;
-use super::{Inner, Node};
-use crate::connection::{self, Connection};
+use super::{Inner, Node, State};
+use crate::connection::{self, ConnectError, Connection, EndedAttempt, Outgoing};
 
 /// The roads from a runtime to other nodes. It does not keep the node: the node has the runtime.
 pub(super) struct Roads(Weak<Inner>);
 
 impl Roads {
     pub(super) fn to(node: &Node) -> Self {
-        Self(std::sync::Arc::downgrade(&node.0))
+        Self(Arc::downgrade(&node.0))
     }
 
     fn node(&self) -> Option<Node> {
@@ -30,15 +31,24 @@ impl Roads {
 }
 
 impl Outside for Roads {
-    fn signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>) {
+    fn signal(&self, from: Pid, to: Destination, signal: Signal, over: Option<Epoch>) {
         if let Some(node) = self.node() {
-            node.send_signal(from, &to, &signal, over);
+            node.send_signal(from, to, signal, over);
         }
     }
 
     fn epoch(&self, peer: NodeName) -> Epoch {
-        let connection = self.node().and_then(|node| node.state().peers.get(peer));
-        connection.map_or(Epoch::LOCAL, |connection| connection.epoch())
+        let epoch = self.node().and_then(|node| node.state().peers.epoch(peer));
+        epoch.unwrap_or(Epoch::LOCAL)
+    }
+
+    fn connect(&self, peer: NodeName) -> Epoch {
+        let Some(node) = self.node() else {
+            return Epoch::LOCAL;
+        };
+        let mut state = node.state();
+        node.dial_for_signals(&mut state, peer);
+        state.peers.epoch(peer).unwrap_or(Epoch::LOCAL)
     }
 
     fn adopt_orphan(&self, reference: Reference, peer: NodeName, reason: Reason) {
@@ -88,44 +98,104 @@ fn send_error(peer: NodeName, error: connection::SendError) -> SendError {
         Error::Busy(node) => SendError::Busy(node),
         Error::Encode(error) => SendError::Encode(error.to_string()),
         Error::Signal(error) => SendError::Encode(error.to_string()),
+        error @ (Error::Serialize(_) | Error::FunctionName(_) | Error::TooManyProcesses(_)) => {
+            SendError::Encode(error.to_string())
+        }
         error @ (Error::NotConnected(_) | Error::Disconnected(_)) => not_connected(peer, &error),
     }
 }
 
 impl Node {
-    /// Carries a signal of `from` to a peer, or answers it.
-    fn send_signal(&self, from: Pid, to: &Target, signal: &Signal, over: Option<Epoch>) {
-        let Some(wire) = self.on_the_wire(to, signal) else {
+    /// Carries a signal of `from` to a peer, has it wait for the connection, or answers it.
+    fn send_signal(&self, from: Pid, to: Destination, signal: Signal, over: Option<Epoch>) {
+        let Some(wire) = self.on_the_wire(&to, &signal) else {
             return;
         };
-        let connection = {
-            let state = self.state();
-            let current = state.peers.get(to.node());
-            let meant = current.filter(|it| over.is_none_or(|epoch| epoch == it.epoch()));
-            match meant {
-                Some(connection) if self.note_ties(&connection, to, signal) => connection,
-                // Under the lock: nothing of a connection to come may get there first.
-                _ => return self.refuse(to, signal, over.unwrap_or(Epoch::LOCAL)),
-            }
+        let outgoing = Outgoing {
+            from,
+            to,
+            signal,
+            wire,
         };
-        // A connection that is ending tells of that end whoever was noted. One whose queue is over
-        // its bound even for these does not read: it closes itself, and there is nobody to tell.
-        let _ = connection.push(from, &wire);
+        let connection = {
+            let mut state = self.state();
+            let Some(current) = state.peers.get(outgoing.to.node()) else {
+                return self.hold(&mut state, outgoing, over);
+            };
+            let is_meant = over.is_none_or(|epoch| epoch == current.epoch());
+            if !is_meant || !self.note_ties(&current, &outgoing.to, &outgoing.signal) {
+                // Under the lock: nothing of a connection to come may get there first.
+                return self.refuse(&outgoing, over.unwrap_or(Epoch::LOCAL));
+            }
+            current
+        };
+        self.push_signal(&connection, &outgoing);
+    }
+
+    /// A connection that is ending tells of that end whoever was noted. One whose queue is over its bound
+    /// even for these does not read: it closes itself, and there is nobody to tell.
+    fn push_signal(&self, connection: &Connection, outgoing: &Outgoing) {
+        let pushed = connection.push(outgoing.from, &outgoing.wire);
+        if let Err(connection::SendError::Signal(_)) = pushed {
+            // The peer does not know such signals, so nothing will ever come of it.
+            self.refuse(outgoing, connection.epoch());
+        }
+    }
+
+    /// Has a signal wait for the connection that is being made, and be made if it is worth one.
+    fn hold(&self, state: &mut State, outgoing: Outgoing, over: Option<Epoch>) {
+        // For a tie the attempt was begun before it was noted. That it is over says that it failed.
+        if over.is_none() && outgoing.asks() {
+            self.dial_for_signals(state, outgoing.to.node());
+        }
+        if let Some(outgoing) = state.peers.hold(outgoing, over) {
+            self.refuse(&outgoing, over.unwrap_or(Epoch::LOCAL));
+        }
+    }
+
+    fn dial_for_signals(&self, state: &mut State, peer: NodeName) {
+        if !self.is_stopping() {
+            self.begin_dial(state, peer);
+        }
+    }
+
+    /// There is a connection: what waited for it goes out before anything that whoever waits sends now.
+    /// Called under the lock, so also before anything of those who find it there. The terms in these
+    /// signals are encoded already, and bounded.
+    pub(crate) fn send_held(&self, connection: &Arc<Connection>, ended: Option<EndedAttempt>) {
+        let Some(mut ended) = ended else { return };
+        for outgoing in std::mem::take(&mut ended.held) {
+            self.note_ties(connection, &outgoing.to, &outgoing.signal);
+            self.push_signal(connection, &outgoing);
+        }
+        ended.answer(&Ok(connection.clone()));
+    }
+
+    /// There will be no connection: what waited for it is answered, before anything of a later one.
+    pub(crate) fn dial_failed(&self, peer: NodeName, number: u64, error: ConnectError) {
+        let mut state = self.state();
+        let Some(mut ended) = state.peers.fail(peer, number) else {
+            return;
+        };
+        for outgoing in std::mem::take(&mut ended.held) {
+            self.refuse(&outgoing, ended.epoch);
+        }
+        ended.answer(&Err(error));
     }
 
     /// What the connection has to know of a signal; false if it has ended.
-    fn note_ties(&self, connection: &Connection, to: &Target, signal: &Signal) -> bool {
+    fn note_ties(&self, connection: &Connection, to: &Destination, signal: &Signal) -> bool {
         let ties = &connection.ties;
         let note = |pid| ties.note(pid, |pid| self.is_process_alive(pid));
         match (signal, to) {
             (Signal::Link { from } | Signal::Monitor { from, .. }, _) => note(*from),
-            (Signal::Unlink { from, .. }, Target::Pid(to)) => {
+            (Signal::Unlink { from, .. }, Destination::Pid(to)) => {
                 // Until the peer has seen it, the process has something to lose with the connection.
                 let is_open = note(*from);
                 ties.end_link(*to, *from);
                 is_open
             }
-            (Signal::Exit { from, .. }, Target::Pid(to)) => {
+            (Signal::Exit { from, .. }, Destination::Pid(to)) => {
                 ties.end_link(*to, *from);
                 true
             }
@@ -137,17 +207,21 @@ impl Node {
         }
     }
 
-    fn refuse(&self, to: &Target, signal: &Signal, epoch: Epoch) {
-        for (whom, answer) in purlin_otp::signal::refuse(to, signal, &reason::noconnection()) {
+    fn refuse(&self, outgoing: &Outgoing, epoch: Epoch) {
+        let Some(to) = outgoing.to.target() else {
+            return;
+        };
+        let reason = reason::noconnection();
+        for (whom, answer) in purlin_otp::signal::refuse(&to, &outgoing.signal, &reason) {
             self.runtime().deliver_signal(whom.into(), answer, epoch);
         }
     }
 
     /// The form of a signal between nodes; `None` for what has none.
-    fn on_the_wire(&self, to: &Target, signal: &Signal) -> Option<Wire> {
+    fn on_the_wire(&self, to: &Destination, signal: &Signal) -> Option<Wire> {
         let pid = match to {
-            Target::Pid(pid) => Some(*pid),
-            Target::Name(..) => None,
+            Destination::Pid(pid) => Some(*pid),
+            Destination::Name(..) | Destination::Alias(_) => None,
         };
         Some(match signal {
             Signal::Link { from } => Wire::Link {
@@ -174,21 +248,25 @@ impl Node {
             },
             Signal::Exit2 { from, reason } => Wire::Exit2 {
                 from: *from,
-                to: Recipient::Pid(pid?),
+                to: recipient(to.clone()),
                 reason: self.encode_reason(reason)?,
                 priority: false,
                 token: None,
+            },
+            Signal::GroupLeader { leader } => Wire::GroupLeader {
+                leader: *leader,
+                to: pid?,
             },
             Signal::Monitor {
                 from, reference, ..
             } => Wire::Monitor {
                 from: *from,
-                to: monitored(to),
+                to: monitored(&to.target()?),
                 reference: *reference,
             },
             Signal::Demonitor { from, reference } => Wire::Demonitor {
                 from: *from,
-                to: monitored(to),
+                to: monitored(&to.target()?),
                 reference: *reference,
             },
             Signal::Down {

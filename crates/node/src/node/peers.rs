@@ -19,6 +19,11 @@ impl Node {
         self.state().peers.names(false)
     }
 
+    /// Whether `node` is connected, or this node itself.
+    pub(crate) fn is_connected(&self, node: NodeName) -> bool {
+        node == self.name() || self.state().peers.get(node).is_some()
+    }
+
     /// What there is to tell about each connection, sorted by the node's name.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let connections = self.state().peers.all();

@@ -1,7 +1,10 @@
 //! What programs do with processes of this node: start them, name them, send for them.
 
+use purlin_proto::control::EncodeSignalError;
+use purlin_proto::flags::Flags;
 use purlin_runtime::{
-    IntoExit, ProcessInfo, Raw, RegisterError, SpawnError, SpawnOptions, TooManyProcesses,
+    IntoExit, Message, Process, ProcessInfo, Raw, RegisterError, SpawnError, SpawnOptions,
+    TooManyProcesses,
 };
 use purlin_term::{Atom, EncodedTerm, Pid, Reference, Term};
 use tokio::time::timeout;
@@ -10,7 +13,7 @@ use super::Node;
 use super::outside::{message_signal, recipient};
 use crate::connection::SendError;
 use crate::limits::PROCESS_INFO_PATIENCE;
-use crate::process::{Destination, Mailbox};
+use crate::process::{Caller, Destination, Mailbox};
 
 impl Node {
     /// Starts a process that runs `body` and ends with the reason that it answers.
@@ -103,9 +106,10 @@ impl Node {
         asked.ok().flatten()
     }
 
-    /// Sends an exit signal to a process, as `exit/2` does, in nobody's name.
-    pub fn exit(&self, pid: Pid, reason: Term) {
-        self.runtime().exit(pid, reason);
+    /// Sends an exit signal to a process, as `exit/2` does, in nobody's name. By a name or an alias it
+    /// reaches a node of OTP 28 or later, and is dropped before an older one.
+    pub fn exit(&self, to: impl Into<Destination>, reason: Term) {
+        self.runtime().exit(to, reason);
     }
 
     /// Makes a new reference.
@@ -128,17 +132,62 @@ impl Node {
     /// Sends a message at once, to nodes that are connected; to others it is dropped. Never waits:
     /// a peer that does not read loses its connection.
     pub(crate) fn push_message(&self, from: Pid, to: Destination, message: &Term) {
-        let Ok(message) = EncodedTerm::encode(message) else {
-            return;
-        };
-        if to.node() == self.name() {
-            // A full mailbox refuses it, which is as good as lost on the way.
-            let _ = self.runtime().try_send(to, Raw(message));
-            return;
-        }
-        let connection = self.state().peers.get(to.node());
-        if let Some(connection) = connection {
-            let _ = connection.push(from, &message_signal(from, recipient(to), message));
+        if let Ok(message) = EncodedTerm::encode(message) {
+            let _ = self.push_encoded(from, to, message);
         }
     }
+
+    fn push_encoded(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError> {
+        if to.node() == self.name() {
+            // A full mailbox refuses it, which is as good as lost on the way.
+            return Ok(self.runtime().try_send(to, Raw(message))?);
+        }
+        let connection = self.state().peers.get(to.node());
+        let connection = connection.ok_or(SendError::Disconnected(to.node()))?;
+        connection.push(from, &message_signal(from, recipient(to), message))
+    }
+
+    /// Sends a reply at once, as [`Node::push_message`] does.
+    pub(crate) fn push_reply(&self, from: Pid, caller: &Caller, message: EncodedTerm) {
+        let pushed = self.push_encoded(from, caller.reply_to(), message.clone());
+        if takes_no_aliases(&pushed) {
+            let _ = self.push_encoded(from, caller.pid.into(), message);
+        }
+    }
+
+    /// Answers a call in the name of `process`, which received it: `gen_server:reply`. Connects if need
+    /// be, and waits while the road is full.
+    ///
+    /// # Errors
+    /// [`SendError`] when the reply cannot be sent.
+    pub async fn reply<M: Message>(
+        &self,
+        process: &Process<M>,
+        caller: &Caller,
+        reply: &Term,
+    ) -> Result<(), SendError> {
+        let message = caller.encode_reply(reply)?;
+        let sent = self.send_for(process, caller.reply_to(), message.clone());
+        let sent = sent.await;
+        if takes_no_aliases(&sent) {
+            return self.send_for(process, caller.pid.into(), message).await;
+        }
+        sent
+    }
+}
+
+/// Whether a message was not sent since it goes to an alias and the peer knows none. A peer like that is
+/// no OTP node of a release that is still in use; its processes take replies all the same.
+fn takes_no_aliases(sent: &Result<(), SendError>) -> bool {
+    matches!(
+        sent,
+        Err(SendError::Signal(EncodeSignalError::NotSupported(
+            Flags::ALIAS
+        )))
+    )
 }

@@ -72,7 +72,7 @@ impl Node {
             Wire::Exit2 {
                 from, to, reason, ..
             } => self.exit2(connection, from, to, &reason),
-            Wire::GroupLeader { leader, to } => self.runtime().set_group_leader(to, leader),
+            Wire::GroupLeader { leader, to } => deliver(to, Signal::GroupLeader { leader }),
             Wire::Monitor {
                 from,
                 to,

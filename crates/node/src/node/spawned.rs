@@ -1,4 +1,5 @@
-//! Processes that peers start.
+//! Processes that peers start, and those that are started here in the same way: a request of a process
+//! of this node to the node itself is carried out as one of a peer, so that both end alike.
 //!
 //! The reply to a spawn request is queued before the process runs, so that nothing of the process
 //! overtakes it. What a peer's requests cost at once is bounded by the number of their processes and
@@ -7,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use purlin_otp::signal::{ChildIs, Epoch, Signal};
 use purlin_proto::signal::{Signal as Wire, SpawnRequest as WireRequest};
 use purlin_runtime::{Prepared, SpawnOptions as Options};
-use purlin_term::{Atom, NodeName, Pid, atom};
+use purlin_term::{Atom, NodeName, Pid, Reference, atom};
 
 use super::Node;
 use crate::connection::{Connection, TieRefused};
@@ -80,73 +82,166 @@ impl Node {
 
     /// Starts a process for a peer, or says why not.
     pub(super) fn spawn_for(&self, connection: &Arc<Connection>, request: WireRequest) {
+        self.spawn_in(Asker::Peer(self, connection), request);
+    }
+
+    /// Starts a process for one of this node, or says why not.
+    pub(super) fn spawn_for_one_here(&self, request: WireRequest) {
+        self.spawn_in(Asker::Here(self), request);
+    }
+
+    fn spawn_in(&self, asker: Asker<'_>, request: WireRequest) {
         let (from, id) = (request.from, request.id);
-        let reply = |flow: Pid, options: SpawnOptions, result| {
-            let reply = Wire::SpawnReply {
-                id,
-                to: from,
-                linked: options.link,
-                monitored: options.monitor,
-                result,
-                token: None,
-            };
-            let _ = connection.push(flow, &reply);
+        let child = match self.prepare_for(&asker, request) {
+            Ok(child) => child,
+            Err(reason) => return asker.refuse(from, id, reason),
         };
-        let prepared = match self.prepare_for(connection, request) {
-            Ok(prepared) => prepared,
-            Err(reason) => return reply(from, SpawnOptions::default(), Err(reason)),
-        };
-        let (process, request, options, place) = prepared;
-        let pid = process.pid();
-        if let Err(refused) = tie(connection, &process, &request, options, id) {
-            return connection.close(&refused);
+        if let Err(refused) = child.tie(&asker, id) {
+            return asker.close(&refused);
         }
-        reply(pid, options, Ok(pid));
+        asker.tell(from, id, child.options, child.process.pid());
         let node = self.clone();
-        process.start(move |process| async move {
+        let (request, place) = (child.request, child.place);
+        child.process.start(move |process| async move {
             let _place = place;
             remote_call::run(Mailbox::of_body(node, process), request).await
         });
     }
 
     /// A process that does not run yet, or what a spawn reply says of it.
-    fn prepare_for(
-        &self,
-        connection: &Connection,
-        request: WireRequest,
-    ) -> Result<(Prepared<NodeMessage>, SpawnRequest, SpawnOptions, Place), Atom> {
+    fn prepare_for(&self, asker: &Asker<'_>, request: WireRequest) -> Result<Child, Atom> {
         let bytes = request.arguments.bytes().len();
         let options = request.options.to_term().ok();
         let options = options.and_then(|options| SpawnOptions::parse(&options));
         let options = options.ok_or(atom!("badopt"))?;
         let request = decode_request(request).ok_or(atom!("badopt"))?;
-        let place = self.place_for(connection.peer(), bytes);
-        let place = place.ok_or(atom!("system_limit"))?;
+        let place = asker.place(bytes)?;
         let leader = Options::default().group_leader(request.group_leader);
         let process = self.runtime().prepare(leader);
         let process = process.map_err(|_| atom!("system_limit"))?;
-        Ok((process, request, options, place))
+        Ok(Child {
+            process,
+            request,
+            options,
+            place,
+        })
     }
 }
 
-/// Ties the process to who asked for it.
-fn tie(
-    connection: &Connection,
-    process: &Prepared<NodeMessage>,
-    request: &SpawnRequest,
+/// A process that does not run yet.
+struct Child {
+    process: Prepared<NodeMessage>,
+    request: SpawnRequest,
     options: SpawnOptions,
-    id: purlin_term::Reference,
-) -> Result<(), TieRefused> {
-    let (from, to, epoch) = (request.from, process.pid(), connection.epoch());
-    if options.link {
-        connection.ties.hold_link(from, to)?;
-        process.link(from, epoch);
+    place: Option<Place>,
+}
+
+impl Child {
+    /// Ties it to who asked for it.
+    fn tie(&self, asker: &Asker<'_>, id: Reference) -> Result<(), TieRefused> {
+        let (from, to, epoch) = (self.request.from, self.process.pid(), asker.epoch());
+        if self.options.link {
+            if let Asker::Peer(_, connection) = asker {
+                connection.ties.hold_link(from, to)?;
+            }
+            self.process.link(from, epoch);
+        }
+        if self.options.monitor {
+            if let Asker::Peer(_, connection) = asker {
+                connection.ties.hold_monitor(id, from, to)?;
+            }
+            self.process.monitor(from, id, epoch);
+        }
+        Ok(())
     }
-    if options.monitor {
-        connection.ties.hold_monitor(id, from, to)?;
-        process.monitor(from, id, epoch);
+}
+
+/// Whose process asks for another.
+enum Asker<'a> {
+    /// The peer's at the other end.
+    Peer(&'a Node, &'a Arc<Connection>),
+    /// This node's.
+    Here(&'a Node),
+}
+
+impl Asker<'_> {
+    /// Peers have bounds; processes here have the node's own.
+    fn place(&self, bytes: usize) -> Result<Option<Place>, Atom> {
+        match self {
+            Self::Peer(node, connection) => {
+                let place = node.place_for(connection.peer(), bytes);
+                place.map(Some).ok_or(atom!("system_limit"))
+            }
+            Self::Here(_) => Ok(None),
+        }
     }
-    Ok(())
+
+    fn epoch(&self) -> Epoch {
+        match self {
+            Self::Peer(_, connection) => connection.epoch(),
+            Self::Here(_) => Epoch::LOCAL,
+        }
+    }
+
+    /// The process was started. Said in its own flow, and so before anything that it says itself.
+    fn tell(&self, to: Pid, id: Reference, options: SpawnOptions, pid: Pid) {
+        let (linked, monitored) = (options.link, options.monitor);
+        match self {
+            Self::Peer(_, connection) => push_reply(connection, pid, id, to, options, Ok(pid)),
+            Self::Here(node) => {
+                let spawned = Signal::Spawned {
+                    reference: id,
+                    child: pid,
+                    is: ChildIs { linked, monitored },
+                };
+                node.runtime()
+                    .deliver_signal(to.into(), spawned, self.epoch());
+            }
+        }
+    }
+
+    /// No process was started.
+    fn refuse(&self, to: Pid, id: Reference, reason: Atom) {
+        match self {
+            Self::Peer(_, connection) => {
+                push_reply(connection, to, id, to, SpawnOptions::default(), Err(reason));
+            }
+            Self::Here(node) => {
+                let failed = Signal::SpawnFailed {
+                    reference: id,
+                    node: node.name(),
+                    reason,
+                };
+                node.runtime()
+                    .deliver_signal(to.into(), failed, self.epoch());
+            }
+        }
+    }
+
+    fn close(&self, why: &TieRefused) {
+        if let Self::Peer(_, connection) = self {
+            connection.close(why);
+        }
+    }
+}
+
+fn push_reply(
+    connection: &Connection,
+    flow: Pid,
+    id: Reference,
+    to: Pid,
+    options: SpawnOptions,
+    result: Result<Pid, Atom>,
+) {
+    let reply = Wire::SpawnReply {
+        id,
+        to,
+        linked: options.link,
+        monitored: options.monitor,
+        result,
+        token: None,
+    };
+    let _ = connection.push(flow, &reply);
 }
 
 fn decode_request(request: WireRequest) -> Option<SpawnRequest> {

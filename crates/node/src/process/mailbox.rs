@@ -6,10 +6,10 @@
 
 use std::ops::Deref;
 
-use purlin_runtime::{Attached, Info, Process, Raw, Reason, Received, Target};
+use purlin_runtime::{Attached, Info, Peek, Process, Reason, Received, Target};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term};
 
-use super::{Destination, NodeEvent, NodeMessage};
+use super::{Caller, Destination, NodeEvent, NodeMessage};
 use crate::connection::{DownReason, SendError};
 use crate::node::Node;
 
@@ -191,16 +191,35 @@ impl Mailbox {
         }
     }
 
+    /// The reply to a spawn request, whatever waits before it.
+    pub(crate) async fn receive_spawn_reply(&mut self, request: Reference) -> Delivery {
+        let wanted = |peek: Peek<'_, NodeMessage>| peek.is_spawn_reply(&request);
+        let received = match &mut self.own {
+            Own::Body(process) => process.receive_where(wanted).await,
+            Own::Attached(attached) => match attached.receive_where(wanted).await {
+                Ok(received) => received,
+                Err(_) => std::future::pending().await,
+            },
+        };
+        Delivery::of(received).expect("a spawn reply is received by everyone")
+    }
+
     /// Sends `message`, connecting if need be, waiting while the road is full.
     ///
     /// # Errors
     /// [`SendError`] when the message cannot be sent; whether a sent message arrives is unknown.
     pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
         let (to, message) = (to.into(), EncodedTerm::encode(message)?);
-        if to.node() == self.node.name() {
-            return Ok((**self).send(to, Raw(message)).await?);
-        }
-        self.node.send_outside(self.pid(), to, message).await
+        self.node.send_for(self, to, message).await
+    }
+
+    /// Answers a call that was received as [`Envelope::Call`](super::Envelope): `gen_server:reply`. Connects
+    /// if need be, and waits while the road is full.
+    ///
+    /// # Errors
+    /// [`SendError`] when the reply cannot be sent; whether a sent reply arrives is unknown.
+    pub async fn reply(&self, caller: &Caller, reply: &Term) -> Result<(), SendError> {
+        self.node.reply(self, caller, reply).await
     }
 }
 

@@ -7,7 +7,7 @@ mod mailbox;
 mod node_event;
 mod unwind;
 
-use purlin_term::{EncodedTerm, Pid, Term};
+use purlin_term::{EncodeError, EncodedTerm, Pid, Term};
 
 pub use mailbox::{Delivery, Mailbox};
 pub use node_event::{NodeEvent, NodeMessage};
@@ -42,6 +42,11 @@ impl Caller {
             Some(alias) => Destination::Alias(alias),
             None => Destination::Pid(self.pid),
         }
+    }
+
+    /// `{Tag, Reply}`.
+    pub(crate) fn encode_reply(&self, reply: &Term) -> Result<EncodedTerm, EncodeError> {
+        EncodedTerm::encode(&Term::tuple([self.tag.clone(), reply.clone()]))
     }
 }
 

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use purlin_runtime::Target;
 use purlin_term::{NodeName, Pid, Reference, Term, atom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -169,7 +168,7 @@ impl NameServer {
                 self.node.begin_disconnect(peer, &"global asks for it");
             }
             Output::Monitor(pid) => {
-                let reference = server.monitor(pid);
+                let reference = server.monitor_connected(pid);
                 self.watched.insert(reference, pid);
                 self.monitors.insert(pid, reference);
             }
@@ -179,6 +178,8 @@ impl NameServer {
                     server.demonitor(reference);
                 }
             }
+            // What peers name is not dialled.
+            Output::Kill(pid) if !self.node.is_connected(pid.node) => {}
             Output::Kill(pid) => server.exit(pid, atom!("kill")),
             Output::Resolve {
                 token,
@@ -202,13 +203,12 @@ impl NameServer {
     fn resolve(&self, token: u64, peer: NodeName, arguments: [Term; 4]) {
         let (node, reports) = (self.node.clone(), self.reports.clone());
         self.node.host().spawn(Box::pin(async move {
-            let (module, function) = (atom!("global"), atom!("resolve_it"));
             let called = node
-                .call(
+                .erpc_call(
                     peer,
-                    &module,
-                    &function,
-                    arguments.to_vec(),
+                    "global",
+                    "resolve_it",
+                    &arguments[..],
                     RESOLVE_PATIENCE,
                 )
                 .await;
@@ -221,6 +221,6 @@ impl NameServer {
 pub(crate) async fn resolve(node: &Node, arguments: &[Term; 4]) -> Option<Term> {
     let tag = [Term::from(atom!("resolve_it"))];
     let request = Term::tuple(tag.into_iter().chain(arguments.iter().cloned()));
-    let server = Target::Name(atom!("global_name_server"), node.name());
-    node.gen_call(server, &request, RESOLVE_PATIENCE).await.ok()
+    let server = (atom!("global_name_server"), node.name());
+    node.call(server, &request, RESOLVE_PATIENCE).await.ok()
 }

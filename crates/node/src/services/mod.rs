@@ -108,10 +108,12 @@ fn send(mailbox: &Mailbox, to: impl Into<Destination>, message: &Term) {
         .push_message(mailbox.pid(), to.into(), message);
 }
 
-/// Answers a call with `{Tag, Reply}`, at once or never.
+/// Answers a call, at once or never: [`Mailbox::reply`] waits for the road.
 pub(crate) fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
-    let message = Term::tuple([caller.tag.clone(), reply]);
-    send(mailbox, caller.reply_to(), &message);
+    if let Ok(message) = caller.encode_reply(&reply) {
+        let node = mailbox.node();
+        node.push_reply(mailbox.pid(), caller, message);
+    }
 }
 
 fn uses_long_names(node: &Node) -> bool {

@@ -35,7 +35,7 @@ async fn run(mut mailbox: Mailbox) -> Term {
                     continue;
                 };
                 if peers.insert(peer.node, peer) != Some(peer) {
-                    mailbox.monitor(peer);
+                    mailbox.monitor_connected(peer);
                     super::send(&mailbox, peer, &discover(mailbox.pid()));
                 }
                 super::send(&mailbox, peer, &empty_sync(mailbox.pid()));

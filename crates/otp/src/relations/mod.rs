@@ -216,6 +216,7 @@ impl Relations {
             Signal::Exit2 { from, reason } => {
                 self.exit_signal(from, reason, ExitKind::Explicit, out);
             }
+            Signal::GroupLeader { .. } => {}
             Signal::Monitor {
                 from,
                 reference,

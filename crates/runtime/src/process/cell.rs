@@ -47,8 +47,6 @@ pub(crate) enum Incoming {
     SignalToAlias(Reference, Signal, Epoch),
     /// The connection to a node ended.
     ConnectionLost(NodeName, Epoch),
-    /// Output goes there from now on.
-    GroupLeader(Pid),
     /// A question about the process, answered by itself.
     Ask(Question),
 }

@@ -63,7 +63,7 @@ fn bid_many(head: &Head, ending: Ending) {
 fn tell(head: &Head, farewell: Farewell) {
     let runtime = head.runtime();
     match farewell {
-        Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to, signal, None),
+        Farewell::Send { to, signal } => runtime.send_signal(head.pid(), to.into(), signal, None),
         Farewell::Orphan {
             reference,
             node,

@@ -157,6 +157,7 @@ impl<M: Message> Inside<'_, M> {
         self.head().signal_handled();
         let mut out = Outputs::new();
         match incoming {
+            Incoming::Signal(Signal::GroupLeader { leader }, _) => self.set_group_leader(leader),
             Incoming::Signal(signal, epoch) => {
                 self.owner.relations.handle_signal(signal, epoch, &mut out);
             }
@@ -180,7 +181,6 @@ impl<M: Message> Inside<'_, M> {
                     .relations
                     .handle_connection_lost(node, epoch, &mut out);
             }
-            Incoming::GroupLeader(leader) => self.set_group_leader(leader),
             Incoming::Ask(question) => question(self),
         }
         self.carry_out(out, None)
@@ -199,9 +199,12 @@ impl<M: Message> Inside<'_, M> {
         for output in outputs.drain(..) {
             match output {
                 Output::Send { to, signal } => {
-                    self.head()
-                        .runtime()
-                        .send_signal(self.owner.relations.me(), to, signal, over);
+                    self.head().runtime().send_signal(
+                        self.owner.relations.me(),
+                        to.into(),
+                        signal,
+                        over,
+                    );
                 }
                 Output::Deliver(Info::Exit { from, .. }) if self.is_overfull() => {
                     self.head()

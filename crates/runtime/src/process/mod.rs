@@ -40,7 +40,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use purlin_mailbox::Cursor;
-use purlin_otp::reason::Reason;
+use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::{AliasMode, MonitorOptions, Output, SpawnOptions as RequestOptions};
 use purlin_otp::signal::{Epoch, Signal, Target};
 use purlin_term::{NodeName, Pid, Reference, Term};
@@ -64,6 +64,7 @@ use outputs::Outputs;
 use sending::Sending;
 
 use crate::message::Message;
+use crate::outside::Destination;
 use crate::runtime::Runtime;
 use crate::send::{Address, Recipient, SendError};
 
@@ -224,9 +225,10 @@ impl<M: Message> Process<M> {
             .try_send_from(|| self.pid(), &to, message, Entry::Counted)
     }
 
-    /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other.
+    /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other. A
+    /// node that is not connected is dialled, here and for a monitor; the process does not wait for it.
     pub fn link(&self, to: Pid) {
-        let epoch = self.runtime().epoch(to.node);
+        let epoch = self.runtime().connect(to.node);
         self.tie_over(Some(epoch), |inside, out| {
             inside.owner.relations.link(to, epoch, out);
         });
@@ -245,7 +247,20 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::monitor`], with a tag or an alias.
     pub fn monitor_with(&self, target: impl Into<Target>, options: MonitorOptions) -> Reference {
-        let (target, mut options) = (target.into(), options);
+        let target = target.into();
+        let epoch = self.runtime().connect(target.node());
+        self.monitor_over(target, options, epoch)
+    }
+
+    /// As [`Process::monitor`], but a node that is not connected stays so: the monitor fires at once, with
+    /// `noconnection`. For whoever watches what others name.
+    pub fn monitor_connected(&self, target: impl Into<Target>) -> Reference {
+        let target = target.into();
+        let epoch = self.runtime().epoch(target.node());
+        self.monitor_over(target, MonitorOptions::default(), epoch)
+    }
+
+    fn monitor_over(&self, target: Target, mut options: MonitorOptions, epoch: Epoch) -> Reference {
         let runtime = self.runtime();
         let reference = self.reference_for(options.alias);
         if let Target::Name(name, node) = &target
@@ -253,7 +268,6 @@ impl<M: Message> Process<M> {
         {
             options.holder = runtime.whereis(name);
         }
-        let epoch = runtime.epoch(target.node());
         self.tie_over(Some(epoch), |inside, out| {
             inside
                 .owner
@@ -322,19 +336,36 @@ impl<M: Message> Process<M> {
         (reference, epoch)
     }
 
-    /// Sends an exit signal: `exit/2`. To this process itself it acts at the next await.
-    pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
-        let (from, reason) = (self.pid(), Reason::new(reason.into()));
+    /// Gives a spawn request up: its reply is not received, and a process that was to be linked is told to
+    /// exit. True if it was under way.
+    pub fn spawn_request_abandon(&self, request: Reference) -> bool {
+        self.inside().owner.relations.abandon(&request)
+    }
+
+    /// Sends an exit signal: `exit/2`. To this process itself it acts at the next await. By a name or an
+    /// alias it reaches a node of OTP 28 or later, and is dropped before an older one.
+    pub fn exit(&self, to: impl Into<Destination>, reason: impl Into<Term>) {
+        let (to, from, reason) = (to.into(), self.pid(), Reason::new(reason.into()));
         let signal = Signal::Exit2 { from, reason };
-        if to == from {
+        if to == Destination::Pid(from) {
             return self.inside().handle_own(signal);
         }
-        self.runtime().send_signal(from, to.into(), signal, None);
+        self.runtime().send_signal(from, to, signal, None);
     }
 
     /// Where output of this process goes.
     pub fn group_leader(&self) -> Pid {
         self.inside().group_leader()
+    }
+
+    /// Makes `leader` the process where output of `of` goes: `group_leader/2`.
+    pub fn set_group_leader(&self, of: Pid, leader: Pid) {
+        if of == self.pid() {
+            return self.inside().set_group_leader(leader);
+        }
+        let signal = Signal::GroupLeader { leader };
+        self.runtime()
+            .send_signal(self.pid(), of.into(), signal, None);
     }
 
     /// Names this process for people: in reports and in `process_info`.
@@ -387,7 +418,7 @@ impl<M: Message> Process<M> {
 
 impl Runtime {
     /// Sends an exit signal in nobody's name: `exit/2`.
-    pub fn exit(&self, to: Pid, reason: impl Into<Term>) {
+    pub fn exit(&self, to: impl Into<Destination>, reason: impl Into<Term>) {
         let (from, reason) = (self.nobody(), Reason::new(reason.into()));
         self.send_signal(from, to.into(), Signal::Exit2 { from, reason }, None);
     }
@@ -414,25 +445,35 @@ impl Runtime {
         receiver.try_recv().ok()
     }
 
-    /// Makes another process the place where output of `pid` goes. Answers as
-    /// [`Runtime::deliver_signal`].
-    pub fn set_group_leader(&self, pid: Pid, leader: Pid) -> usize {
-        let Some(process) = self.find(pid) else {
-            return 0;
-        };
-        let _ = process.push_signal(Incoming::GroupLeader(leader));
-        process.head().signals_waiting()
+    /// Makes another process the place where output of `pid` goes, in nobody's name.
+    pub fn set_group_leader(&self, pid: Pid, leader: Pid) {
+        let signal = Signal::GroupLeader { leader };
+        self.send_signal(self.nobody(), pid.into(), signal, None);
     }
 
     /// Carries a signal to a process here or elsewhere; the dead are answered for.
-    pub(crate) fn send_signal(&self, from: Pid, to: Target, signal: Signal, over: Option<Epoch>) {
+    pub(crate) fn send_signal(
+        &self,
+        from: Pid,
+        to: Destination,
+        signal: Signal,
+        over: Option<Epoch>,
+    ) {
         if to.node() != self.node() {
-            return match self.outside() {
-                Some(outside) => outside.signal(from, to, signal, over),
-                None => self.answer_for(&to, &signal, &purlin_otp::reason::noconnection()),
-            };
+            if let Some(outside) = self.outside() {
+                outside.signal(from, to, signal, over);
+            } else if let Some(to) = to.target() {
+                self.answer_for(&to, &signal, &reason::noconnection());
+            }
+            return;
         }
-        self.deliver_signal(to, signal, Epoch::LOCAL);
+        match to {
+            Destination::Pid(pid) => self.deliver_signal(pid.into(), signal, Epoch::LOCAL),
+            Destination::Name(name, node) => {
+                self.deliver_signal(Target::Name(name, node), signal, Epoch::LOCAL)
+            }
+            Destination::Alias(alias) => self.deliver_signal_to_alias(alias, signal, Epoch::LOCAL),
+        };
     }
 
     /// Delivers a signal to a process of this node, which came over a connection of that epoch.

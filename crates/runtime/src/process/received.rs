@@ -58,4 +58,13 @@ impl<M> Peek<'_, M> {
     pub fn is_down(&self, monitor: &Reference) -> bool {
         matches!(self, Self::Info(Info::Down { reference, .. }) if reference == monitor)
     }
+
+    /// Whether it is the reply to this spawn request.
+    pub fn is_spawn_reply(&self, request: &Reference) -> bool {
+        matches!(
+            self,
+            Self::Info(Info::Spawned { reference, .. } | Info::SpawnFailed { reference, .. })
+                if reference == request
+        )
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::MonitorOptions;
@@ -17,7 +17,7 @@ use super::inside::{Inside, Own};
 use super::prepared::Prepared;
 use super::task::{Life, Task};
 use super::watermark::{self, Watermark};
-use super::{Process, Received, RegisterError, TooManyProcesses};
+use super::{Peek, Process, Received, RegisterError, TooManyProcesses};
 use crate::message::Message;
 use crate::runtime::Runtime;
 use crate::send::Address;
@@ -338,11 +338,32 @@ impl<M: Message> Attached<M> {
     /// # Errors
     /// [`Ended`] when an exit signal ended the process.
     pub async fn receive(&mut self) -> Result<Received<M>, Ended> {
+        self.take_turns(|inside, cx| inside.poll_receive(cx)).await
+    }
+
+    /// As [`Process::receive_where`].
+    ///
+    /// # Errors
+    /// [`Ended`] when an exit signal ended the process.
+    pub async fn receive_where(
+        &mut self,
+        mut wanted: impl FnMut(Peek<'_, M>) -> bool,
+    ) -> Result<Received<M>, Ended> {
+        let mut cursor = self.process.inside().owner.start();
+        self.take_turns(move |inside, cx| inside.poll_find(cx, &mut cursor, &mut wanted))
+            .await
+    }
+
+    /// Signals act, and then `poll` looks for a message, until it finds one.
+    async fn take_turns(
+        &mut self,
+        mut poll: impl FnMut(&mut Inside<'_, M>, &mut Context<'_>) -> Poll<Received<M>>,
+    ) -> Result<Received<M>, Ended> {
         std::future::poll_fn(|cx| {
             let mut inside = self.process.inside();
             inside.head().begin_turn();
             inside.handle_signals();
-            let polled = inside.poll_receive(cx);
+            let polled = poll(&mut inside, cx);
             if inside.head().queue_state().may_be_long() {
                 watermark::look(inside.cell());
             }

@@ -270,7 +270,7 @@ fn answer_after_end(runtime: &Runtime, relations: &mut Relations, signal: Incomi
     relations.handle_signal(signal, epoch, &mut out);
     for output in out {
         if let Output::Send { to, signal } = output {
-            runtime.send_signal(me, to, signal, None);
+            runtime.send_signal(me, to.into(), signal, None);
         }
     }
 }

@@ -84,15 +84,21 @@ impl Watch {
     }
 
     fn has_lost_connection(&self, lives: &Lives) -> bool {
-        !self.is_connected || lives.node_downs(self.watcher, self.watched.node) > self.downs
+        lives.node_downs(self.watcher, self.watched.node) > self.downs
+    }
+
+    /// Without a connection one was dialled, and nobody is told how that went.
+    fn may_be_without_connection(&self, lives: &Lives) -> bool {
+        !self.is_connected || self.has_lost_connection(lives)
     }
 
     /// What is wrong with this watch, now that all is at rest.
     fn failure(&self, what: &str, lives: &Lives) -> Option<String> {
         let (watcher, watched) = (self.watcher, self.watched);
         let has_lost = self.has_lost_connection(lives);
+        let is_excused = self.may_be_without_connection(lives);
         match &self.fired {
-            Some(reason) if reason.is_atom("noconnection") && !has_lost => Some(format!(
+            Some(reason) if reason.is_atom("noconnection") && !is_excused => Some(format!(
                 "{watcher} got a {what} of {watched} for noconnection, and none was lost"
             )),
             Some(_) => None,

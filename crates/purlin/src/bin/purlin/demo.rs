@@ -170,8 +170,7 @@ fn error(kind: &'static str, what: Term) -> Term {
 }
 
 async fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
-    let message = Term::tuple([caller.tag.clone(), reply]);
-    if let Err(error) = mailbox.send(caller.reply_to(), &message).await {
+    if let Err(error) = mailbox.reply(caller, &reply).await {
         tracing::debug!(caller = %caller.pid, "cannot answer: {error}");
     }
 }

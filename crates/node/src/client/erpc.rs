@@ -1,0 +1,141 @@
+//! Calls of functions: the client side of `erpc`.
+//!
+//! A call is a spawn request for `erpc:execute_call/4` with a monitor; the new process ends with the
+//! result as its exit reason (distribution document, section 10). A call of this node's own functions
+//! goes the same way, and ends as one of a peer's does.
+
+use std::time::Duration;
+
+use purlin_runtime::{MonitorOptions, RequestOptions};
+use purlin_term::{Atom, NodeName, Reference, Term};
+use tokio::time::timeout;
+
+use super::{Arguments, CallError, ListOf};
+use crate::connection::SendError;
+use crate::node::{Node, Start};
+use crate::process::{Delivery, Mailbox};
+
+impl Node {
+    /// `erpc:call`: runs a function on `peer` and answers what it returns.
+    ///
+    /// # Errors
+    /// [`CallError`]: see there what each case says about whether the call took place.
+    ///
+    /// ```no_run
+    /// # async fn example(node: purlin_node::Node, peer: purlin_node::NodeName) -> Result<(), purlin_node::CallError> {
+    /// use std::time::Duration;
+    /// let numbers = vec![1, 2, 300];
+    /// let sum = node.erpc_call(peer, "lists", "sum", (numbers,), Duration::from_secs(5)).await?;
+    /// println!("{sum}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn erpc_call(
+        &self,
+        peer: NodeName,
+        module: &str,
+        function: &str,
+        args: impl Arguments,
+        patience: Duration,
+    ) -> Result<Term, CallError> {
+        let result = self.make_reference();
+        let (module, function) = names(module, function)?;
+        let inner = (result, module, function, ListOf(&args));
+        let start = Start::new("erpc", "execute_call", &inner)?;
+        let called = timeout(patience, self.call_function(peer, start, result)).await;
+        called.unwrap_or(Err(CallError::TimedOut(patience)))
+    }
+
+    /// `erpc:cast`: runs a function on `peer`, and does not wait for its result.
+    ///
+    /// # Errors
+    /// [`SendError`]: the request was not sent. Whether one that was sent is carried out is unknown.
+    pub async fn erpc_cast(
+        &self,
+        peer: NodeName,
+        module: &str,
+        function: &str,
+        args: impl Arguments,
+    ) -> Result<(), SendError> {
+        let (module, function) = names(module, function)?;
+        let start = Start::new("erpc", "execute_cast", &(module, function, ListOf(&args)))?;
+        let mailbox = self.attach()?;
+        let options = RequestOptions {
+            reply_on_success: false,
+            reply_on_error: false,
+            ..RequestOptions::default()
+        };
+        self.request_start(&mailbox, peer, start, options).await?;
+        Ok(())
+    }
+
+    async fn call_function(
+        &self,
+        peer: NodeName,
+        start: Start,
+        result: Reference,
+    ) -> Result<Term, CallError> {
+        let mut mailbox = self.attach()?;
+        let options = RequestOptions {
+            monitor: Some(MonitorOptions::default()),
+            reply_on_success: false,
+            ..RequestOptions::default()
+        };
+        let id = self.request_start(&mailbox, peer, start, options).await?;
+        wait_for_result(&mut mailbox, id, result, peer).await
+    }
+}
+
+fn names(module: &str, function: &str) -> Result<(Atom, Atom), SendError> {
+    Ok((Atom::new(module)?, Atom::new(function)?))
+}
+
+async fn wait_for_result(
+    mailbox: &mut Mailbox,
+    id: Reference,
+    result: Reference,
+    node: NodeName,
+) -> Result<Term, CallError> {
+    loop {
+        match mailbox.receive().await {
+            Delivery::SpawnFailed { reference, reason } if reference == id => {
+                return Err(match reason.as_str() {
+                    "noconnection" => CallError::Disconnected(node),
+                    _ => CallError::Refused(reason),
+                });
+            }
+            Delivery::Down {
+                reference, reason, ..
+            } if reference == id => {
+                return call_result(&reason, result, node);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads the exit reason of `erpc:execute_call`.
+fn call_result(reason: &Term, expected: Reference, node: NodeName) -> Result<Term, CallError> {
+    if reason.is_atom("noconnection") {
+        return Err(CallError::Disconnected(node));
+    }
+    let (class, value, stack) = match reason.as_tuple() {
+        Some([Term::Reference(result), Term::Atom(class), value]) if **result == expected => {
+            (class, value, Term::nil())
+        }
+        Some([Term::Reference(result), Term::Atom(class), value, stack])
+            if **result == expected =>
+        {
+            (class, value, stack.clone())
+        }
+        _ => return Err(CallError::Ended(reason.clone())),
+    };
+    if *class == *"return" {
+        return Ok(value.clone());
+    }
+    Err(CallError::Raised {
+        class: class.clone(),
+        reason: value.clone(),
+        stack,
+    })
+}
