@@ -215,8 +215,7 @@ mod tests {
         let rows = [row("L1", &[4e6, 2e6])];
         let json = json(&rows);
         assert_eq!(json.matches("\"workload\": \"L1\"").count(), 2);
-        let first =
-            r#"{"workload": "L1", "variant": "1 pair", "system": "purlin", "median": 4000000.000, "#;
+        let first = r#"{"workload": "L1", "variant": "1 pair", "system": "purlin", "median": 4000000.000, "#;
         assert!(json.contains(first), "{json}");
     }
 

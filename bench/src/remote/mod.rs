@@ -19,7 +19,8 @@
 //!   table says how many it had. At least one is always done.
 //! - I3. What a system does otherwise than the load says is in a note beside its figure.
 //! - I4. No process outlives this program: each is ended when its run is, however that ends, and
-//!   servers and spinners end by themselves when their standard input closes.
+//!   servers and spinners end by themselves when their standard input closes, clients when their
+//!   server is gone.
 //!
 //! `remote --worker serve SYSTEM MAPPER_PORT` and `remote --worker drive SYSTEM MAPPER_PORT ADDRESS
 //! LOAD SIZE OPERATIONS` are the two halves of a run, to look at under a profiler.

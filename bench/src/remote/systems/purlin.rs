@@ -189,6 +189,7 @@ async fn calls(node: &Node, peer: NodeName, job: Job) -> Vec<u64> {
         });
         client.expect("there is room for a process");
     }
+    drop(done);
     for _ in 0..job.size {
         answers.recv().await.expect("no client fails");
     }
