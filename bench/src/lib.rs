@@ -2,3 +2,5 @@
 
 pub mod codec;
 pub mod local;
+pub mod remote;
+mod turns;

@@ -10,6 +10,9 @@ use lexopt::ValueExt;
 use crate::workspace::{self, Workspace};
 use crate::{exec, provision};
 
+/// Packages of `bench/` that a benchmark starts as programs, besides its own.
+const PROGRAMS: &[(&str, &str)] = &[("remote", "ractor_cluster_bench")];
+
 /// Provisions OTP, then builds and runs one benchmark.
 pub(crate) fn run(workspace: &Workspace, args: &mut lexopt::Parser) -> Result<()> {
     let mut args = args.raw_args()?;
@@ -20,12 +23,18 @@ pub(crate) fn run(workspace: &Workspace, args: &mut lexopt::Parser) -> Result<()
     let manifest = workspace.root.join("bench/Cargo.toml");
     ensure!(manifest.exists(), "there is no bench/Cargo.toml");
     let otp = provision::all(workspace)?;
-    let mut command = workspace::cargo();
-    command
-        .args(["run", "--quiet", "--release", "--locked", "--manifest-path"])
-        .arg(manifest);
+    let cargo = |verb| {
+        let mut command = workspace::cargo();
+        command.args([verb, "--quiet", "--release", "--locked", "--manifest-path"]);
+        command.arg(&manifest);
+        command.env("CARGO_TARGET_DIR", workspace.target.join("bench"));
+        command
+    };
+    for (_, package) in PROGRAMS.iter().filter(|(user, _)| *user == name) {
+        exec::run(cargo("build").args(["--package", package]))?;
+    }
+    let mut command = cargo("run");
     command.args(["--bin", &name, "--"]).args(args);
-    command.env("CARGO_TARGET_DIR", workspace.target.join("bench"));
     otp.tell(&mut command);
     exec::run(&mut command)
 }

@@ -21,7 +21,7 @@ use crate::{edges, exec, fuzz, licences, purity, sim, status};
 const TESTS_LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// Workspaces beside the main one.
-const BESIDE: &[&str] = &["fuzz", "bench"];
+const BESIDE: &[&str] = &["fuzz", "bench", "bench/ractor_cluster"];
 
 /// Runs everything; with `fast`, everything that needs neither OTP nor minutes.
 pub(crate) fn run(workspace: &Workspace, fast: bool) -> Result<()> {
@@ -210,10 +210,13 @@ fn build_benchmarks(workspace: &Workspace) -> Result<()> {
         println!("there is no bench/Cargo.toml");
         return Ok(());
     }
-    let mut command = workspace::cargo();
-    command
-        .args(["check", "--locked", "--all-targets", "--manifest-path"])
-        .arg(manifest);
-    command.env("CARGO_TARGET_DIR", workspace.target.join("bench"));
-    exec::run(&mut command)
+    // One by one: together they would share features, which is what the packages keep apart.
+    for package in ["purlin-bench", "ractor_cluster_bench"] {
+        let mut command = workspace::cargo();
+        command.args(["check", "--locked", "--all-targets", "--package", package]);
+        command.arg("--manifest-path").arg(&manifest);
+        command.env("CARGO_TARGET_DIR", workspace.target.join("bench"));
+        exec::run(&mut command)?;
+    }
+    Ok(())
 }

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::turns::{Failure, Only};
 use loads::Load;
 use rounds::{Bench, Row};
 use systems::System;
@@ -48,14 +49,12 @@ const GOAL_BUDGET: Duration = Duration::from_secs(10);
 const GROWTH_BUDGET: Duration = Duration::from_secs(2);
 const GROWTH_ROUNDS: usize = 3;
 
-type Failure = Box<dyn std::error::Error>;
-
 /// What the command line asks for.
 struct Options {
     json: Option<PathBuf>,
     plot: Option<PathBuf>,
     rounds: usize,
-    only: Vec<String>,
+    only: Only,
     quick: bool,
     growth: bool,
 }
@@ -81,7 +80,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check_names()?;
     let bench = Bench::prepare(options)?;
     let mut rows = Vec::new();
-    for load in options.chosen(loads::ALL, Load::described) {
+    for load in options.only.chosen(loads::ALL, Load::described) {
         let of_load = bench.rows(load);
         print!("{}", report::table(&of_load));
         rows.extend(of_load);
@@ -107,7 +106,7 @@ impl Options {
             json: None,
             plot: None,
             rounds: 5,
-            only: Vec::new(),
+            only: Only::default(),
             quick: false,
             growth: true,
         };
@@ -118,7 +117,7 @@ impl Options {
                 "--json" => options.json = Some(value()?.into()),
                 "--plot" => options.plot = Some(value()?.into()),
                 "--rounds" => options.rounds = value()?.parse()?,
-                "--only" => options.only = split(value()?),
+                "--only" => options.only = Only::parse(value()?),
                 "--quick" => options.quick = true,
                 "--no-growth" => options.growth = false,
                 other => return Err(format!("unknown argument {other}").into()),
@@ -134,31 +133,8 @@ impl Options {
     fn check_names(&self) -> Result<(), Failure> {
         let loads = loads::ALL.iter().map(Load::described);
         let systems = systems::ALL.iter().map(System::described);
-        let names: Vec<String> = loads.chain(systems).collect();
-        let unknown = |text: &&String| !names.iter().any(|name| name.contains(text.as_str()));
-        match self.only.iter().find(unknown) {
-            Some(text) => Err(format!("no load and no system is named {text:?}").into()),
-            None => Ok(()),
-        }
+        self.only.check(loads.chain(systems))
     }
-
-    /// Those of `all` that a text of `--only` names; all of them where none names any, so that
-    /// texts may name loads alone, or systems alone.
-    fn chosen<T>(&self, all: &'static [T], names: impl Fn(&T) -> String) -> Vec<&'static T> {
-        let named = |item: &&T| self.only.iter().any(|text| names(item).contains(text));
-        let chosen: Vec<_> = all.iter().filter(named).collect();
-        match chosen.is_empty() {
-            true => all.iter().collect(),
-            false => chosen,
-        }
-    }
-}
-
-fn split(texts: &str) -> Vec<String> {
-    texts
-        .split(',')
-        .map(|text| text.trim().to_owned())
-        .collect()
 }
 
 #[cfg(test)]
@@ -168,16 +144,6 @@ mod tests {
     fn parsed(args: &[&str]) -> Result<Options, Failure> {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         Options::parse(&args)
-    }
-
-    #[test]
-    fn only_keeps_what_it_names_of_each_kind() {
-        const LETTERS: [&str; 3] = ["a", "b", "c"];
-        let options = parsed(&["--only", "a, c"]).expect("a valid line");
-        let name = |letter: &&str| letter.to_string();
-        assert_eq!(options.chosen(&LETTERS, name), [&"a", &"c"]);
-        let options = parsed(&["--only", "other"]).expect("a valid line");
-        assert_eq!(options.chosen(&LETTERS, name).len(), 3);
     }
 
     #[test]

@@ -3,12 +3,9 @@
 use std::fmt::Write;
 
 use super::loads::{Goal, Load, Unit, grouped};
-use super::rounds::{Entry, Figures, Row};
+use super::rounds::{Entry, Row};
 use super::systems::{BEAM, PURLIN, TOKIO};
-use super::worker::Lost;
-
-/// A difference smaller than this says nothing.
-const NOISE: f64 = 0.20;
+use crate::turns::{Figures, Lost, human_rate, is_noise, three_digits};
 
 const WRITES: &str = "a string takes everything";
 
@@ -75,10 +72,6 @@ fn ratio(row: &Row, figures: &Figures, reference: &str) -> String {
     let noise = if is_noise(ratio) { "~" } else { "x" };
     let places = if ratio < 0.1 { 3 } else { 2 };
     format!("{noise}{ratio:.places$} {reference}")
-}
-
-fn is_noise(ratio: f64) -> bool {
-    ratio.max(1.0 / ratio) < 1.0 + NOISE
 }
 
 /// What Purlin is to reach here, and whether it does.
@@ -163,19 +156,12 @@ impl Row {
     }
 }
 
-/// Three digits: `5.95 M`, `712 k`, `26.1`.
 fn human(figure: f64, unit: Unit) -> String {
-    let three = |figure: f64| match figure {
-        large if large >= 100.0 => format!("{large:.0}"),
-        middle if middle >= 10.0 => format!("{middle:.1}"),
-        small => format!("{small:.2}"),
-    };
     match unit {
-        Unit::Rate(_) if figure >= 999_500.0 => format!("{} M", three(figure / 1e6)),
-        Unit::Rate(_) if figure >= 999.5 => format!("{} k", three(figure / 1e3)),
+        Unit::Rate(_) => human_rate(figure),
         Unit::Bytes => grouped(figure.round() as u64),
         Unit::Milliseconds if figure >= 1_000.0 => grouped(figure.round() as u64),
-        Unit::Rate(_) | Unit::Milliseconds => three(figure),
+        Unit::Milliseconds => three_digits(figure),
     }
 }
 
@@ -189,17 +175,9 @@ pub(super) fn json(rows: &[Row]) -> String {
 }
 
 fn object(row: &Row, entry: &Entry) -> Option<String> {
-    let Figures {
-        median,
-        min,
-        max,
-        rounds,
-    } = entry.figures.as_ref().ok()?;
+    let figures = entry.figures.as_ref().ok()?;
     let (load, system) = (row.load.name, entry.system.name);
-    let (variant, unit) = (&row.variant, row.load.unit.name());
-    Some(format!(
-        r#"{{"workload": "{load}", "variant": "{variant}", "system": "{system}", "median": {median:.3}, "min": {min:.3}, "max": {max:.3}, "unit": "{unit}", "rounds": {rounds}}}"#
-    ))
+    Some(figures.json(load, &row.variant, system, row.load.unit.name()))
 }
 
 #[cfg(test)]
@@ -226,28 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_the_middle_of_the_sorted_figures() {
-        let odd = Figures::of(vec![30.0, 10.0, 20.0]);
-        assert_eq!(
-            (odd.median, odd.min, odd.max, odd.rounds),
-            (20.0, 10.0, 30.0, 3)
-        );
-        let even = Figures::of(vec![30.0, 10.0]);
-        assert_eq!((even.median, even.rounds), (20.0, 2));
-    }
-
-    #[test]
-    fn a_difference_under_a_fifth_is_marked_as_noise() {
-        assert!(is_noise(1.15) && is_noise(0.9));
-        assert!(!is_noise(1.25) && !is_noise(0.8));
-    }
-
-    #[test]
     fn figures_have_three_digits() {
-        let rate = Unit::Rate("msg/s");
-        assert_eq!(human(5_954_321.0, rate), "5.95 M");
-        assert_eq!(human(711_400.0, rate), "711 k");
-        assert_eq!(human(999_900.0, rate), "1.00 M");
+        assert_eq!(human(711_400.0, Unit::Rate("msg/s")), "711 k");
         assert_eq!(human(2_673.2, Unit::Bytes), "2,673");
         assert_eq!(human(26.14, Unit::Milliseconds), "26.1");
     }
@@ -257,8 +215,7 @@ mod tests {
         let rows = [row("L1", &[4e6, 2e6])];
         let json = json(&rows);
         assert_eq!(json.matches("\"workload\": \"L1\"").count(), 2);
-        let first =
-            r#"{"workload": "L1", "variant": "1 pair", "system": "tokio", "median": 4000000.000, "#;
+        let first = r#"{"workload": "L1", "variant": "1 pair", "system": "purlin", "median": 4000000.000, "#;
         assert!(json.contains(first), "{json}");
     }
 
@@ -279,7 +236,7 @@ mod tests {
         rows[0].entries[0].figures = Err(Lost::TooLong(std::time::Duration::from_secs(60)));
         let table = table(&rows);
         assert!(
-            table.contains("tokio, 100,000 watched: was ended after 60 s"),
+            table.contains("purlin, 100,000 watched: was ended after 60 s"),
             "{table}"
         );
     }

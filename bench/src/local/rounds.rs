@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::loads::{Job, Load};
 use super::systems::{self, System};
-use super::worker::{Lost, Workers};
-use super::{Failure, GOAL_BUDGET, GROWTH_BUDGET, GROWTH_ROUNDS, LIMIT, Options};
+use super::worker::Workers;
+use super::{GOAL_BUDGET, GROWTH_BUDGET, GROWTH_ROUNDS, LIMIT, Options};
+use crate::turns::{Failure, Figures, Lost};
 
 /// One size of one load, by every system.
 pub(super) struct Row {
@@ -22,28 +23,6 @@ pub(super) struct Entry {
     pub(super) system: &'static System,
     /// In the unit of the load, or why there are none.
     pub(super) figures: Result<Figures, Lost>,
-}
-
-/// Figures of some rounds.
-#[derive(Debug, PartialEq)]
-pub(super) struct Figures {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
-    pub(super) rounds: usize,
-}
-
-impl Figures {
-    pub(super) fn of(mut taken: Vec<f64>) -> Self {
-        taken.sort_by(f64::total_cmp);
-        let middle = [taken[(taken.len() - 1) / 2], taken[taken.len() / 2]];
-        Self {
-            median: middle.iter().sum::<f64>() / 2.0,
-            min: taken[0],
-            max: taken[taken.len() - 1],
-            rounds: taken.len(),
-        }
-    }
 }
 
 impl Row {
@@ -75,7 +54,7 @@ impl<'a> Bench<'a> {
         Ok(Self {
             workers: Workers::prepare()?,
             started: Instant::now(),
-            systems: options.chosen(systems::ALL, System::described),
+            systems: options.only.chosen(systems::ALL, System::described),
             options,
         })
     }

@@ -5,15 +5,13 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::process::Command;
 use std::time::Duration;
 
-use super::Failure;
 use super::loads::{Job, Kind};
 use super::systems::{self, Runs, System, perform};
+use crate::turns::{Failure, Lost, erl, last_line_of};
 
 /// A word before the reason why a system does not do a load.
 const CANNOT: &str = "cannot";
@@ -37,25 +35,6 @@ pub(super) fn answer(args: &[String]) -> Result<(), Failure> {
         Err(reason) => println!("{CANNOT} {reason}"),
     }
     std::process::exit(0)
-}
-
-/// Why a run has no number.
-pub(super) enum Lost {
-    /// It will not have one in other rounds either.
-    Cannot(String),
-    /// It was ended at its limit.
-    TooLong(Duration),
-    Failed(String),
-}
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Cannot(reason) => f.write_str(reason),
-            Self::TooLong(limit) => write!(f, "was ended after {} s", limit.as_secs()),
-            Self::Failed(reason) => write!(f, "failed: {reason}"),
-        }
-    }
 }
 
 /// How workers are started.
@@ -138,73 +117,5 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn erl(variable: &str) -> Option<OsString> {
-    std::env::var_os(variable).filter(|erl| !erl.is_empty())
-}
-
-/// The last line on standard output of a program that ends well before the limit.
-fn last_line_of(command: &mut Command, limit: Duration) -> Result<String, Lost> {
-    let failed = |error: std::io::Error| Lost::Failed(error.to_string());
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    let line = read_until(&mut child, limit);
-    if line.is_err() {
-        child.kill().map_err(failed)?;
-    }
-    let status = child.wait().map_err(failed)?;
-    match line? {
-        line if status.success() && !line.is_empty() => Ok(line),
-        _ => Err(Lost::Failed(format!("it ended with {status}"))),
-    }
-}
-
-/// Waits on another thread, for a pipe has no reading with a limit.
-fn read_until(child: &mut Child, limit: Duration) -> Result<String, Lost> {
-    let output = child.stdout.take().expect("it is piped");
-    let (sender, last) = channel();
-    std::thread::spawn(move || {
-        let lines = BufReader::new(output).lines().map_while(Result::ok);
-        let _ = sender.send(lines.last().unwrap_or_default());
-    });
-    match last.recv_timeout(limit) {
-        Ok(line) => Ok(line),
-        Err(RecvTimeoutError::Timeout) => Err(Lost::TooLong(limit)),
-        Err(RecvTimeoutError::Disconnected) => Err(Lost::Failed("its reader ended".into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sh(script: &str, limit: Duration) -> Result<String, String> {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        last_line_of(&mut command, limit).map_err(|lost| lost.to_string())
-    }
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    #[test]
-    fn the_last_line_is_the_answer() {
-        assert_eq!(sh("echo noise; echo 17", LONG), Ok("17".to_owned()));
-    }
-
-    #[test]
-    fn a_worker_past_its_limit_is_ended() {
-        let answer = sh("exec sleep 30", Duration::from_millis(50));
-        assert_eq!(answer, Err("was ended after 0 s".to_owned()));
-    }
-
-    #[test]
-    fn a_worker_that_fails_has_no_answer() {
-        assert!(sh("echo 17; exit 3", LONG).is_err_and(|lost| lost.contains("3")));
-        assert!(sh("exit 0", LONG).is_err());
     }
 }

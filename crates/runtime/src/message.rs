@@ -24,6 +24,14 @@ pub trait Message: Sized + Send + 'static {
     /// # Errors
     /// [`DeserializeError`] when the term is not a value of this type; it names the path.
     fn decode(term: &EncodedTerm) -> Result<Self, DeserializeError>;
+
+    /// As [`decode`](Message::decode), for types that keep the term: it is moved, not cloned.
+    ///
+    /// # Errors
+    /// As `decode`, with the term.
+    fn from_encoded(term: EncodedTerm) -> Result<Self, (EncodedTerm, DeserializeError)> {
+        Self::decode(&term).map_err(|error| (term, error))
+    }
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {
@@ -65,5 +73,9 @@ impl Message for Raw {
 
     fn decode(term: &EncodedTerm) -> Result<Self, DeserializeError> {
         Ok(Self(term.clone()))
+    }
+
+    fn from_encoded(term: EncodedTerm) -> Result<Self, (EncodedTerm, DeserializeError)> {
+        Ok(Self(term))
     }
 }

@@ -36,7 +36,7 @@
 
 mod sleep;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -183,6 +183,21 @@ impl Drop for Scheduler {
 thread_local! {
     /// The runner that runs on this thread.
     static HERE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
+    /// The task that runs on this thread gives it back soon.
+    static BRIEF: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls a task that gives its thread back soon, whatever it finds to do: a process that it wakes
+/// goes on after it, on the same thread. Waking another thread for it takes longer than that.
+pub fn briefly<R>(poll: impl FnOnce() -> R) -> R {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            BRIEF.set(self.0);
+        }
+    }
+    let _before = Before(BRIEF.replace(true));
+    poll()
 }
 
 /// A process was woken, or has just begun, or yields.
@@ -216,13 +231,14 @@ impl Shared {
     }
 
     /// Tokio keeps the task that was woken last for the thread that woke it, however long that one is
-    /// busy. The decoy is woken after the runner, so the runner is what other threads can have.
+    /// busy. The decoy is woken after the runner, so the runner is what other threads can have. Where the
+    /// waking task gives its thread back at once ([`briefly`]), that thread is the best to go on with.
     fn wake(&self, runner: usize) {
         self.seats[runner]
             .waker
             .get()
             .inspect(|waker| waker.wake_by_ref());
-        if tokio::task::try_id().is_some() {
+        if tokio::task::try_id().is_some() && !BRIEF.get() {
             self.decoy.get().inspect(|waker| waker.wake_by_ref());
         }
     }

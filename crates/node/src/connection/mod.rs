@@ -191,6 +191,9 @@ impl Connection {
             return Err(SendError::Disconnected(self.peer));
         }
         for message in self.encode(flow, signal)? {
+            let Err(message) = self.outbound.try_queue(flow_of(flow), message) else {
+                continue;
+            };
             tokio::select! {
                 biased;
                 () = self.closing.wait() => return Err(SendError::Disconnected(self.peer)),

@@ -75,11 +75,11 @@ impl Outbound {
         }
     }
 
-    /// Queues a message if there is room.
-    pub(crate) fn try_queue(&self, flow: FlowId, message: OutMessage) -> Result<(), Overflow> {
+    /// Queues a message if there is room, or gives it back.
+    pub(crate) fn try_queue(&self, flow: FlowId, message: OutMessage) -> Result<(), OutMessage> {
         let mut sender = self.sender();
         if sender.queued_bytes() >= BUDGET {
-            return Err(Overflow);
+            return Err(message);
         }
         self.push(&mut sender, flow, message);
         drop(sender);
@@ -88,20 +88,14 @@ impl Outbound {
     }
 
     /// Queues a message when there is room. Cancel-safe: it is queued whole or not at all.
-    pub(crate) async fn queue(&self, flow: FlowId, message: OutMessage) {
-        let mut message = Some(message);
+    pub(crate) async fn queue(&self, flow: FlowId, mut message: OutMessage) {
         loop {
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             room.as_mut().enable();
-            {
-                let mut sender = self.sender();
-                if sender.queued_bytes() < BUDGET {
-                    self.push(&mut sender, flow, message.take().expect("queued once"));
-                    drop(sender);
-                    self.work.notify_one();
-                    return;
-                }
+            match self.try_queue(flow, message) {
+                Ok(()) => return,
+                Err(back) => message = back,
             }
             room.await;
         }

@@ -84,7 +84,8 @@ impl Vital {
             return Poll::Ready(());
         };
         let waker = Waker::from(self.clone());
-        Pin::new(future).poll(&mut Context::from_waker(&waker))
+        // All that is vital waits for sockets and timers mostly, and yields after some frames.
+        purlin_runtime::briefly(|| Pin::new(future).poll(&mut Context::from_waker(&waker)))
     }
 
     /// Its task was dropped, and so is the future.

@@ -147,6 +147,12 @@ impl Message for NodeMessage {
     fn decode(term: &EncodedTerm) -> Result<Self, purlin_term::DeserializeError> {
         Ok(Self::Encoded(term.clone()))
     }
+
+    fn from_encoded(
+        term: EncodedTerm,
+    ) -> Result<Self, (EncodedTerm, purlin_term::DeserializeError)> {
+        Ok(Self::Encoded(term))
+    }
 }
 
 #[cfg(test)]

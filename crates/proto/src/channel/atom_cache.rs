@@ -3,7 +3,8 @@
 //! Both hold up to 2048 atoms by slot and grow with what is used, so that a connection of few
 //! atoms costs little. The receiving one does what the headers say. The sending one gives out slots
 //! in the order of first use; when all are given out, in a circle. An atom in use that loses its
-//! slot gets the next one at its next use: one text in 2048.
+//! slot gets the next one at its next use: one text in 2048. Slots are given out when headers are
+//! written, since the two caches change in the order of frames; but atoms are looked up before.
 //!
 //! Deviation from OTP, which takes the slot from the atom's index in its atom table: there is no
 //! such table here.
@@ -58,13 +59,33 @@ impl ReceiveCache {
     }
 }
 
-/// What we put where, to be found by text.
+/// An atom that is queued or has a slot, as long as that is so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AtomId(u32);
+
+impl AtomId {
+    pub(super) fn to_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    pub(super) fn of_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_le_bytes(bytes))
+    }
+}
+
+/// What we put where, to be found by text, and the atoms of what is queued.
+///
+/// A message's atoms are looked up when it is queued ([`enter`](SendCache::enter)) and then have
+/// ids; their slots they get when its header is written ([`assign`](SendCache::assign)).
 #[derive(Debug)]
 pub(super) struct SendCache {
-    /// By slot.
+    /// By id; the atoms of slots, and those that wait for one.
     entries: Vec<Entry>,
-    /// For each remainder of the hash the first slot of a chain; a power of two of them.
-    chains: Vec<u16>,
+    free: Vec<AtomId>,
+    /// By slot.
+    slots: Vec<AtomId>,
+    /// For each remainder of the hash the first id of a chain; a power of two of them.
+    chains: Vec<u32>,
     /// The slot that is given out next once all are.
     hand: u16,
     /// Counts headers.
@@ -75,14 +96,19 @@ pub(super) struct SendCache {
 struct Entry {
     atom: Atom,
     hash: u32,
-    next: u16,
+    next: u32,
+    slot: Option<Slot>,
+    /// Times that it is in what is queued.
+    queued: u32,
     /// The header that used it last.
     header: u64,
 }
 
+/// What an atom of a queued message costs at most, besides its text.
+pub(super) const QUEUED_ATOM_LEN: usize = 2 * size_of::<Entry>() + size_of::<AtomId>();
+
 /// The end of a chain.
-const NONE: u16 = u16::MAX;
-const _: () = assert!(CACHE_SLOTS < NONE as usize);
+const NONE: u32 = u32::MAX;
 /// A guess: a node's name and the atoms of its most frequent messages.
 const CHAINS_MIN: usize = 32;
 
@@ -90,105 +116,158 @@ impl SendCache {
     pub(super) fn new() -> Self {
         Self {
             entries: Vec::new(),
+            free: Vec::new(),
+            slots: Vec::new(),
             chains: vec![NONE; CHAINS_MIN],
             hand: 0,
             header: 0,
         }
     }
 
-    /// Answers in `references` the slots of `atoms`, all those of one header.
-    pub(super) fn assign(&mut self, atoms: &[Atom], references: &mut Vec<Reference>) {
-        self.header += 1;
-        references.clear();
-        references.extend(atoms.iter().map(|atom| self.reference(atom)));
+    /// The id of an atom of a message that is queued now.
+    pub(super) fn enter(&mut self, atom: &Atom) -> AtomId {
+        let hash = hash(atom.as_bytes());
+        let id = self
+            .find(atom, hash)
+            .unwrap_or_else(|| self.insert(atom, hash));
+        self.entry(id).queued += 1;
+        id
     }
 
-    fn reference(&mut self, atom: &Atom) -> Reference {
-        let hash = hash(atom.as_bytes());
-        let found = self.find(atom, hash);
-        let slot = found.unwrap_or_else(|| self.insert(atom, hash));
-        self.entries[usize::from(slot)].header = self.header;
+    /// Answers in `references` the slots of `atoms`, all those of one header, which were entered for
+    /// it.
+    pub(super) fn assign(
+        &mut self,
+        atoms: impl Iterator<Item = AtomId>,
+        references: &mut Vec<Reference>,
+    ) {
+        self.header += 1;
+        references.clear();
+        references.extend(atoms.map(|atom| self.reference(atom)));
+    }
+
+    /// The atom that has this slot.
+    pub(super) fn at(&self, slot: Slot) -> &Atom {
+        let id = self.slots[usize::from(slot.0)];
+        &self.entries[id.0 as usize].atom
+    }
+
+    fn reference(&mut self, id: AtomId) -> Reference {
+        let header = self.header;
+        let entry = self.entry(id);
+        entry.queued -= 1;
+        entry.header = header;
+        let known = entry.slot;
+        let slot = known.unwrap_or_else(|| self.give_slot(id));
         Reference {
-            slot: Slot(slot),
-            is_new: found.is_none(),
+            slot,
+            is_new: known.is_none(),
         }
+    }
+
+    fn entry(&mut self, id: AtomId) -> &mut Entry {
+        &mut self.entries[id.0 as usize]
     }
 
     fn chain(&self, hash: u32) -> usize {
         hash as usize & (self.chains.len() - 1)
     }
 
-    fn find(&self, atom: &Atom, hash: u32) -> Option<u16> {
-        let mut slot = self.chains[self.chain(hash)];
-        while slot != NONE {
-            let entry = &self.entries[usize::from(slot)];
+    fn find(&self, atom: &Atom, hash: u32) -> Option<AtomId> {
+        let mut id = self.chains[self.chain(hash)];
+        while id != NONE {
+            let entry = &self.entries[id as usize];
             if entry.hash == hash && entry.atom == *atom {
-                return Some(slot);
+                return Some(AtomId(id));
             }
-            slot = entry.next;
+            id = entry.next;
         }
         None
     }
 
-    fn insert(&mut self, atom: &Atom, hash: u32) -> u16 {
+    fn insert(&mut self, atom: &Atom, hash: u32) -> AtomId {
         let entry = Entry {
             atom: atom.clone(),
             hash,
             next: NONE,
+            slot: None,
+            queued: 0,
             header: 0,
         };
-        let slot = if self.entries.len() < CACHE_SLOTS {
-            self.entries.push(entry);
-            (self.entries.len() - 1) as u16
-        } else {
-            let slot = self.evict();
-            self.entries[usize::from(slot)] = entry;
-            slot
+        let id = match self.free.pop() {
+            Some(id) => {
+                *self.entry(id) = entry;
+                id
+            }
+            None => {
+                self.entries.push(entry);
+                AtomId((self.entries.len() - 1) as u32)
+            }
         };
-        self.link(slot);
+        self.link(id);
         if self.entries.len() > self.chains.len() {
             self.grow();
         }
-        slot
+        id
     }
 
-    fn link(&mut self, slot: u16) {
-        let chain = self.chain(self.entries[usize::from(slot)].hash);
-        self.entries[usize::from(slot)].next = self.chains[chain];
-        self.chains[chain] = slot;
+    fn link(&mut self, id: AtomId) {
+        let chain = self.chain(self.entries[id.0 as usize].hash);
+        self.entry(id).next = self.chains[chain];
+        self.chains[chain] = id.0;
     }
 
+    /// Only when no id is free: all entries are in chains.
     fn grow(&mut self) {
         self.chains = vec![NONE; 2 * self.chains.len()];
-        for slot in 0..self.entries.len() {
-            self.link(slot as u16);
+        for id in 0..self.entries.len() {
+            self.link(AtomId(id as u32));
         }
     }
 
+    fn give_slot(&mut self, id: AtomId) -> Slot {
+        let slot = if self.slots.len() < CACHE_SLOTS {
+            self.slots.push(id);
+            Slot((self.slots.len() - 1) as u16)
+        } else {
+            let slot = self.evict();
+            self.slots[usize::from(slot.0)] = id;
+            slot
+        };
+        self.entry(id).slot = Some(slot);
+        slot
+    }
+
     /// Takes the next slot that this header did not use (I1): it uses at most 255 of 2048.
-    fn evict(&mut self) -> u16 {
+    fn evict(&mut self) -> Slot {
         loop {
-            let slot = self.hand;
+            let slot = Slot(self.hand);
             self.hand = (self.hand + 1) % CACHE_SLOTS as u16;
-            if self.entries[usize::from(slot)].header != self.header {
-                self.unlink(slot);
+            let (id, header) = (self.slots[usize::from(slot.0)], self.header);
+            let entry = self.entry(id);
+            if entry.header != header {
+                entry.slot = None;
+                if entry.queued == 0 {
+                    self.remove(id);
+                }
                 return slot;
             }
         }
     }
 
-    fn unlink(&mut self, slot: u16) {
-        let after = self.entries[usize::from(slot)].next;
-        let chain = self.chain(self.entries[usize::from(slot)].hash);
-        if self.chains[chain] == slot {
+    fn remove(&mut self, id: AtomId) {
+        let after = self.entry(id).next;
+        let chain = self.chain(self.entries[id.0 as usize].hash);
+        if self.chains[chain] == id.0 {
             self.chains[chain] = after;
-            return;
+        } else {
+            let mut before = self.chains[chain];
+            while self.entries[before as usize].next != id.0 {
+                before = self.entries[before as usize].next;
+            }
+            self.entries[before as usize].next = after;
         }
-        let mut before = self.chains[chain];
-        while self.entries[usize::from(before)].next != slot {
-            before = self.entries[usize::from(before)].next;
-        }
-        self.entries[usize::from(before)].next = after;
+        self.free.push(id);
     }
 }
 
@@ -223,8 +302,19 @@ mod tests {
 
     /// What a peer would find in its cache.
     fn check(cache: &mut SendCache, peer: &mut ReceiveCache, atoms: &[Atom]) -> usize {
+        let ids: Vec<AtomId> = atoms.iter().map(|atom| cache.enter(atom)).collect();
+        write(cache, peer, atoms, &ids)
+    }
+
+    /// As `check`, of atoms that were entered.
+    fn write(
+        cache: &mut SendCache,
+        peer: &mut ReceiveCache,
+        atoms: &[Atom],
+        ids: &[AtomId],
+    ) -> usize {
         let mut references = Vec::new();
-        cache.assign(atoms, &mut references);
+        cache.assign(ids.iter().copied(), &mut references);
         let mut slots = std::collections::BTreeSet::new();
         for (atom, reference) in atoms.iter().zip(&references) {
             assert!(
@@ -233,8 +323,9 @@ mod tests {
                 reference.slot
             );
             if reference.is_new {
-                peer.set(reference.slot, atom.clone());
+                peer.set(reference.slot, cache.at(reference.slot).clone());
             }
+            assert_eq!(cache.at(reference.slot), atom);
         }
         for (atom, reference) in atoms.iter().zip(&references) {
             assert_eq!(peer.get(reference.slot), Some(atom));
@@ -260,19 +351,48 @@ mod tests {
             let start = round * 97 % 4000;
             check(&mut cache, &mut peer, &atoms(start..start + 255));
         }
-        assert_eq!(cache.entries.len(), CACHE_SLOTS);
+        assert_eq!(cache.slots.len(), CACHE_SLOTS);
         assert_eq!(peer.0.len(), CACHE_SLOTS);
-        let chained: usize = (0..cache.chains.len())
-            .map(|chain| {
-                let first = Some(cache.chains[chain]).filter(|&slot| slot != NONE);
-                let next = |&slot: &u16| {
-                    let next = cache.entries[usize::from(slot)].next;
-                    Some(next).filter(|&next| next != NONE)
-                };
-                std::iter::successors(first, next).count()
-            })
-            .sum();
-        assert_eq!(chained, CACHE_SLOTS, "every entry is in one chain");
+        assert_eq!(chained(&cache), CACHE_SLOTS, "every entry is in one chain");
+        assert!(cache.entries.len() <= CACHE_SLOTS + 255);
+    }
+
+    fn chained(cache: &SendCache) -> usize {
+        let of_chain = |first: &u32| {
+            let first = Some(*first).filter(|&id| id != NONE);
+            let next = |&id: &u32| {
+                let next = cache.entries[id as usize].next;
+                Some(next).filter(|&next| next != NONE)
+            };
+            std::iter::successors(first, next).count()
+        };
+        cache.chains.iter().map(of_chain).sum()
+    }
+
+    #[test]
+    fn atoms_that_wait_for_long_keep_their_meaning_whatever_is_written_before_them() {
+        let (mut cache, mut peer) = (SendCache::new(), ReceiveCache::default());
+        let waiting: Vec<Vec<Atom>> = (0..20).map(|n| atoms(n * 200..n * 200 + 250)).collect();
+        let mut enter = |atoms: &Vec<Atom>| -> Vec<AtomId> {
+            atoms.iter().map(|atom| cache.enter(atom)).collect()
+        };
+        let ids: Vec<Vec<AtomId>> = waiting.iter().map(&mut enter).collect();
+        for round in 0..10 {
+            check(
+                &mut cache,
+                &mut peer,
+                &atoms(round * 255..round * 255 + 255),
+            );
+            let later = 10_000 + round * 255;
+            check(&mut cache, &mut peer, &atoms(later..later + 255));
+        }
+        for (atoms, ids) in waiting.iter().zip(&ids) {
+            write(&mut cache, &mut peer, atoms, ids);
+        }
+        let idle = |entry: &Entry| entry.queued == 0;
+        assert!(cache.entries.iter().all(idle), "nothing waits any more");
+        assert_eq!(chained(&cache), CACHE_SLOTS);
+        assert_eq!(cache.entries.len() - cache.free.len(), CACHE_SLOTS);
     }
 
     #[test]

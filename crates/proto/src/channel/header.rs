@@ -143,20 +143,22 @@ pub(super) struct Reference {
     pub(super) is_new: bool,
 }
 
-/// Writes the header of a message with `atoms`, which have these `references`.
-pub(super) fn write(out: &mut Vec<u8>, atoms: &[Atom], references: &[Reference]) {
+/// Writes the header of a message whose atoms have these `references`; `atom` answers one by its
+/// number.
+pub(super) fn write<'a>(
+    out: &mut Vec<u8>,
+    references: &[Reference],
+    atom: impl Fn(usize) -> &'a Atom,
+) {
     let count = references.len();
     out.push(u8::try_from(count).expect("a message lists at most 255 atoms"));
     if count == 0 {
         return;
     }
-    let texts = || {
-        atoms
-            .iter()
-            .zip(references)
-            .filter(|(_, reference)| reference.is_new)
+    let is_long = |(number, reference): (usize, &Reference)| {
+        reference.is_new && atom(number).as_bytes().len() > usize::from(u8::MAX)
     };
-    let long = texts().any(|(atom, _)| atom.as_bytes().len() > usize::from(u8::MAX));
+    let long = references.iter().enumerate().any(is_long);
     let flags = out.len();
     out.resize(flags + count / 2 + 1, 0);
     let mut set = |number: usize, nibble: u8| {
@@ -167,10 +169,10 @@ pub(super) fn write(out: &mut Vec<u8>, atoms: &[Atom], references: &[Reference])
         set(number, reference.slot.segment() | new);
     }
     set(count, if long { LONG_ATOMS } else { 0 });
-    for (atom, reference) in atoms.iter().zip(references) {
+    for (number, reference) in references.iter().enumerate() {
         out.push(reference.slot.index());
         if reference.is_new {
-            text(out, atom.as_bytes(), long);
+            text(out, atom(number).as_bytes(), long);
         }
     }
 }
@@ -230,7 +232,7 @@ mod tests {
                 let mut input = Input::new(&frame);
                 read(&mut input, WITH_CACHE, &mut cache, &mut atoms).unwrap();
                 let mut written = Vec::new();
-                write(&mut written, &atoms, &references(&frame));
+                write(&mut written, &references(&frame), |number| &atoms[number]);
                 assert_eq!(written, frame[..input.at()]);
                 headers += 1;
             }
@@ -245,7 +247,7 @@ mod tests {
         };
         let references: Vec<Reference> = slots.iter().map(reference).collect();
         let mut header = Vec::new();
-        write(&mut header, atoms, &references);
+        write(&mut header, &references, |number| &atoms[number]);
         let mut read_back = Vec::new();
         let mut input = Input::new(&header);
         read(&mut input, WITH_CACHE, cache, &mut read_back).unwrap();

@@ -12,7 +12,8 @@
 //!
 //! The two directions know nothing of each other. [`Receiver`] is given the frames that the
 //! [`Deframer`](crate::frame::Deframer) cut and answers signals; [`Sender`] is given messages by
-//! flow and answers frames. A driver reads and writes.
+//! flow and answers frames. A driver reads and writes. Small messages lie behind each other in a
+//! queue of their flow, so that a process that sends and a writer exchange no allocations.
 //!
 //! I1. Messages of one flow are delivered in the order they were pushed.
 //! I2. A slot of the atom cache means the same to both sides: it is assigned when the header is
@@ -29,6 +30,7 @@ mod atom_cache;
 mod error;
 mod header;
 pub mod limits;
+mod queue;
 mod reassembly;
 mod receiver;
 mod schedule;

@@ -19,33 +19,45 @@ use super::limits::QUANTUM;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(pub u64);
 
-/// Queues of `T` by flow.
+/// What a flow has queued, in its order.
+pub(super) trait Backlog: Default {
+    fn is_empty(&self) -> bool;
+    /// Bytes that it holds on to when it is empty.
+    fn memory(&self) -> usize;
+}
+
+/// Queues by flow.
 #[derive(Debug)]
-pub(super) struct Schedule<T> {
-    flows: Vec<Flow<T>>,
+pub(super) struct Schedule<Q> {
+    flows: Vec<Flow<Q>>,
     index: BTreeMap<FlowId, usize>,
     free: Vec<usize>,
     new: VecDeque<usize>,
     old: VecDeque<usize>,
     /// Bytes that new flows sent since an old one had its turn, to send or to pay.
     new_sent: usize,
+    /// Empty queues of flows that were forgotten, for flows to come.
+    spares: Vec<Q>,
+    /// Bytes of memory of all spares.
+    spare_memory: usize,
 }
 
 #[derive(Debug)]
-struct Flow<T> {
+struct Flow<Q> {
     id: FlowId,
-    queue: VecDeque<T>,
+    queue: Q,
     /// Bytes that it may still send in this turn; below zero it owes them.
     credit: isize,
 }
 
-/// Queues that grew past this many messages give their memory back when the flow is forgotten. A
+/// Bytes of memory that spares keep, together. A flow that starts and stops would grow its queue
+/// anew each time: a quarter of a connection's budget is as much as stops and starts in practice. A
 /// guess, unmeasured.
-const QUEUE_KEPT_MAX: usize = 64;
+const SPARE_MEMORY_MAX: usize = 256 << 10;
 
 const CREDIT: isize = QUANTUM as isize;
 
-impl<T> Schedule<T> {
+impl<Q: Backlog> Schedule<Q> {
     pub(super) fn new() -> Self {
         Self {
             flows: Vec::new(),
@@ -54,37 +66,39 @@ impl<T> Schedule<T> {
             new: VecDeque::new(),
             old: VecDeque::new(),
             new_sent: 0,
+            spares: Vec::new(),
+            spare_memory: 0,
         }
     }
 
-    pub(super) fn push(&mut self, id: FlowId, item: T) {
+    /// The queue of a flow, which the caller is about to add to.
+    pub(super) fn queue(&mut self, id: FlowId) -> &mut Q {
         let place = match self.index.get(&id) {
             Some(&place) => place,
             None => self.insert(id),
         };
-        self.flows[place].queue.push_back(item);
+        &mut self.flows[place].queue
     }
 
     fn insert(&mut self, id: FlowId) -> usize {
         let place = self.free.pop().unwrap_or(self.flows.len());
-        if place == self.flows.len() {
-            self.flows.push(Flow {
-                id,
-                queue: VecDeque::new(),
-                credit: CREDIT,
-            });
-        } else {
-            self.flows[place].id = id;
-            self.flows[place].credit = CREDIT;
+        let flow = Flow {
+            id,
+            queue: self.spare(),
+            credit: CREDIT,
+        };
+        match self.flows.get_mut(place) {
+            Some(free) => *free = flow,
+            None => self.flows.push(flow),
         }
         self.index.insert(id, place);
         self.new.push_back(place);
         place
     }
 
-    /// The first item of the flow whose turn it is. It stays that flow's turn until the next call;
-    /// [`sent`](Schedule::sent) says what became of it.
-    pub(super) fn turn(&mut self) -> Option<&mut T> {
+    /// The queue of the flow whose turn it is, which is not empty. It stays that flow's turn until
+    /// the next call; [`sent`](Schedule::sent) says what was taken from it.
+    pub(super) fn turn(&mut self) -> Option<&mut Q> {
         loop {
             let (place, is_new) = self.head()?;
             let flow = &mut self.flows[place];
@@ -92,7 +106,7 @@ impl<T> Schedule<T> {
                 flow.credit += CREDIT;
                 self.rotate(is_new);
             } else if !flow.queue.is_empty() {
-                return self.flows[place].queue.front_mut();
+                return Some(&mut self.flows[place].queue);
             } else if is_new && !self.old.is_empty() {
                 self.rotate(is_new);
             } else {
@@ -101,14 +115,11 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// The item that [`turn`](Schedule::turn) answered has sent `len` bytes, and is `done` or not.
-    pub(super) fn sent(&mut self, len: usize, done: bool) {
+    /// The flow whose queue [`turn`](Schedule::turn) answered has sent `len` bytes.
+    pub(super) fn sent(&mut self, len: usize) {
         let (place, is_new) = self.head().expect("it is the turn of a flow");
         let flow = &mut self.flows[place];
         flow.credit -= len as isize;
-        if done {
-            flow.queue.pop_front();
-        }
         self.new_sent = if is_new { self.new_sent + len } else { 0 };
     }
 
@@ -138,9 +149,24 @@ impl<T> Schedule<T> {
     fn forget(&mut self, place: usize, is_new: bool) {
         self.pop(is_new);
         let flow = &mut self.flows[place];
-        flow.queue.shrink_to(QUEUE_KEPT_MAX);
         self.index.remove(&flow.id);
         self.free.push(place);
+        let spare = std::mem::take(&mut flow.queue);
+        self.keep(spare);
+    }
+
+    fn keep(&mut self, spare: Q) {
+        let memory = self.spare_memory + spare.memory();
+        if memory <= SPARE_MEMORY_MAX {
+            self.spare_memory = memory;
+            self.spares.push(spare);
+        }
+    }
+
+    fn spare(&mut self) -> Q {
+        let spare = self.spares.pop().unwrap_or_default();
+        self.spare_memory -= spare.memory();
+        spare
     }
 }
 
@@ -148,19 +174,38 @@ impl<T> Schedule<T> {
 mod tests {
     use super::*;
 
+    /// Messages of so many bytes, each with its flow.
+    type Messages = VecDeque<(u64, usize)>;
+
+    impl Backlog for Messages {
+        fn is_empty(&self) -> bool {
+            VecDeque::is_empty(self)
+        }
+
+        fn memory(&self) -> usize {
+            self.capacity() * size_of::<(u64, usize)>()
+        }
+    }
+
+    /// The next message in turn.
+    fn send(schedule: &mut Schedule<Messages>) -> Option<(u64, usize)> {
+        let message = schedule.turn()?.pop_front().expect("it is not empty");
+        schedule.sent(message.1);
+        Some(message)
+    }
+
     /// Sends all that is queued, each item at once; answers what left, by flow and length.
-    fn drain(schedule: &mut Schedule<(u64, usize)>) -> Vec<(u64, usize)> {
+    fn drain(schedule: &mut Schedule<Messages>) -> Vec<(u64, usize)> {
         let mut left = Vec::new();
-        while let Some(&mut item) = schedule.turn() {
-            schedule.sent(item.1, true);
-            left.push(item);
+        while let Some(message) = send(schedule) {
+            left.push(message);
         }
         assert!(schedule.index.is_empty() && schedule.new.is_empty() && schedule.old.is_empty());
         left
     }
 
-    fn push(schedule: &mut Schedule<(u64, usize)>, flow: u64, len: usize) {
-        schedule.push(FlowId(flow), (flow, len));
+    fn push(schedule: &mut Schedule<Messages>, flow: u64, len: usize) {
+        schedule.queue(FlowId(flow)).push_back((flow, len));
     }
 
     #[test]
@@ -171,8 +216,7 @@ mod tests {
             push(&mut schedule, 2, QUANTUM);
         }
         for _ in 0..4 {
-            let &mut item = schedule.turn().unwrap();
-            schedule.sent(item.1, true);
+            send(&mut schedule).unwrap();
         }
         push(&mut schedule, 3, 50);
         assert!(drain(&mut schedule).iter().position(|&(flow, _)| flow == 3) <= Some(1));
@@ -205,8 +249,7 @@ mod tests {
         for _ in 0..1000 {
             push(&mut schedule, next, 1000);
             next += 1;
-            let &mut item = schedule.turn().unwrap();
-            schedule.sent(item.1, true);
+            let item = send(&mut schedule).unwrap();
             bulk += usize::from(item.0 == 0);
         }
         assert!((5..=20).contains(&bulk), "bulk sent {bulk} times");
@@ -227,8 +270,7 @@ mod tests {
             {
                 push(&mut schedule, 2, QUANTUM);
             }
-            let &mut item = schedule.turn().unwrap();
-            schedule.sent(item.1, true);
+            let item = send(&mut schedule).unwrap();
             sent[item.0 as usize] += 1;
         }
         assert!(sent[1] >= 29, "{sent:?}");
@@ -248,8 +290,7 @@ mod tests {
                 push(&mut schedule, 4, QUANTUM - 5000);
                 queued += 1;
             }
-            let &mut item = schedule.turn().unwrap();
-            schedule.sent(item.1, true);
+            let item = send(&mut schedule).unwrap();
             if item.0 == 4 {
                 queued -= 1;
                 sent += 1;
@@ -272,5 +313,26 @@ mod tests {
         let order: Vec<u64> = drain(&mut schedule).iter().map(|item| item.0).collect();
         let again = order.iter().rposition(|&flow| flow == 1).unwrap();
         assert!(again >= 4, "{order:?}");
+    }
+
+    #[test]
+    fn queues_of_forgotten_flows_are_used_again_and_keep_bounded_memory() {
+        let mut schedule = Schedule::new();
+        for flow in 0..100 {
+            for _ in 0..1000 {
+                push(&mut schedule, flow, 10);
+            }
+        }
+        drain(&mut schedule);
+        let kept: usize = schedule.spares.iter().map(Backlog::memory).sum();
+        assert_eq!(kept, schedule.spare_memory);
+        assert!(
+            (SPARE_MEMORY_MAX / 2..=SPARE_MEMORY_MAX).contains(&kept),
+            "{kept}"
+        );
+        let spares = schedule.spares.len();
+        push(&mut schedule, 1, 10);
+        assert_eq!(schedule.spares.len(), spares - 1);
+        assert!(schedule.queue(FlowId(1)).capacity() >= 1000);
     }
 }

@@ -1,5 +1,6 @@
 //! The sending half: messages by flow to frames.
 //!
+//! [`Sender::push`] looks up a message's atoms and puts it behind what its flow has queued (`queue`);
 //! [`Sender::poll_frame`] takes the next frame in turn (`schedule`). Only then are the message's
 //! atoms given their slots and its header written: the cache must change in the order of frames. A
 //! payload above [`FRAGMENT_LEN`] leaves in fragments, between which other flows have their turns.
@@ -12,11 +13,11 @@
 //! Invariants `I1` and `I2` of [`channel`](super).
 
 use bytes::Bytes;
-use purlin_term::Atom;
 
-use super::atom_cache::SendCache;
+use super::atom_cache::{QUEUED_ATOM_LEN, SendCache};
 use super::header::{self, Form, Reference};
-use super::limits::{FRAGMENT_LEN, INLINE_PAYLOAD_MAX};
+use super::limits::FRAGMENT_LEN;
+use super::queue::{Large, Queue, Queued, Rest};
 use super::schedule::{FlowId, Schedule};
 use crate::control::OutMessage;
 use crate::flags::Flags;
@@ -48,34 +49,15 @@ pub struct Sender {
     form: Form,
     cache: SendCache,
     references: Vec<Reference>,
-    schedule: Schedule<Item>,
+    schedule: Schedule<Queue>,
     queued: usize,
     next_sequence: u64,
     tick_is_due: bool,
 }
 
-/// A message, whole or what is left of it.
-#[derive(Debug)]
-struct Item {
-    control: Bytes,
-    payload: Bytes,
-    atoms: Vec<Atom>,
-    /// What the message costs besides its bytes.
-    overhead: usize,
-    /// Once the first fragment is out.
-    rest: Option<Rest>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Rest {
-    sequence: u64,
-    /// The number of the next fragment.
-    number: u64,
-}
-
 /// What a message costs besides its bytes and atoms, so that queues of small messages are bounded
-/// too: its place in a queue that doubles, and the counts of who shares its two buffers.
-const MESSAGE_OVERHEAD: usize = 2 * size_of::<Item>() + 64;
+/// too: its place in a queue that doubles, and what its payload is shared through.
+const MESSAGE_OVERHEAD: usize = 2 * size_of::<Queued>() + 64;
 
 impl Sender {
     /// A sender for a connection with these negotiated `flags`.
@@ -102,17 +84,10 @@ impl Sender {
             self.form.cache || atoms.is_empty(),
             "the message was encoded for another connection"
         );
-        let overhead = MESSAGE_OVERHEAD + atoms.len() * size_of::<Atom>();
-        self.queued += control.len() + payload.len() + overhead;
-        let rest = None;
-        let item = Item {
-            control,
-            payload,
-            atoms,
-            overhead,
-            rest,
-        };
-        self.schedule.push(flow, item);
+        self.queued += control.len() + payload.len() + overhead(atoms.len());
+        let cache = &mut self.cache;
+        let atoms = atoms.iter().map(|atom| cache.enter(atom));
+        self.schedule.queue(flow).push(atoms, &control, payload);
     }
 
     /// Asks for a tick. Any other frame does as well, so a tick is only written when nothing is
@@ -129,26 +104,30 @@ impl Sender {
     /// Appends the next frame to `out`, all but the payload that is answered; that follows it and
     /// is often empty. `None` when nothing is to be sent.
     pub fn poll_frame(&mut self, out: &mut Vec<u8>) -> Option<Bytes> {
-        let Some(item) = self.schedule.turn() else {
+        let Some(queue) = self.schedule.turn() else {
             return self.poll_tick(out);
         };
         self.tick_is_due = false;
         let start = out.len();
         out.extend_from_slice(&[0; LENGTH_LEN]);
-        let before = item.len();
         let mut writer = Writer {
             form: self.form,
             cache: &mut self.cache,
             references: &mut self.references,
             next_sequence: &mut self.next_sequence,
         };
-        let (part, done) = writer.frame(item, out);
-        let overhead = if done { item.overhead } else { 0 };
-        self.queued -= before - item.len() + overhead;
-        let part = inline_small(part, out);
-        let len = finish(out, start, part.len());
-        self.schedule.sent(len, done);
-        Some(part)
+        let Part {
+            payload,
+            taken,
+            done,
+        } = writer.frame(queue, out);
+        self.queued -= taken;
+        if done {
+            queue.pop();
+        }
+        let len = finish(out, start, payload.len());
+        self.schedule.sent(len);
+        Some(payload)
     }
 
     fn poll_tick(&mut self, out: &mut Vec<u8>) -> Option<Bytes> {
@@ -162,13 +141,8 @@ impl Sender {
 /// Bytes of the length before a frame.
 const LENGTH_LEN: usize = 4;
 
-/// Moves a small payload into the buffer.
-fn inline_small(payload: Bytes, out: &mut Vec<u8>) -> Bytes {
-    if payload.len() > INLINE_PAYLOAD_MAX {
-        return payload;
-    }
-    out.extend_from_slice(&payload);
-    Bytes::new()
+fn overhead(atoms: usize) -> usize {
+    MESSAGE_OVERHEAD + atoms * QUEUED_ATOM_LEN
 }
 
 /// Writes the length of the frame that starts at `start`, and answers what it takes on the wire.
@@ -179,10 +153,14 @@ fn finish(out: &mut [u8], start: usize, payload_len: usize) -> usize {
     len + LENGTH_LEN
 }
 
-impl Item {
-    fn len(&self) -> usize {
-        self.control.len() + self.payload.len()
-    }
+/// What a frame took from a queue.
+struct Part {
+    /// What follows the bytes that were written.
+    payload: Bytes,
+    /// What is queued less.
+    taken: usize,
+    /// The message is sent.
+    done: bool,
 }
 
 /// What writing a frame uses of a sender.
@@ -194,80 +172,106 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Takes from `item` what its next frame carries, writes all but the payload, and answers that
-    /// and whether the item is done.
-    fn frame(&mut self, item: &mut Item, out: &mut Vec<u8>) -> (Bytes, bool) {
-        match item.rest {
-            Some(rest) => next_fragment(item, rest, out),
-            None if !self.form.has_header() => {
-                pass_through(item, out);
-                (std::mem::take(&mut item.payload), true)
-            }
-            None if self.form.fragments
-                && item.len() > FRAGMENT_LEN
-                && !item.payload.is_empty() =>
-            {
-                self.first_fragment(item, out)
-            }
-            None => {
-                out.extend_from_slice(&[header::VERSION, header::MESSAGE]);
-                self.header(item, out);
-                (std::mem::take(&mut item.payload), true)
-            }
+    /// Takes from the first message of `queue` what its next frame carries, and writes all but a
+    /// large payload.
+    fn frame(&mut self, queue: &mut Queue, out: &mut Vec<u8>) -> Part {
+        let message = queue
+            .first()
+            .expect("a flow whose turn it is has a message");
+        let len = message.len();
+        let is_cut = self.form.fragments && len > FRAGMENT_LEN;
+        match message.large() {
+            Some(Large {
+                payload,
+                rest: Some(rest),
+            }) => next_fragment(payload, rest, out),
+            Some(_) if is_cut => self.first_fragment(queue, out),
+            _ => Part {
+                taken: len + self.whole(queue, out),
+                payload: rest_of(queue, out),
+                done: true,
+            },
         }
     }
 
-    /// The distribution header and the control tuple.
-    fn header(&mut self, item: &mut Item, out: &mut Vec<u8>) {
-        self.cache.assign(&item.atoms, self.references);
-        header::write(out, &item.atoms, self.references);
-        out.extend_from_slice(&std::mem::take(&mut item.control));
-        item.atoms = Vec::new();
+    /// All but the payload of a message that is not cut. Answers what it cost besides its bytes.
+    fn whole(&mut self, queue: &mut Queue, out: &mut Vec<u8>) -> usize {
+        if self.form.has_header() {
+            out.extend_from_slice(&[header::VERSION, header::MESSAGE]);
+            return self.header(queue, out);
+        }
+        out.extend_from_slice(&[header::PASS_THROUGH, header::VERSION]);
+        out.extend_from_slice(queue.take_control());
+        if queue.first().is_some_and(|message| message.has_payload()) {
+            out.push(header::VERSION);
+        }
+        overhead(0)
+    }
+
+    /// The distribution header and the control tuple. Answers what the message cost besides its
+    /// bytes.
+    fn header(&mut self, queue: &mut Queue, out: &mut Vec<u8>) -> usize {
+        let (cache, references) = (&mut *self.cache, &mut *self.references);
+        cache.assign(queue.take_atoms(), references);
+        header::write(out, references, |number| cache.at(references[number].slot));
+        out.extend_from_slice(queue.take_control());
+        overhead(references.len())
     }
 
     /// The control tuple counts towards the length of the fragment, as in OTP.
-    fn first_fragment(&mut self, item: &mut Item, out: &mut Vec<u8>) -> (Bytes, bool) {
-        let room = FRAGMENT_LEN.saturating_sub(item.control.len());
-        let later = item
-            .payload
-            .len()
+    fn first_fragment(&mut self, queue: &mut Queue, out: &mut Vec<u8>) -> Part {
+        let message = queue.first().expect("the message that is cut");
+        let (len, control_len) = (message.len(), message.control_len());
+        let room = FRAGMENT_LEN.saturating_sub(control_len);
+        let later = (len - control_len)
             .saturating_sub(room)
             .div_ceil(FRAGMENT_LEN) as u64;
         let sequence = *self.next_sequence;
         *self.next_sequence += 1;
         fragment_head(out, header::FIRST_FRAGMENT, sequence, later + 1);
-        self.header(item, out);
-        item.rest = Some(Rest {
+        let overhead = self.header(queue, out);
+        let large = queue.first().and_then(Queued::large);
+        let Large { payload, rest } = large.expect("only a large payload is cut");
+        let rest = rest.insert(Rest {
             sequence,
             number: later,
+            overhead,
         });
-        (
-            item.payload.split_to(room.min(item.payload.len())),
-            later == 0,
-        )
+        let part = part_of(payload, room, rest);
+        Part {
+            taken: control_len + part.taken,
+            ..part
+        }
     }
 }
 
-fn next_fragment(item: &mut Item, rest: Rest, out: &mut Vec<u8>) -> (Bytes, bool) {
+fn next_fragment(payload: &mut Bytes, rest: &mut Rest, out: &mut Vec<u8>) -> Part {
     fragment_head(out, header::FRAGMENT, rest.sequence, rest.number);
-    let number = rest.number - 1;
-    item.rest = Some(Rest { number, ..rest });
-    (
-        item.payload.split_to(FRAGMENT_LEN.min(item.payload.len())),
-        number == 0,
-    )
+    rest.number -= 1;
+    part_of(payload, FRAGMENT_LEN, rest)
+}
+
+/// A message costs what it does besides its bytes until it is sent.
+fn part_of(payload: &mut Bytes, room: usize, rest: &Rest) -> Part {
+    let payload = payload.split_to(room.min(payload.len()));
+    let done = rest.number == 0;
+    let overhead = if done { rest.overhead } else { 0 };
+    Part {
+        taken: payload.len() + overhead,
+        payload,
+        done,
+    }
+}
+
+/// Writes a small payload; answers a large one.
+fn rest_of(queue: &mut Queue, out: &mut Vec<u8>) -> Bytes {
+    out.extend_from_slice(queue.take_inline());
+    let large = queue.first().and_then(Queued::large);
+    large.map_or_else(Bytes::new, |large| std::mem::take(&mut large.payload))
 }
 
 fn fragment_head(out: &mut Vec<u8>, kind: u8, sequence: u64, number: u64) {
     out.extend_from_slice(&[header::VERSION, kind]);
     out.extend_from_slice(&sequence.to_be_bytes());
     out.extend_from_slice(&number.to_be_bytes());
-}
-
-fn pass_through(item: &mut Item, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[header::PASS_THROUGH, header::VERSION]);
-    out.extend_from_slice(&std::mem::take(&mut item.control));
-    if !item.payload.is_empty() {
-        out.push(header::VERSION);
-    }
 }

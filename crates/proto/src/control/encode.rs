@@ -18,7 +18,7 @@ use crate::signal::{Monitored, Recipient, Signal, SpawnRequest};
 /// only there.
 #[derive(Debug, Clone)]
 pub struct OutMessage {
-    control: Bytes,
+    control: Vec<u8>,
     payload: Bytes,
     atoms: Vec<Atom>,
 }
@@ -49,7 +49,7 @@ impl OutMessage {
         self.len() == 0
     }
 
-    pub(crate) fn into_parts(self) -> (Bytes, Bytes, Vec<Atom>) {
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Bytes, Vec<Atom>) {
         (self.control, self.payload, self.atoms)
     }
 }
@@ -76,7 +76,7 @@ pub fn encode_signal(signal: &Signal, flags: Flags) -> Result<OutMessage, Error>
         (false, None) => (Encoder::plain(), Bytes::new()),
     };
     write(&mut control, op, signal)?;
-    let (control, atoms) = control.finish();
+    let (control, atoms) = control.into_parts();
     let message = OutMessage {
         control,
         payload,

@@ -336,13 +336,15 @@ impl<M: Message> Inside<'_, M> {
         if encoded.is_foreign {
             return Some(Slot::Encoded(encoded));
         }
-        match M::decode(&encoded.term) {
+        let Encoded { term, from, .. } = *encoded;
+        match M::from_encoded(term) {
             Ok(message) => Some(Slot::Message(message)),
-            Err(_) if self.head().takes_foreign() => {
-                encoded.is_foreign = true;
-                Some(Slot::Encoded(encoded))
-            }
-            Err(error) => {
+            Err((term, error)) => {
+                let mut encoded = Encoded::of_here(term, from);
+                if self.head().takes_foreign() {
+                    encoded.is_foreign = true;
+                    return Some(Slot::Encoded(encoded));
+                }
                 self.note_foreign(&encoded, &error);
                 None
             }

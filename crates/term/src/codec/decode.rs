@@ -67,8 +67,8 @@ impl AtomNumbers {
     }
 
     /// The entries of `atoms` that are in the set, at their places up to the last of them; the
-    /// others are replaced by the empty atom, so that nothing keeps them alive.
-    pub(crate) fn select(&self, atoms: &[Atom]) -> Arc<[Atom]> {
+    /// others are replaced by the empty atom, so that nothing keeps them alive. `None` for the empty set.
+    pub(crate) fn select(&self, atoms: &[Atom]) -> Option<Arc<[Atom]>> {
         let has = |number: &usize| self.0[number / 64] & (1 << (number % 64)) != 0;
         let len = (0..atoms.len()).rev().find(has).map_or(0, |last| last + 1);
         let entry = |number| {
@@ -78,7 +78,7 @@ impl AtomNumbers {
                 crate::atom!("")
             }
         };
-        (0..len).map(entry).collect()
+        (len > 0).then(|| (0..len).map(entry).collect())
     }
 }
 

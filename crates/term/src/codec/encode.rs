@@ -154,10 +154,14 @@ impl Encoder {
 
     /// The bytes written, and the atoms they refer to by number.
     pub fn finish(self) -> (Bytes, Vec<Atom>) {
-        (
-            self.bytes.into(),
-            self.refs.map(|list| list.atoms).unwrap_or_default(),
-        )
+        let (bytes, atoms) = self.into_parts();
+        (bytes.into(), atoms)
+    }
+
+    /// As [`Encoder::finish`], for bytes that are not shared.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<Atom>) {
+        let atoms = self.refs.map(|list| list.atoms).unwrap_or_default();
+        (self.bytes, atoms)
     }
 
     /// An encoder that writes atoms inline, with room for most of `term`.

@@ -24,7 +24,8 @@ use crate::term::Term;
 #[derive(Clone)]
 pub struct EncodedTerm {
     bytes: Bytes,
-    atoms: Arc<[Atom]>,
+    /// `None` where there are none, as in most small messages: an empty `Arc` has memory, too.
+    atoms: Option<Arc<[Atom]>>,
 }
 
 impl EncodedTerm {
@@ -43,7 +44,7 @@ impl EncodedTerm {
         let (bytes, atoms) = encoder.finish();
         Self {
             bytes,
-            atoms: atoms.into(),
+            atoms: shared(&atoms),
         }
     }
 
@@ -73,13 +74,13 @@ impl EncodedTerm {
     pub(super) fn copy_of(bytes: &[u8], atoms: &[Atom]) -> Self {
         Self {
             bytes: Bytes::copy_from_slice(bytes),
-            atoms: atoms.into(),
+            atoms: shared(atoms),
         }
     }
 
     /// The term, borrowed.
     pub fn view(&self) -> View<'_> {
-        View::of(&self.bytes, &self.atoms)
+        View::of(&self.bytes, self.atoms())
     }
 
     /// The owned term; its large binaries go on pointing into this message.
@@ -88,7 +89,7 @@ impl EncodedTerm {
     /// [`DecodeError`] when a map has a key twice: the one thing that the walk does not see.
     pub fn to_term(&self) -> Result<Term, DecodeError> {
         let mut none = NameBudget::new(0);
-        let mut decoder = Decoder::new(&self.atoms, &Limits::CHECKED, &mut none);
+        let mut decoder = Decoder::new(self.atoms(), &Limits::CHECKED, &mut none);
         decoder.decode_shared(&self.bytes).map(|(term, _)| term)
     }
 
@@ -99,8 +100,12 @@ impl EncodedTerm {
 
     /// The atoms that the bytes refer to by number; unused numbers hold the empty atom.
     pub fn atoms(&self) -> &[Atom] {
-        &self.atoms
+        self.atoms.as_deref().unwrap_or_default()
     }
+}
+
+fn shared(atoms: &[Atom]) -> Option<Arc<[Atom]>> {
+    (!atoms.is_empty()).then(|| atoms.into())
 }
 
 impl fmt::Debug for EncodedTerm {
