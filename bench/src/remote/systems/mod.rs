@@ -20,14 +20,14 @@ pub(super) const ALL: &[System] = &[
         server: PURLIN_HALF,
         client: PURLIN_HALF,
         does: everything,
-        note: spawns_by_erpc,
+        note: as_described,
     },
     System {
         name: PURLIN_TO_BEAM,
         server: OTP25,
         client: PURLIN_HALF,
         does: everything,
-        note: spawns_by_erpc,
+        note: as_described,
     },
     System {
         name: BEAM_TO_PURLIN,
@@ -174,10 +174,6 @@ fn as_described(_: Kind) -> Option<&'static str> {
 
 fn no_processes(_: Kind) -> Option<&'static str> {
     Some("no processes, no terms")
-}
-
-fn spawns_by_erpc(kind: Kind) -> Option<&'static str> {
-    (kind == Kind::Spawn).then_some("an erpc of the no-op: a spawn request, its reply and a DOWN")
 }
 
 #[cfg(test)]

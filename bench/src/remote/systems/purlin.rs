@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use purlin_node::{
-    Atom, Delivery, Destination, Envelope, Mailbox, Node, NodeName, Pid, Target, Term, atom,
+    Atom, Delivery, Destination, Envelope, Mailbox, MonitorOptions, Node, NodeName, Pid,
+    RequestOptions, Target, Term, atom,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -176,13 +177,19 @@ async fn one_way(mut mailbox: Mailbox, peer: NodeName, job: Job) -> Vec<u64> {
 /// Each client a process of its own, all at once.
 async fn calls(node: &Node, peer: NodeName, job: Job) -> Vec<u64> {
     let each = job.operations / job.size;
-    call(node, peer, job.kind, warm_up(each)).await;
+    call(
+        node.attach().expect("there is room"),
+        peer,
+        job.kind,
+        warm_up(each),
+    )
+    .await;
     let (done, mut answers) = mpsc::unbounded_channel();
     let start = Instant::now();
     for _ in 0..job.size {
-        let (node, done) = (node.clone(), done.clone());
-        let client = node.clone().spawn(move |_| async move {
-            call(&node, peer, job.kind, each).await;
+        let done = done.clone();
+        let client = node.spawn(move |mailbox| async move {
+            call(mailbox, peer, job.kind, each).await;
             let _ = done.send(());
         });
         client.expect("there is room for a process");
@@ -194,12 +201,12 @@ async fn calls(node: &Node, peer: NodeName, job: Job) -> Vec<u64> {
     vec![start.elapsed().as_nanos() as u64]
 }
 
-async fn call(node: &Node, peer: NodeName, kind: Kind, count: u64) {
-    let module = atom!("remote_bench");
+async fn call(mut mailbox: Mailbox, peer: NodeName, kind: Kind, count: u64) {
+    let node = mailbox.node().clone();
     for number in 0..count as i64 {
         let answer = match kind {
             Kind::GenCall => {
-                let to = Target::Name(module.clone(), peer);
+                let to = Target::Name(atom!("remote_bench"), peer);
                 node.call(to, &Term::Int(number), PATIENCE).await
             }
             Kind::Erpc => {
@@ -208,10 +215,27 @@ async fn call(node: &Node, peer: NodeName, kind: Kind, count: u64) {
                     .await
             }
             _ => {
-                node.erpc_call(peer, "remote_bench", "noop", (), PATIENCE)
-                    .await
+                spawn_monitor(&mut mailbox, peer).await;
+                continue;
             }
         };
         answer.expect("the server answers");
+    }
+}
+
+/// Starts the no-op there, and waits for the end of it.
+async fn spawn_monitor(mailbox: &mut Mailbox, peer: NodeName) {
+    let monitored = RequestOptions {
+        monitor: Some(MonitorOptions::default()),
+        ..RequestOptions::default()
+    };
+    let asked = mailbox.spawn_request(peer, "remote_bench", "noop", (), monitored);
+    let asked = asked.await.expect("the nodes are connected");
+    loop {
+        match mailbox.receive().await {
+            Delivery::Down { reference, .. } if reference == asked => return,
+            Delivery::Spawned { .. } => {}
+            other => panic!("neither a start nor an end: {other:?}"),
+        }
     }
 }
