@@ -45,6 +45,7 @@ pub(crate) fn run(workspace: &Workspace, fast: bool) -> Result<()> {
     let left_out = left_out.unwrap_or_default();
     steps.run("status", || status::check(workspace, &report, &left_out));
     if !fast {
+        steps.run("models of the mailbox", || mailbox_models(workspace));
         steps.run("benchmarks build", || build_benchmarks(workspace));
         steps.run("fuzzing", || {
             fuzz::run(workspace, &fuzz::Options::default_run())
@@ -108,6 +109,16 @@ fn beside(workspace: &Workspace) -> impl Iterator<Item = &'static str> {
 fn clippy(workspace: &Workspace) -> Result<()> {
     let mut command = workspace.cargo("clippy");
     exec::run(command.args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Loom's models of the queue. In a target folder of their own, since the cfg builds all anew.
+fn mailbox_models(workspace: &Workspace) -> Result<()> {
+    let mut command = workspace.cargo("test");
+    command
+        .args(["--package", "purlin-mailbox", "--release", "--test", "loom"])
+        .env("RUSTFLAGS", "--cfg purlin_loom")
+        .env("CARGO_TARGET_DIR", workspace.target.join("loom"));
+    exec::run(&mut command)
 }
 
 fn documentation(workspace: &Workspace) -> Result<()> {
