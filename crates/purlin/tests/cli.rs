@@ -295,6 +295,13 @@ fn nodes_shows_who_is_connected_to_whom() {
         &["nodes", "a@127.0.0.1"],
         "a@127.0.0.1: b@127.0.0.1, c@127.0.0.1 (hidden)\nb@127.0.0.1: a@127.0.0.1\n",
     );
+    let shown = net.run(&["nodes", "b@127.0.0.1", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    let expected = serde_json::json!([
+        {"node": "a@127.0.0.1", "visible": ["b@127.0.0.1"], "hidden": ["c@127.0.0.1"]},
+        {"node": "b@127.0.0.1", "visible": ["a@127.0.0.1"], "hidden": []},
+    ]);
+    assert_eq!(json, expected);
     let other = finish(
         net.command(&["nodes", "--json"])
             .env("PURLIN_COOKIE", "another"),
@@ -330,6 +337,12 @@ fn version_says_what_was_built() {
         .collect();
     assert_eq!(keys, ["purlin", "commit", "built", "target", "OTP"]);
     assert!(verbose.ends_with("OTP     25, 28\n"), "{verbose}");
+    let told = finish(&mut purlin(&["version", "--json"])).out;
+    let json: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(json["version"], version);
+    assert_eq!(json["otp"], serde_json::json!([25, 28]));
+    let told: Vec<&String> = json.as_object().unwrap().keys().collect();
+    assert_eq!(told, ["built", "commit", "otp", "target", "version"]);
 }
 
 #[test]
@@ -670,6 +683,27 @@ fn logs_are_json_when_wanted() {
     let line = a.log_line("\"connected\"");
     let json: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(json["level"], "INFO");
+}
+
+#[test]
+fn what_is_logged_is_said_by_the_environment_or_before_it_by_a_flag() {
+    let net = Net::new();
+    let start = |alive: &str, flags: &[&str]| {
+        let name = format!("{alive}@127.0.0.1");
+        let all = [&["start", "--name", &name], flags].concat();
+        let node = Running::spawn(net.command(&all).env("PURLIN_LOG", "debug"));
+        assert!(node.line().starts_with("ready "));
+        node
+    };
+    let (told, quiet) = (start("told", &[]), start("quiet", &["--log", "info"]));
+    net.run(&["ping", "told@127.0.0.1"]);
+    net.run(&["ping", "quiet@127.0.0.1"]);
+    told.log_line("what both sides can do");
+    // The other line would follow this one.
+    quiet.log_line("connected");
+    quiet.signal("TERM");
+    let done = quiet.finish();
+    assert!(!done.err.contains("what both sides can do"), "{}", done.err);
 }
 
 #[test]
