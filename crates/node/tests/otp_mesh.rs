@@ -138,14 +138,14 @@ enum Kind {
 
 enum Member {
     Purlin(Node),
-    Otp(Erl),
+    Otp(Box<Erl>),
 }
 
 impl Member {
     async fn start(net: &Net, kind: Kind, alive: &str) -> Self {
         match kind {
             Kind::Purlin => Self::Purlin(net.node(alive).await),
-            Kind::Otp(release) => Self::Otp(net.erl(release, alive).await),
+            Kind::Otp(release) => Self::Otp(Box::new(net.erl(release, alive).await)),
         }
     }
 
@@ -302,4 +302,106 @@ three! {
     otp25_otp28_and_a_purlin_node_each_restarted: OTP25, OTP28, Kind::Purlin;
     otp25_and_two_purlin_nodes_each_restarted: Kind::Purlin, OTP25, Kind::Purlin;
     otp28_and_two_purlin_nodes_each_restarted: Kind::Purlin, Kind::Purlin, OTP28;
+}
+
+/// Whom each of three nodes is connected with.
+type Links = [Vec<String>; 3];
+
+impl Mesh {
+    async fn links(&mut self) -> Links {
+        let mut links = [const { Vec::new() }; 3];
+        for (at, member) in self.present() {
+            links[at] = match member {
+                Member::Purlin(node) => node.nodes().iter().map(NodeName::to_string).collect(),
+                Member::Otp(erl) => {
+                    let nodes = erl.eval("lists:sort(nodes())").await;
+                    let names = nodes.split(['[', '\'', ',', ']']);
+                    let names = names.filter(|part| !part.is_empty());
+                    names.map(str::to_owned).collect()
+                }
+            };
+        }
+        links
+    }
+}
+
+/// Whether each is connected with just those of its part, and the first is not of the third's.
+fn is_parted(links: &Links) -> bool {
+    let full = |alive: &str| format!("{alive}@127.0.0.1");
+    let part = |at: usize| {
+        let mut part = links[at].clone();
+        part.push(full(THREE[at]));
+        part.sort();
+        part
+    };
+    let are_whole = (0..3).all(|at| {
+        let mut members = (0..3).filter(|other| part(at).contains(&full(THREE[*other])));
+        members.all(|other| part(other) == part(at))
+    });
+    are_whole && !part(0).contains(&full(THREE[2]))
+}
+
+/// One of three nodes loses its connection to another, while both keep theirs to the third. Among OTP nodes the
+/// cluster then ends in parts whose nodes all know each other: all three alone, as a rule, since both report
+/// the other lost, or one alone, if it had to go before it could report.
+async fn lost_link(third: Kind, cutter: usize) -> Links {
+    let mut mesh = Mesh::start([OTP25, OTP28, third]).await;
+    mesh.member(1).connect_to("a").await;
+    mesh.member(2).connect_to("b").await;
+    mesh.settle().await;
+    for (_, member) in mesh.present() {
+        if let Member::Otp(erl) = member {
+            let forget = "(fun Forget() -> receive _ -> Forget() after 0 -> ok end end)()";
+            erl.check(forget, "ok").await;
+        }
+    }
+    let lost = THREE[2 - cutter];
+    match mesh.member(cutter) {
+        Member::Purlin(node) => assert!(node.disconnect(name(lost)).await),
+        Member::Otp(erl) => {
+            let cut = format!("erlang:disconnect_node('{lost}@127.0.0.1')");
+            erl.check(&cut, "true").await;
+        }
+    }
+    let parted = async {
+        while !is_parted(&mesh.links().await) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, parted)
+        .await
+        .expect("parts that do not overlap");
+    // It stays so: nothing that was under way connects any of them again.
+    let mut logs = [const { String::new() }; 3];
+    for (at, member) in mesh.present() {
+        if let Member::Otp(erl) = member {
+            let again = "receive {nodeup, Again} -> Again after 500 -> nobody end";
+            erl.check(again, "nobody").await;
+            erl.assert_nothing_logged_but(OTP_RACE);
+        }
+        logs[at] = member.log().await;
+    }
+    let links = mesh.links().await;
+    assert!(is_parted(&links), "{links:?}");
+    // And it heals when they are connected.
+    mesh.logs = logs;
+    mesh.member(1).connect_to("a").await;
+    mesh.member(2).connect_to("b").await;
+    mesh.settle().await;
+    links
+}
+
+macro_rules! lost_links {
+    ($($name:ident: $third:expr, $cutter:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            println!("ended as {:?}", lost_link($third, $cutter).await);
+        }
+    )*};
+}
+
+lost_links! {
+    otp_loses_otp_among_three_otp_nodes: OTP28, 0;
+    otp_loses_a_purlin_node_among_three: Kind::Purlin, 0;
+    a_purlin_node_loses_otp_among_three: Kind::Purlin, 2;
 }
