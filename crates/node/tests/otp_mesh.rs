@@ -125,6 +125,283 @@ async fn both_releases_and_a_purlin_node_form_a_mesh_also_after_restarts() {
         // One OTP node may hear from the other of our leaving before it sees it, and takes it for a
         // broken link: OTP reports at once, and as often when it is an OTP node that leaves (SEMANTICS has
         // the figures).
-        erl.assert_nothing_logged_but("in order to prevent overlapping partitions");
+        erl.assert_nothing_logged_but(OTP_RACE);
     }
+}
+
+/// What a member of a mesh is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Purlin,
+    Otp(Release),
+}
+
+enum Member {
+    Purlin(Node),
+    Otp(Box<Erl>),
+}
+
+impl Member {
+    async fn start(net: &Net, kind: Kind, alive: &str) -> Self {
+        match kind {
+            Kind::Purlin => Self::Purlin(net.node(alive).await),
+            Kind::Otp(release) => Self::Otp(Box::new(net.erl(release, alive).await)),
+        }
+    }
+
+    async fn connect_to(&mut self, alive: &str) {
+        match self {
+            Self::Purlin(node) => node.connect_to(name(alive)).await.unwrap(),
+            Self::Otp(erl) => {
+                let ping = format!("net_adm:ping('{alive}@127.0.0.1')");
+                erl.check(&ping, "pong").await;
+            }
+        }
+    }
+
+    async fn wait_for(&mut self, others: &[&str]) {
+        match self {
+            Self::Purlin(node) => wait_for_nodes(node, others).await,
+            Self::Otp(erl) => wait_for_erl_nodes(erl, others).await,
+        }
+    }
+
+    async fn leave(self) {
+        match self {
+            Self::Purlin(node) => node.stop(PATIENCE).await,
+            Self::Otp(erl) => erl.kill().await,
+        }
+    }
+
+    /// What OTP has logged, all of it.
+    async fn log(&mut self) -> String {
+        let Self::Otp(erl) = self else {
+            return String::new();
+        };
+        erl.check("logger_std_h:filesync(default)", "ok").await;
+        erl.log()
+    }
+}
+
+const THREE: [&str; 3] = ["a", "b", "c"];
+
+/// All but one of [`THREE`].
+fn but(gone: usize) -> Vec<&'static str> {
+    let others = THREE.iter().enumerate().filter(|(at, _)| *at != gone);
+    others.map(|(_, alive)| *alive).collect()
+}
+
+/// The log that grows when a node leaves, among OTP nodes as well (SEMANTICS has the figures).
+const OTP_RACE: &str = "in order to prevent overlapping partitions";
+
+/// Three nodes, some of which may be away.
+struct Mesh {
+    net: Net,
+    kinds: [Kind; 3],
+    members: [Option<Member>; 3],
+    /// What OTP nodes have logged up to now.
+    logs: [String; 3],
+}
+
+impl Mesh {
+    async fn start(kinds: [Kind; 3]) -> Self {
+        let mut mesh = Self {
+            net: Net::new().await,
+            kinds,
+            members: [const { None }; 3],
+            logs: [const { String::new() }; 3],
+        };
+        for (at, kind) in kinds.into_iter().enumerate() {
+            mesh.members[at] = Some(Member::start(&mesh.net, kind, THREE[at]).await);
+        }
+        mesh
+    }
+
+    fn member(&mut self, at: usize) -> &mut Member {
+        self.members[at].as_mut().expect("it is there")
+    }
+
+    fn present(&mut self) -> impl Iterator<Item = (usize, &mut Member)> {
+        let places = self.members.iter_mut().enumerate();
+        places.filter_map(|(at, member)| Some((at, member.as_mut()?)))
+    }
+
+    /// All know all, `global` has settled, and nobody has logged a word.
+    async fn settle(&mut self) {
+        for (at, member) in self.present() {
+            member.wait_for(&but(at)).await;
+        }
+        for (_, member) in self.present() {
+            if let Member::Otp(erl) = member {
+                erl.check("global:sync()", "ok").await;
+            }
+        }
+        let logs = self.logs.clone();
+        for (at, member) in self.present() {
+            assert_eq!(member.log().await, logs[at], "{}", THREE[at]);
+        }
+    }
+
+    async fn leave(&mut self, leaving: usize) {
+        self.members[leaving]
+            .take()
+            .expect("it is there")
+            .leave()
+            .await;
+        for at in (0..3).filter(|at| *at != leaving) {
+            let other = but(leaving).into_iter().find(|alive| *alive != THREE[at]);
+            let member = self.member(at);
+            member.wait_for(&[other.expect("two are left")]).await;
+            let log = member.log().await;
+            if let Member::Otp(erl) = member {
+                erl.assert_nothing_logged_but(OTP_RACE);
+            }
+            self.logs[at] = log;
+        }
+    }
+
+    async fn come_again(&mut self, at: usize) {
+        let mut member = Member::start(&self.net, self.kinds[at], THREE[at]).await;
+        self.logs[at] = member.log().await;
+        member.connect_to(THREE[(at + 1) % 3]).await;
+        self.members[at] = Some(member);
+    }
+}
+
+/// Each leaves and comes again in its turn, and meets one of the others.
+async fn three_with_restarts(kinds: [Kind; 3]) {
+    let mut mesh = Mesh::start(kinds).await;
+    mesh.member(1).connect_to("a").await;
+    mesh.member(2).connect_to("b").await;
+    mesh.settle().await;
+    for at in 0..3 {
+        mesh.leave(at).await;
+        mesh.come_again(at).await;
+        mesh.settle().await;
+    }
+    for member in mesh.members.into_iter().flatten() {
+        member.leave().await;
+    }
+}
+
+macro_rules! three {
+    ($($name:ident: $($kind:expr),+;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            three_with_restarts([$($kind),+]).await;
+        }
+    )*};
+}
+
+const OTP25: Kind = Kind::Otp(Release::Otp25);
+const OTP28: Kind = Kind::Otp(Release::Otp28);
+
+three! {
+    two_otp25_and_a_purlin_node_each_restarted: Kind::Purlin, OTP25, OTP25;
+    two_otp28_and_a_purlin_node_each_restarted: OTP28, Kind::Purlin, OTP28;
+    otp25_otp28_and_a_purlin_node_each_restarted: OTP25, OTP28, Kind::Purlin;
+    otp25_and_two_purlin_nodes_each_restarted: Kind::Purlin, OTP25, Kind::Purlin;
+    otp28_and_two_purlin_nodes_each_restarted: Kind::Purlin, Kind::Purlin, OTP28;
+}
+
+/// Whom each of three nodes is connected with.
+type Links = [Vec<String>; 3];
+
+impl Mesh {
+    async fn links(&mut self) -> Links {
+        let mut links = [const { Vec::new() }; 3];
+        for (at, member) in self.present() {
+            links[at] = match member {
+                Member::Purlin(node) => node.nodes().iter().map(NodeName::to_string).collect(),
+                Member::Otp(erl) => {
+                    let nodes = erl.eval("lists:sort(nodes())").await;
+                    let names = nodes.split(['[', '\'', ',', ']']);
+                    let names = names.filter(|part| !part.is_empty());
+                    names.map(str::to_owned).collect()
+                }
+            };
+        }
+        links
+    }
+}
+
+/// Whether each is connected with just those of its part, and the first is not of the third's.
+fn is_parted(links: &Links) -> bool {
+    let full = |alive: &str| format!("{alive}@127.0.0.1");
+    let part = |at: usize| {
+        let mut part = links[at].clone();
+        part.push(full(THREE[at]));
+        part.sort();
+        part
+    };
+    let are_whole = (0..3).all(|at| {
+        let mut members = (0..3).filter(|other| part(at).contains(&full(THREE[*other])));
+        members.all(|other| part(other) == part(at))
+    });
+    are_whole && !part(0).contains(&full(THREE[2]))
+}
+
+/// One of three nodes loses its connection to another, while both keep theirs to the third. Among OTP nodes the
+/// cluster then ends in parts whose nodes all know each other: all three alone, as a rule, since both report
+/// the other lost, or one alone, if it had to go before it could report.
+async fn lost_link(third: Kind, cutter: usize) -> Links {
+    let mut mesh = Mesh::start([OTP25, OTP28, third]).await;
+    mesh.member(1).connect_to("a").await;
+    mesh.member(2).connect_to("b").await;
+    mesh.settle().await;
+    for (_, member) in mesh.present() {
+        if let Member::Otp(erl) = member {
+            let forget = "(fun Forget() -> receive _ -> Forget() after 0 -> ok end end)()";
+            erl.check(forget, "ok").await;
+        }
+    }
+    let lost = THREE[2 - cutter];
+    match mesh.member(cutter) {
+        Member::Purlin(node) => assert!(node.disconnect(name(lost)).await),
+        Member::Otp(erl) => {
+            let cut = format!("erlang:disconnect_node('{lost}@127.0.0.1')");
+            erl.check(&cut, "true").await;
+        }
+    }
+    let parted = async {
+        while !is_parted(&mesh.links().await) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, parted)
+        .await
+        .expect("parts that do not overlap");
+    // It stays so: nothing that was under way connects any of them again.
+    let mut logs = [const { String::new() }; 3];
+    for (at, member) in mesh.present() {
+        if let Member::Otp(erl) = member {
+            let again = "receive {nodeup, Again} -> Again after 500 -> nobody end";
+            erl.check(again, "nobody").await;
+            erl.assert_nothing_logged_but(OTP_RACE);
+        }
+        logs[at] = member.log().await;
+    }
+    let links = mesh.links().await;
+    assert!(is_parted(&links), "{links:?}");
+    // And it heals when they are connected.
+    mesh.logs = logs;
+    mesh.member(1).connect_to("a").await;
+    mesh.member(2).connect_to("b").await;
+    mesh.settle().await;
+    links
+}
+
+macro_rules! lost_links {
+    ($($name:ident: $third:expr, $cutter:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            println!("ended as {:?}", lost_link($third, $cutter).await);
+        }
+    )*};
+}
+
+lost_links! {
+    otp_loses_otp_among_three_otp_nodes: OTP28, 0;
+    otp_loses_a_purlin_node_among_three: Kind::Purlin, 0;
+    a_purlin_node_loses_otp_among_three: Kind::Purlin, 2;
 }

@@ -317,3 +317,164 @@ async fn erl_joins_the_cluster_of_dev() {
         erl.assert_nothing_logged();
     }
 }
+
+/// What OTP has of the node `a`: a link and a monitor of a process, a monitor of a name, one of the node,
+/// and a process of its own there that it is linked to.
+const TIES: &str = "N = 'a@127.0.0.1', process_flag(trap_exit, true), \
+    net_kernel:monitor_nodes(true, #{nodedown_reason => true}), pong = net_adm:ping(N), \
+    receive {nodeup, N, _} -> ok end, \
+    P = erpc:call(N, erlang, whereis, [echo]), link(P), M = monitor(process, P), \
+    MN = monitor(process, {counter, N}), monitor_node(N, true), \
+    C = erpc:call(N, erlang, whereis, [counter]), 5 = gen_server:call(C, {add, 5}), \
+    S = spawn_link(N, demo, sleep, [600000]), \
+    Told = fun() -> receive {'EXIT', P, R} -> {exit, R}; {'EXIT', S, R} -> {exit_of_own, R}; \
+      {'DOWN', M, process, P, R} -> {down, R}; {'DOWN', MN, process, {counter, N}, R} -> {down_of_name, R}; \
+      {nodedown, N} -> nodedown; {nodedown, N, #{nodedown_reason := R}} -> {nodedown, R} \
+      after 60000 -> nothing end end, \
+    erpc:call(N, erlang, is_process_alive, [S])";
+
+/// All that OTP is told when the node is gone, sorted.
+const LOST: &str = "lists:sort([Told() || _ <- lists:seq(1, 6)])";
+
+fn lost(reason: &str) -> String {
+    format!(
+        "[nodedown,{{down,noconnection}},{{down_of_name,noconnection}},{{exit,noconnection}},\
+         {{exit_of_own,noconnection}},{{nodedown,{reason}}}]"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otp_loses_all_ties_to_a_killed_node_and_none_of_them_reaches_its_successor() {
+    let demo = ["start", "--name", "a@127.0.0.1", "--app", "demo"];
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let node = start(&net, &demo, 1).await;
+        let mut erl = net.erl(release, "erl").await;
+        erl.check(TIES, "true").await;
+        node.signal("KILL");
+        erl.check(LOST, &lost("connection_closed")).await;
+        drop(node);
+        let _node = start(&net, &demo, 1).await;
+        erl.check("net_adm:ping(N)", "pong").await;
+        erl.check(
+            "P =/= erpc:call(N, erlang, whereis, [echo]) andalso \
+             link(P), receive {'EXIT', P, Old} -> Old after 60000 -> late end",
+            "noproc",
+        )
+        .await;
+        erl.assert_nothing_logged();
+    }
+}
+
+/// Frozen past the tick time: OTP gives the node up. Thawed, it is the same node, whose processes live;
+/// those that OTP was linked to are not.
+async fn otp_gives_a_frozen_node_up(release: otp::Release) {
+    let net = otp::Net::new().await;
+    let node = start(
+        &net,
+        &["start", "--name", "a@127.0.0.1", "--app", "demo"],
+        1,
+    )
+    .await;
+    let quick = ["-kernel", "net_ticktime", "4"];
+    let mut erl = net.erl_with(release, "erl", &net.cookie, &quick).await;
+    erl.check(TIES, "true").await;
+    node.signal("STOP");
+    erl.check(LOST, &lost("net_tick_timeout")).await;
+    node.signal("CONT");
+    erl.check("net_adm:ping(N)", "pong").await;
+    erl.check(
+        "receive {nodeup, N, _} -> nodes() after 60000 -> late end",
+        "['a@127.0.0.1']",
+    )
+    .await;
+    erl.check(
+        "M2 = monitor(process, C), {gen_server:call(C, {add, 1}), demonitor(M2, [info])}",
+        "{6,true}",
+    )
+    .await;
+    // Neither of them traps exits: the lost link was the end of them.
+    erl.check(
+        "(fun L() -> case [erpc:call(N, erlang, is_process_alive, [Linked]) || Linked <- [S, P]] of \
+         [false, false] -> ended; _ -> L() end end)()",
+        "ended",
+    )
+    .await;
+    erl.check("global:sync()", "ok").await;
+    erl.assert_nothing_logged_but("not responding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otp_gives_a_frozen_node_up_and_takes_it_back_when_it_is_thawed() {
+    tokio::join!(
+        otp_gives_a_frozen_node_up(RELEASES[0]),
+        otp_gives_a_frozen_node_up(RELEASES[1])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn multi_calls_and_casts_reach_the_counters_of_all_nodes() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let named = |name: &'static str| ["start", "--name", name, "--app", "demo"];
+        let _a = start(&net, &named("a@127.0.0.1"), 1).await;
+        let _b = start(&net, &named("b@127.0.0.1"), 1).await;
+        let mut erl = net.erl(release, "erl").await;
+        erl.check(
+            "A = 'a@127.0.0.1', B = 'b@127.0.0.1', None = 'none@127.0.0.1', \
+             All = fun(Request, Time) -> {Good, Bad} = gen_server:multi_call([A, B, None], counter, Request, Time), \
+               {lists:sort(Good), lists:sort(Bad)} end, All({add, 3}, 60000)",
+            "{[{'a@127.0.0.1',3},{'b@127.0.0.1',3}],['none@127.0.0.1']}",
+        )
+        .await;
+        erl.check("gen_server:call({counter, B}, {add, 4})", "7")
+            .await;
+        erl.check(
+            "gen_server:multi_call([A, B], nobody, get)",
+            "{[],['a@127.0.0.1','b@127.0.0.1']}",
+        )
+        .await;
+        // Casts and calls of one sender stay in order.
+        erl.check("gen_server:abcast([A, B, None], counter, reset)", "abcast")
+            .await;
+        erl.check(
+            "gen_server:multi_call([A, B], counter, get)",
+            "{[{'a@127.0.0.1',0},{'b@127.0.0.1',0}],[]}",
+        )
+        .await;
+        // Whoever is late counts as bad, and its answer is not heard.
+        erl.check(
+            "All({sleep, 300}, 50)",
+            "{[],['a@127.0.0.1','b@127.0.0.1','none@127.0.0.1']}",
+        )
+        .await;
+        erl.check(
+            "{lists:sort(element(1, gen_server:multi_call([A, B], counter, {add, 1}))), \
+              process_info(self(), message_queue_len)}",
+            "{[{'a@127.0.0.1',1},{'b@127.0.0.1',1}],{message_queue_len,0}}",
+        )
+        .await;
+        erl.check(
+            "try gen_server:call({counter, A}, {sleep, 200}, 20) catch exit:{Late, _} -> Late end",
+            "timeout",
+        )
+        .await;
+        erl.check(
+            "{gen_server:call({counter, A}, get), process_info(self(), message_queue_len)}",
+            "{1,{message_queue_len,0}}",
+        )
+        .await;
+        // A crash answers nobody; both start again.
+        erl.check(
+            "All(crash, 60000)",
+            "{[],['a@127.0.0.1','b@127.0.0.1','none@127.0.0.1']}",
+        )
+        .await;
+        erl.check(
+            "(fun L() -> case gen_server:multi_call([A, B], counter, get) of {_, []} = Fresh -> Fresh; _ -> L() end end)()",
+            "{[{'a@127.0.0.1',0},{'b@127.0.0.1',0}],[]}",
+        )
+        .await;
+        erl.assert_nothing_logged();
+    }
+}

@@ -61,7 +61,7 @@ impl Drop for Apart {
 /// Threads that are held.
 #[derive(Default)]
 pub struct Held {
-    is_released: Arc<AtomicBool>,
+    pub is_released: Arc<AtomicBool>,
 }
 
 impl Held {

@@ -10,6 +10,7 @@
     reason = "not every test file uses every part"
 )]
 
+pub mod capture;
 pub mod held;
 
 use std::path::{Path, PathBuf};

@@ -14,6 +14,9 @@
 //! (seen with OTP 28 in about one run in three, of few, on a busy machine). So each member is asked
 //! for its protocol version first, and told when it has answered: by then it has seen what lay
 //! before the question. A node that is connected again by then was not lost.
+//! Who is asked to close a connection while it waits for such an answer says at once what it was to report:
+//! now the cluster splits anyhow, and ends as it would have with an OTP node in our place. It closes when
+//! the answer is there, since the answer to a node that is gone would connect the two again.
 
 use std::time::Duration;
 
@@ -42,12 +45,15 @@ pub(super) struct LostConnection {
 }
 
 /// A report that waits for its receiver's answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Unconfirmed {
     to: NodeName,
-    message: Term,
+    /// `None` when it was sent without waiting.
+    message: Option<Term>,
     /// The node that we lost ourselves; `None` when the report is another's.
     lost: Option<NodeName>,
+    /// The connection is closed when the answer is there.
+    closes: bool,
 }
 
 impl Global {
@@ -190,13 +196,20 @@ impl Global {
     }
 
     pub(super) fn remove_connection(&mut self, now: Duration, node: NodeName) {
-        if self.is_member(node) {
-            self.outbox.push_back(Output::Disconnect(node));
+        let is_member = self.is_member(node);
+        if !is_member && !self.removing.contains_key(&node) {
+            return;
+        }
+        let closes_later = self.closes_when_answered(node);
+        if is_member {
+            if !closes_later {
+                self.outbox.push_back(Output::Disconnect(node));
+            }
             self.lose_node(now, node, Loss::Removed);
             self.log_prevention("disconnected", node);
-        } else if let Some(until) = self.removing.get_mut(&node) {
+        } else if !closes_later {
             // Both asked at once. OTP would leave the connection.
-            *until = now;
+            self.removing.insert(node, now);
         }
     }
 
@@ -221,14 +234,19 @@ impl Global {
             .map(|(&node, _)| node)
             .collect();
         for to in members {
-            let message = message.clone();
-            self.ask_then_send(Unconfirmed { to, message, lost });
+            let message = Some(message.clone());
+            self.ask_then_send(Unconfirmed {
+                to,
+                message,
+                lost,
+                closes: false,
+            });
         }
     }
 
     fn ask_then_send(&mut self, report: Unconfirmed) {
         if self.unconfirmed.len() >= LOST_CONNECTIONS_MAX {
-            return self.send_now(report.to, report.message);
+            return self.send_report(report);
         }
         let id = self.next_locker_call();
         let question = wire::call(self.config.locker, id, atom!("get_protocol_version").into());
@@ -241,13 +259,45 @@ impl Global {
         let Some(report) = self.unconfirmed.remove(&id) else {
             return false;
         };
-        if report
-            .lost
-            .is_none_or(|lost| !self.connected.contains(&lost))
-        {
-            self.send_now(report.to, report.message);
+        let (from, closes) = (report.to, report.closes);
+        self.send_report(report);
+        let has_answered_all = self.unconfirmed.values().all(|other| other.to != from);
+        if closes && has_answered_all && self.removing.contains_key(&from) {
+            self.removing.insert(from, Duration::MAX);
+            self.outbox.push_back(Output::Disconnect(from));
         }
         true
+    }
+
+    fn send_report(&mut self, report: Unconfirmed) {
+        let is_lost = |lost| !self.connected.contains(&lost);
+        if let Some(message) = report.message
+            && report.lost.is_none_or(is_lost)
+        {
+            self.send_now(report.to, message);
+        }
+    }
+
+    /// Reports to `node` what was to wait for an answer of it; true if one is still to come, after which
+    /// the connection is closed.
+    fn closes_when_answered(&mut self, node: NodeName) -> bool {
+        let to_node = self
+            .unconfirmed
+            .values_mut()
+            .filter(|report| report.to == node);
+        let early: Vec<Unconfirmed> = to_node
+            .map(|report| {
+                report.closes = true;
+                let early = report.clone();
+                report.message = None;
+                early
+            })
+            .collect();
+        let is_awaited = !early.is_empty();
+        early
+            .into_iter()
+            .for_each(|report| self.send_report(report));
+        is_awaited
     }
 
     /// Nobody is left to answer.

@@ -160,6 +160,38 @@ fn remove_connection_closes_the_connection_and_reports_nothing() {
 }
 
 #[test]
+fn who_is_removed_before_it_reported_does_so_at_once_and_closes_after_the_answer() {
+    let mut network = meshed();
+    let us = first(&mut network);
+    us.handle_node_down(ms(40_000), node(NAMES[1]));
+    let asked = outputs(us);
+    let request = tuple!["remove_connection", node(NAMES[2])];
+    us.handle_message(ms(40_000), Some(pid(NAMES[2], 50)), &request);
+    let early = outputs(us);
+    let told = sent(&early, node(NAMES[2]));
+    assert!(told[0].as_tuple().unwrap()[0].is_atom("lost_connection"));
+    let close = Output::Disconnect(node(NAMES[2]));
+    assert!(!early.contains(&close), "its answer would connect us again");
+    let late = confirmed(us, &asked);
+    assert_eq!(sent(&late, node(NAMES[2])), [], "it knows");
+    assert!(late.contains(&close));
+    us.handle_node_down(ms(40_001), node(NAMES[2]));
+    assert_eq!(outputs(us), []);
+}
+
+#[test]
+fn who_is_removed_and_never_answered_closes_all_the_same() {
+    let mut network = meshed();
+    let us = first(&mut network);
+    us.handle_node_down(ms(40_000), node(NAMES[1]));
+    let request = tuple!["remove_connection", node(NAMES[2])];
+    us.handle_message(ms(40_000), Some(pid(NAMES[2], 50)), &request);
+    outputs(us);
+    us.handle_timeout(ms(45_000));
+    assert!(outputs(us).contains(&Output::Disconnect(node(NAMES[2]))));
+}
+
+#[test]
 fn a_cut_between_two_leaves_no_overlapping_partitions() {
     for seed in 0..50 {
         let mut network = Network::new(seed, &NAMES);
