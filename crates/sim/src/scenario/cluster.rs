@@ -27,6 +27,10 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// that it is gone.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
+/// Nodes of a scenario. What goes on grows with the square of their number, and what goes wrong needs
+/// few more than three, so few are more frequent.
+const COUNTS: [usize; 8] = [3, 3, 3, 4, 4, 5, 6, 7];
+
 /// A node, and the process of the operating system that it is in.
 pub(super) struct Member {
     name: String,
@@ -74,9 +78,10 @@ struct Inner {
 }
 
 impl Cluster {
-    /// Two to four nodes; now and then two of them share a machine.
-    pub(super) fn new(world: &World, random: &mut Random) -> Self {
-        let count = 2 + random.index(3);
+    /// So many nodes, or as many as the seed chooses; now and then two of them share a machine.
+    pub(super) fn new(world: &World, count: Option<usize>, random: &mut Random) -> Self {
+        let chosen = *random.pick(&COUNTS).expect("there are some");
+        let count = count.unwrap_or(chosen);
         let mut machines: Vec<Machine> = Vec::new();
         let mut members = Vec::new();
         for number in 0..count {
