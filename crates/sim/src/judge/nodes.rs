@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use purlin_node::{NodeName, Pid, Term};
 
+use super::observation::List;
 use super::{Judge, Lives, Observation, Peer};
 
 /// What one watcher was told.
@@ -63,9 +64,7 @@ impl Watcher {
     fn down(&mut self, node: NodeName, connection: Option<u64>) -> Result<(), String> {
         match self.connected.remove(&node) {
             Some(peer) if Some(peer.connection) == connection => Ok(()),
-            Some(peer) => Err(format!(
-                "{node} is down with connection {connection:?}, and {peer} was up"
-            )),
+            Some(peer) => Err(format!("{node} is down, but not {peer}, which was up")),
             None => Err(format!("{node} is down, and it was not up")),
         }
     }
@@ -75,7 +74,9 @@ impl Watcher {
         match told == peers {
             true => Ok(()),
             false => Err(format!(
-                "asked what is connected, it is told {peers:?}, and it was told of {told:?}"
+                "asked what is connected, it is told {}, and it was told of {}",
+                List(peers),
+                List(&told)
             )),
         }
     }

@@ -253,7 +253,8 @@ impl fmt::Display for Peer {
     }
 }
 
-struct List<'a>(&'a [Peer]);
+/// Several of them.
+pub(super) struct List<'a>(pub(super) &'a [Peer]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,6 +35,14 @@ pub struct Spawns {
     tokens: BTreeMap<Reference, u64>,
 }
 
+/// A reply, in words.
+fn said(reply: &Result<Pid, Atom>) -> String {
+    match reply {
+        Ok(pid) => pid.to_string(),
+        Err(reason) => reason.to_string(),
+    }
+}
+
 impl Request {
     fn born(&mut self, pid: Pid) -> Result<(), String> {
         if self.is_sent == Some(false) {
@@ -58,7 +66,11 @@ impl Request {
     fn replied(&mut self, reply: Result<Pid, Atom>) -> Result<(), String> {
         let by = self.by;
         if let Some(before) = self.reply.replace(reply.clone()) {
-            return Err(format!("{by} got two replies: {before:?}, then {reply:?}"));
+            return Err(format!(
+                "{by} got two replies: {}, then {}",
+                said(&before),
+                said(&reply)
+            ));
         }
         match reply {
             Ok(pid) if pid.node != self.to || self.born.is_some_and(|born| born != pid) => Err(

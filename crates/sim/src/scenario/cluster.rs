@@ -1,6 +1,6 @@
 //! The nodes of a scenario: on which machines they are, and how they come and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub(super) struct Directory {
     pub(super) receivers: BTreeMap<NodeName, Pid>,
     /// Processes to watch. Those that have ended stay for a while: watching them is a case too.
     pub(super) workers: Vec<Pid>,
+    /// Those of them that were asked for from elsewhere, with who asked.
+    pub(super) children: BTreeSet<(Pid, Pid)>,
     pub(super) is_quiet: bool,
 }
 

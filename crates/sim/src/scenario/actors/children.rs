@@ -42,6 +42,7 @@ async fn be_born(mut actor: Actor, parent: Pid, token: u64) -> Term {
     actor.mailbox.trap_exit(true);
     let pid = actor.me();
     actor.observe(&Observation::Born { pid, token });
+    actor.cluster.directory().children.insert((parent, pid));
     let hello = Term::tuple([pid.into(), (token as i64).into()]);
     // It may be lost with its connection.
     let _ = actor.mailbox.send(parent, &hello).await;

@@ -150,6 +150,9 @@ fn watch(actor: &mut Actor) -> Pid {
             let mut held = Held::default();
             while !actor.cluster.is_quiet() {
                 if Instant::now() >= end {
+                    // The end is told to nobody who was unlinked just before it.
+                    actor.drain().await;
+                    take_link_back(&mut actor, &mut held);
                     return actor.end(atom!("tired").into());
                 }
                 let pause = actor.pause(Duration::from_secs(2));
@@ -191,7 +194,7 @@ fn tie(actor: &mut Actor, held: &mut Held, peers: &[Peer]) {
             reference,
             is_connected,
         });
-    } else if !held.ever_linked.contains(&worker) {
+    } else if !held.ever_linked.contains(&worker) && !is_child(actor, worker) {
         held.ever_linked.push(worker);
         held.links.push(worker);
         let (from, to) = (actor.me(), worker);
@@ -202,6 +205,12 @@ fn tie(actor: &mut Actor, held: &mut Held, peers: &[Peer]) {
         });
         actor.mailbox.link(to);
     }
+}
+
+/// A child may be linked already: that is in the reply, which may be on its way.
+fn is_child(actor: &Actor, worker: Pid) -> bool {
+    let directory = actor.cluster.directory();
+    directory.children.contains(&(actor.me(), worker))
 }
 
 /// Also one that has fired: nothing is to come of that.
@@ -218,6 +227,8 @@ fn take_monitor_back(actor: &mut Actor, held: &mut Held) {
 }
 
 fn take_link_back(actor: &mut Actor, held: &mut Held) {
+    let workers = actor.cluster.directory().workers.clone();
+    held.links.retain(|pid| workers.contains(pid));
     if held.links.is_empty() {
         return;
     }
