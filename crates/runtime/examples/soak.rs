@@ -14,6 +14,9 @@
 //!
 //! At the end every process is stopped, and tasks, names and timers must be gone. A line a round goes to
 //! standard output; a difference ends the program with status 1.
+//!
+//! The accounting is trusted because it was seen to fail: `--plant BUG` loses or doubles one in a thousand
+//! of what a process is told, as [`Bug`] says, and the first comparison must find it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -62,6 +65,30 @@ const WARM: u64 = 500_000;
 /// behind is more.
 const GROWTH_KIB_MAX: u64 = 4096;
 
+/// What can be planted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    LostDown,
+    DoubledDown,
+    LostMessage,
+    LeakedProcess,
+}
+
+impl Bug {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "lost-down" => Self::LostDown,
+            "doubled-down" => Self::DoubledDown,
+            "lost-message" => Self::LostMessage,
+            "leaked-process" => Self::LeakedProcess,
+            _ => return None,
+        })
+    }
+}
+
+/// One in so many suffers from a bug that was planted: some in every round.
+const ONE_IN: u64 = 1000;
+
 /// Counts itself.
 struct Payload(Arc<Counts>);
 
@@ -72,7 +99,56 @@ struct Counts {
     started: AtomicU64,
     ended: AtomicU64,
     fired: AtomicU64,
+    /// Monitors that live processes wait for.
+    waiting: AtomicI64,
+    bug: Option<Bug>,
+    /// What could have suffered from the bug.
+    chances: AtomicU64,
     faults: Mutex<Vec<String>>,
+}
+
+impl Counts {
+    /// True when it is this bug's turn.
+    fn suffers(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+            && self
+                .chances
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(ONE_IN)
+    }
+}
+
+/// The monitors that a process waits for; they count while it lives.
+struct Waiting {
+    references: BTreeSet<Reference>,
+    counts: Arc<Counts>,
+}
+
+impl Waiting {
+    fn insert(&mut self, reference: Reference) {
+        self.references.insert(reference);
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// False if it was not waited for.
+    fn remove(&mut self, reference: &Reference) -> bool {
+        let was_there = self.references.remove(reference);
+        self.counts
+            .waiting
+            .fetch_sub(i64::from(was_there), Ordering::Relaxed);
+        was_there
+    }
+
+    fn first(&self) -> Option<Reference> {
+        self.references.first().copied()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let left = self.references.len() as i64;
+        self.counts.waiting.fetch_sub(left, Ordering::Relaxed);
+    }
 }
 
 impl Payload {
@@ -116,31 +192,46 @@ impl World {
 }
 
 async fn live(mut me: Process<Message>, world: World, lives: Lives) -> Term {
-    let _lives = lives;
-    let mut waiting: BTreeSet<Reference> = BTreeSet::new();
+    let mut lives = Some(lives);
+    if world.counts.suffers(Bug::LeakedProcess) {
+        std::mem::forget(lives.take());
+    }
+    obey_all(&mut me, &world).await
+}
+
+async fn obey_all(me: &mut Process<Message>, world: &World) -> Term {
+    let mut waiting = Waiting {
+        references: BTreeSet::new(),
+        counts: world.counts.clone(),
+    };
     loop {
         match me.receive().await {
             Received::Message(Local(Command::Exit(reason))) => {
                 return Atom::new(reason).unwrap().into();
             }
-            Received::Message(Local(command)) => obey(&me, &world, &mut waiting, command).await,
+            Received::Message(Local(command)) => obey(me, world, &mut waiting, command).await,
             Received::Info(Info::Down { reference, .. }) => {
-                world.counts.fired.fetch_add(1, Ordering::Relaxed);
-                if !waiting.remove(&reference) {
-                    world.fault(format!("{} got a DOWN that it does not wait for", me.pid()));
-                }
+                take_down(me, world, &mut waiting, &reference);
             }
             _ => {}
         }
     }
 }
 
-async fn obey(
-    me: &Process<Message>,
-    world: &World,
-    waiting: &mut BTreeSet<Reference>,
-    command: Command,
-) {
+fn take_down(me: &Process<Message>, world: &World, waiting: &mut Waiting, of: &Reference) {
+    if world.counts.suffers(Bug::LostDown) {
+        return;
+    }
+    let times = 1 + u64::from(world.counts.suffers(Bug::DoubledDown));
+    for _ in 0..times {
+        world.counts.fired.fetch_add(1, Ordering::Relaxed);
+        if !waiting.remove(of) {
+            world.fault(format!("{} got a DOWN that it does not wait for", me.pid()));
+        }
+    }
+}
+
+async fn obey(me: &Process<Message>, world: &World, waiting: &mut Waiting, command: Command) {
     match command {
         Command::Spawn(tie) => spawn_child(me, world, waiting, tie),
         Command::Link(pid) => me.link(pid),
@@ -149,15 +240,19 @@ async fn obey(
             waiting.insert(me.monitor(pid));
         }
         Command::DemonitorOne => {
-            if let Some(reference) = waiting.pop_first() {
+            if let Some(reference) = waiting.first() {
                 me.demonitor(reference);
+                waiting.remove(&reference);
             }
         }
         Command::Trap(trap) => drop(me.trap_exit(trap)),
         Command::Register(name) => drop(me.runtime().register(name, me.pid())),
         Command::Send(to) => {
-            let message = Local(Command::Take(Payload::new(&world.counts)));
-            let _ = me.send(to, message).await;
+            let payload = Payload::new(&world.counts);
+            if world.counts.suffers(Bug::LostMessage) {
+                return std::mem::forget(payload);
+            }
+            let _ = me.send(to, Local(Command::Take(payload))).await;
         }
         Command::Panic => panic!("as it was told"),
         Command::Sleep => tokio::time::sleep(Duration::from_millis(1)).await,
@@ -165,7 +260,7 @@ async fn obey(
     }
 }
 
-fn spawn_child(me: &Process<Message>, world: &World, waiting: &mut BTreeSet<Reference>, tie: Tie) {
+fn spawn_child(me: &Process<Message>, world: &World, waiting: &mut Waiting, tie: Tie) {
     world.counts.started.fetch_add(1, Ordering::Relaxed);
     let lives = Lives(world.counts.clone());
     let inherited = world.clone();
@@ -324,18 +419,29 @@ fn compare(runtime: &Runtime, world: &World, infos: &BTreeMap<Pid, ProcessInfo>)
         let live = infos.len();
         world.fault(format!("{started} started, {ended} ended, {live} live"));
     }
+    let held: usize = infos.values().map(|info| info.monitors.len()).sum();
+    let waiting = counts.waiting.load(Ordering::Relaxed);
+    if held as i64 != waiting {
+        world.fault(format!(
+            "{waiting} monitors are waited for, {held} are held"
+        ));
+    }
     let payloads = counts.payloads.load(Ordering::Relaxed);
     if payloads != 0 {
         world.fault(format!("{payloads} messages are nowhere"));
     }
 }
 
-async fn soak(seconds: u64, processes: usize, seed: u64) -> bool {
+async fn soak(seconds: u64, processes: usize, seed: u64, bug: Option<Bug>) -> bool {
     let node = NodeName::new(&atom!("soak@localhost")).unwrap();
     let executor = Arc::new(TokioExecutor::current());
     let runtime = Runtime::new(node, 1, executor, Config::default());
+    let counts = Counts {
+        bug,
+        ..Counts::default()
+    };
     let world = World {
-        counts: Arc::default(),
+        counts: Arc::new(counts),
         population: Arc::default(),
     };
     let (begun, mut random, mut rounds) = (Instant::now(), Random(seed), 0_u64);
@@ -431,6 +537,11 @@ fn main() -> ExitCode {
     };
     let (seconds, processes) = (value("--seconds", 600), value("--processes", 2000));
     let seed = value("--seed", 1);
+    let plant = args.iter().position(|arg| arg == "--plant");
+    let bug = plant.map(|at| {
+        let named = args.get(at + 1).and_then(|name| Bug::named(name));
+        named.expect("lost-down, doubled-down, lost-message or leaked-process")
+    });
     // Panics here are orders that were obeyed.
     purlin_runtime::panics::install_hook();
     let threads = tokio::runtime::Builder::new_multi_thread()
@@ -439,7 +550,7 @@ fn main() -> ExitCode {
         .build()
         .expect("two threads can be started");
     let done = threads.block_on(async move {
-        tokio::spawn(soak(seconds, processes as usize, seed))
+        tokio::spawn(soak(seconds, processes as usize, seed, bug))
             .await
             .unwrap()
     });

@@ -1,5 +1,6 @@
 //! Runs seeds of the scenario: `cargo xtask sim`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ cargo xtask sim [OPTIONS]
 
   --seeds N      run N seeds (100)
   --first SEED   from this one on (0)
+  --nodes N      in clusters of N nodes (three to seven, as the seed chooses)
   --json FILE    also write the figures to FILE
   --replay SEED  run one seed and print all that happens
   --hash SEED    run one seed and print the hash over all that happens
@@ -25,6 +27,7 @@ enum Task {
 
 struct Arguments {
     task: Task,
+    nodes: Option<usize>,
     json: Option<PathBuf>,
 }
 
@@ -40,23 +43,26 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let nodes = arguments.nodes;
     match arguments.task {
-        Task::Seeds { first, count } => run(first, count, arguments.json),
-        Task::Replay(seed) => replay(seed),
+        Task::Seeds { first, count } => run(first..first + count, nodes, arguments.json),
+        Task::Replay(seed) => replay(seed, nodes),
         Task::Hash(seed) => {
-            println!("{:016x}", run_seed(seed, Options::default()).hash);
+            let outcome = run_seed(seed, Options::default().nodes(nodes));
+            println!("{:016x}", outcome.hash);
             ExitCode::SUCCESS
         }
     }
 }
 
 fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
-    let (mut first, mut count, mut one, mut json) = (0, 100, None, None);
+    let (mut first, mut count, mut nodes, mut one, mut json) = (0, 100, None, None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("seeds") => count = parser.value()?.parse()?,
             Long("first") => first = parser.value()?.parse()?,
+            Long("nodes") => nodes = Some(at_least_two(parser.value()?.parse()?)?),
             Long("json") => json = Some(parser.value()?.into()),
             Long("replay") => one = Some(Task::Replay(parser.value()?.parse()?)),
             Long("hash") => one = Some(Task::Hash(parser.value()?.parse()?)),
@@ -65,14 +71,22 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
         }
     }
     let task = one.unwrap_or(Task::Seeds { first, count });
-    Ok(Some(Arguments { task, json }))
+    Ok(Some(Arguments { task, nodes, json }))
 }
 
-fn run(first: u64, count: u64, json: Option<PathBuf>) -> ExitCode {
-    let start = Instant::now();
+/// One node alone has nobody to lose.
+fn at_least_two(nodes: usize) -> Result<usize, lexopt::Error> {
+    match nodes {
+        0 | 1 => Err("--nodes: a cluster has at least two".into()),
+        _ => Ok(nodes),
+    }
+}
+
+fn run(seeds: Range<u64>, nodes: Option<usize>, json: Option<PathBuf>) -> ExitCode {
+    let (start, count) = (Instant::now(), seeds.end - seeds.start);
     let (mut failed, mut virtual_time) = (0_u64, Duration::ZERO);
-    for seed in first..first + count {
-        let outcome = run_seed(seed, Options::default());
+    for seed in seeds {
+        let outcome = run_seed(seed, Options::default().nodes(nodes));
         virtual_time += outcome.virtual_time;
         if !outcome.failures.is_empty() {
             failed += 1;
@@ -84,8 +98,9 @@ fn run(first: u64, count: u64, json: Option<PathBuf>) -> ExitCode {
         "{count} seeds, {failed} failed, {virtual_seconds:.0} virtual seconds in {wall:.1} seconds"
     );
     let figures = format!(
-        "{{\"seeds\": {count}, \"failures\": {failed}, \"virtual_seconds\": {virtual_seconds:.3}, \
-         \"wall_seconds\": {wall:.3}}}\n"
+        "{{\"seeds\": {count}, \"nodes\": {}, \"failures\": {failed}, \"virtual_seconds\": {virtual_seconds:.3}, \
+         \"wall_seconds\": {wall:.3}}}\n",
+        nodes.map_or("null".to_owned(), |nodes| nodes.to_string()),
     );
     if let Some(path) = json
         && let Err(error) = std::fs::write(&path, figures)
@@ -96,8 +111,9 @@ fn run(first: u64, count: u64, json: Option<PathBuf>) -> ExitCode {
     code(failed == 0)
 }
 
-fn replay(seed: u64) -> ExitCode {
-    let options = Options::default().trace(Box::new(|line| println!("{line}")));
+fn replay(seed: u64, nodes: Option<usize>) -> ExitCode {
+    let options = Options::default().nodes(nodes);
+    let options = options.trace(Box::new(|line| println!("{line}")));
     let outcome = run_seed(seed, options);
     println!(
         "seed {seed}: hash {:016x}, {} events, {:.3} virtual seconds",

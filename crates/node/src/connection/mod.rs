@@ -48,6 +48,8 @@ pub(crate) use latch::Latch;
 use outbound::Outbound;
 pub(crate) use peers::{EndedAttempt, Peers};
 #[cfg(feature = "planted-bugs")]
+pub(crate) use planted::KeptNames;
+#[cfg(feature = "planted-bugs")]
 pub use planted::PlantedBug;
 use purlin_proto::handshake::Established;
 pub use purlin_proto::handshake::HandshakeError;
@@ -207,6 +209,18 @@ impl Connection {
     #[cfg(not(feature = "planted-bugs"))]
     fn encode(&self, _: Pid, signal: &Signal) -> Result<[OutMessage; 1], SendError> {
         Ok([encode_signal(signal, self.flags)?])
+    }
+
+    /// Whether this connection's end is told to who wants to know of nodes: always.
+    #[cfg(not(feature = "planted-bugs"))]
+    pub(crate) fn tells_of_its_end(&self) -> bool {
+        true
+    }
+
+    /// The epoch that ends with this connection: its own.
+    #[cfg(not(feature = "planted-bugs"))]
+    pub(crate) fn ended_epoch(&self) -> Epoch {
+        self.epoch()
     }
 
     /// Queues a signal at once if the queue is not full.

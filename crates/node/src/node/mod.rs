@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     exports: Mutex<Exports>,
     /// What names that peers ask us to dial may add to the table of node names.
     name_budget: Mutex<NameBudget>,
+    #[cfg(feature = "planted-bugs")]
+    kept_names: crate::connection::KeptNames,
 }
 
 pub(crate) struct State {
@@ -119,6 +121,8 @@ impl Node {
             state: Mutex::new(state),
             exports: Mutex::new(Exports::default()),
             name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),
+            #[cfg(feature = "planted-bugs")]
+            kept_names: crate::connection::KeptNames::default(),
         }));
         let roads = Roads::to(&node);
         node.0.runtime.set_outside(Arc::new(roads));

@@ -145,10 +145,12 @@ impl Node {
         if !state.peers.remove(connection) {
             return;
         }
-        self.announce(&mut state, NodeEvent::down(connection));
+        if connection.tells_of_its_end() {
+            self.announce(&mut state, NodeEvent::down(connection));
+        }
         for pid in connection.ties.close() {
             self.runtime()
-                .connection_lost(pid, node, connection.epoch());
+                .connection_lost(pid, node, connection.ended_epoch());
         }
         drop(state);
         self.sweep_reasons();

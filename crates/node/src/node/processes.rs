@@ -82,7 +82,13 @@ impl Node {
 
     /// The process that has a name.
     pub fn whereis(&self, name: &Atom) -> Option<Pid> {
-        self.runtime().whereis(name)
+        let holder = self.runtime().whereis(name);
+        #[cfg(feature = "planted-bugs")]
+        let holder = self
+            .0
+            .kept_names
+            .lead(self.0.config.planted_bug, name, holder);
+        holder
     }
 
     /// All registered names, sorted.

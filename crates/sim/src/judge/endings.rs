@@ -3,10 +3,13 @@
 //!
 //! Source: the OTP reference manual, "Processes", links and monitors, and `docs/SEMANTICS.md`.
 //!
-//! - safety: nothing fires twice, or that nobody set, or with the reason of an end that was not;
+//! - safety: nothing fires twice, or that nobody set, or that was taken back, or with the reason of an end
+//!   that was not;
 //! - convergence: what should have fired has, and `noconnection` had a lost connection.
+//!
+//! Of a process that was killed from elsewhere nobody knows whether it has ended, until one is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use purlin_node::{NodeName, Pid, Reference, Term};
 
@@ -22,6 +25,16 @@ struct Watch {
     downs: u64,
     downs_around: u64,
     fired: Option<Term>,
+    is_taken_back: bool,
+}
+
+/// Ties that a process asked for together with another process.
+struct Wanted {
+    by: Pid,
+    link: bool,
+    monitor: bool,
+    downs: u64,
+    downs_around: u64,
 }
 
 /// Holds links and monitors to firing once, when they must and only then.
@@ -32,6 +45,10 @@ pub struct Endings {
     links: BTreeMap<(Pid, Pid), Watch>,
     /// Exits that came to the other end of a link than the one that made it.
     far_exits: BTreeMap<(Pid, Pid), Term>,
+    wanted: BTreeMap<u64, Wanted>,
+    tokens: BTreeMap<Reference, u64>,
+    /// Children that were to be linked, and to whom: also when that one ended before the reply.
+    children: BTreeSet<(Pid, Pid)>,
 }
 
 impl Endings {
@@ -43,21 +60,67 @@ impl Endings {
             downs: self.lives.node_downs(watcher, watched.node),
             downs_around: self.lives.node_downs_around(watcher, watched.node),
             fired: None,
+            is_taken_back: false,
         }
     }
 
-    fn down(&mut self, reference: &Reference, reason: &Term) -> Result<(), String> {
+    fn wants(&self, by: Pid, to: NodeName, link: bool, monitor: bool) -> Wanted {
+        Wanted {
+            by,
+            link,
+            monitor,
+            downs: self.lives.node_downs(by, to),
+            downs_around: self.lives.node_downs_around(by, to),
+        }
+    }
+
+    /// The ties that were asked for are there from the reply on.
+    fn spawned(&mut self, reference: Reference, pid: Pid) {
+        let token = self.tokens.get(&reference);
+        let Some(wanted) = token.and_then(|token| self.wanted.get(token)) else {
+            return;
+        };
+        let watch = || Watch {
+            watcher: wanted.by,
+            watched: pid,
+            is_connected: true,
+            downs: wanted.downs,
+            downs_around: wanted.downs_around,
+            fired: None,
+            is_taken_back: false,
+        };
+        if wanted.link {
+            self.links.insert((wanted.by, pid), watch());
+        }
+        if wanted.monitor {
+            self.monitors.insert(reference, watch());
+        }
+    }
+
+    fn down(&mut self, watched: Pid, reference: &Reference, reason: &Term) -> Result<(), String> {
         let Some(watch) = self.monitors.get_mut(reference) else {
             return Err(format!("a DOWN of {reference}, which nobody set: {reason}"));
         };
         watch.fire("DOWN", reason)?;
-        self.lives.explains(watch.watcher, watch.watched, reason)
+        if watch.watched != watched {
+            let meant = watch.watched;
+            return Err(format!(
+                "a DOWN of {reference} names {watched} instead of {meant}"
+            ));
+        }
+        self.lives.explains(watch.watcher, watched, reason)
     }
 
     fn exit(&mut self, at: Pid, from: Pid, reason: &Term) -> Result<(), String> {
         if let Some(watch) = self.links.get_mut(&(at, from)) {
             watch.fire("EXIT", reason)?;
-        } else if self.links.contains_key(&(from, at)) {
+        } else if self.links.contains_key(&(from, at)) || self.children.contains(&(from, at)) {
+            let link = self.links.get(&(from, at));
+            if link.is_some_and(|link| link.is_taken_back) && !reason.is_atom("noconnection") {
+                return Err(format!(
+                    "{at} got an EXIT of {from}, which had unlinked it: {reason}"
+                ));
+            }
             if let Some(before) = self.far_exits.insert((at, from), reason.clone()) {
                 return Err(format!(
                     "{at} got an EXIT of {from} twice: {before}, then {reason}"
@@ -72,9 +135,23 @@ impl Endings {
     }
 }
 
+impl Endings {
+    /// One who is told of a killed process tells all that it has ended.
+    fn note_killed(&mut self, pid: Pid, reason: &Term) {
+        if self.lives.is_doomed(pid) && reason.is_atom("killed") {
+            self.lives.note_killed(pid, reason);
+        }
+    }
+}
+
 impl Watch {
     fn fire(&mut self, what: &str, reason: &Term) -> Result<(), String> {
         let (watcher, watched) = (self.watcher, self.watched);
+        if self.is_taken_back {
+            return Err(format!(
+                "{watcher} got a {what} of {watched}, which it had taken back: {reason}"
+            ));
+        }
         match self.fired.replace(reason.clone()) {
             None => Ok(()),
             Some(before) => Err(format!(
@@ -102,7 +179,8 @@ impl Watch {
                 "{watcher} got a {what} of {watched} for noconnection, and none was lost"
             )),
             Some(_) => None,
-            None if !lives.is_alive(watcher) => None,
+            None if self.is_taken_back || !lives.is_alive(watcher) => None,
+            None if !has_lost && lives.is_unborn(watched) => None,
             None if has_lost || !lives.is_alive(watched) => Some(format!(
                 "{watcher} never got the {what} of {watched}, which {}",
                 if has_lost {
@@ -121,8 +199,9 @@ impl Watch {
         let has_lost = !self.is_connected
             || lives.is_gone(maker)
             || lives.node_downs_around(maker, far.node) > self.downs_around;
-        let is_due = lives.ended.contains_key(&maker) && lives.is_alive(far) && !has_lost;
-        (is_due && self.fired.is_none() && came.is_none())
+        let far_lives = lives.is_alive(far) && !lives.is_doomed(far) && !lives.is_unborn(far);
+        let is_due = lives.ended.contains_key(&maker) && far_lives && !has_lost;
+        (is_due && !self.is_taken_back && self.fired.is_none() && came.is_none())
             .then(|| format!("{far} never got the EXIT of {maker}, which has ended"))
     }
 }
@@ -137,6 +216,13 @@ impl Lives {
                 true => wrong("which is on its own node"),
                 false => Ok(()),
             };
+        }
+        if self.is_doomed(watched) && (reason.is_atom("killed") || reason.is_atom("noproc")) {
+            return Ok(());
+        }
+        // Its function may not be exported yet.
+        if self.is_unborn(watched) && reason.as_tuple().is_some_and(|it| it[0].is_atom("undef")) {
+            return Ok(());
         }
         match self.ended.get(&watched) {
             Some(ended) if ended == reason || reason.is_atom("noproc") => Ok(()),
@@ -174,10 +260,62 @@ impl Judge for Endings {
                 self.links.insert((*from, *to), watch);
                 Ok(())
             }
+            Observation::Demonitoring { reference, .. } => {
+                if let Some(watch) = self.monitors.get_mut(reference) {
+                    watch.is_taken_back = true;
+                }
+                Ok(())
+            }
+            Observation::Unlinking { from, to } => {
+                if let Some(watch) = self.links.get_mut(&(*from, *to)) {
+                    watch.is_taken_back = true;
+                }
+                Ok(())
+            }
+            Observation::Asking {
+                by,
+                to,
+                token,
+                link,
+                monitor,
+            } => {
+                let wanted = self.wants(*by, *to, *link, *monitor);
+                self.wanted.insert(*token, wanted);
+                Ok(())
+            }
+            Observation::Asked {
+                token,
+                reference: Some(reference),
+                ..
+            } => {
+                self.tokens.insert(*reference, *token);
+                Ok(())
+            }
+            Observation::Born { pid, token } => {
+                if let Some(wanted) = self.wanted.get(token).filter(|wanted| wanted.link) {
+                    self.children.insert((wanted.by, *pid));
+                }
+                Ok(())
+            }
+            Observation::Spawned { reference, pid, .. } => {
+                self.spawned(*reference, *pid);
+                Ok(())
+            }
             Observation::Down {
-                reference, reason, ..
-            } => self.down(reference, reason),
-            Observation::Exit { at, from, reason } => self.exit(*at, *from, reason),
+                watched,
+                reference,
+                reason,
+                ..
+            } => {
+                let heard = self.down(*watched, reference, reason);
+                self.note_killed(*watched, reason);
+                heard
+            }
+            Observation::Exit { at, from, reason } => {
+                let heard = self.exit(*at, *from, reason);
+                self.note_killed(*from, reason);
+                heard
+            }
             _ => Ok(()),
         }
     }
@@ -242,10 +380,11 @@ mod tests {
     }
 
     fn down(judge: &mut Endings, reason: &Term) -> Result<(), String> {
-        let (watcher, _, reference) = parties();
+        let (watcher, watched, reference) = parties();
         let reason = reason.clone();
         judge.observe(&Observation::Down {
             watcher,
+            watched,
             reference,
             reason,
         })
@@ -283,8 +422,13 @@ mod tests {
         let mut judge = watching();
         assert!(down(&mut judge, &reason).is_ok() && exit(&mut judge, &reason).is_ok());
         assert_eq!(judge.converge().len(), 2, "none was lost");
-        let node = watched.node;
-        judge.observe(&Observation::NodeDown { at, node }).unwrap();
+        let (node, connection) = (watched.node, Some(1));
+        let down = Observation::NodeDown {
+            at,
+            node,
+            connection,
+        };
+        judge.observe(&down).unwrap();
         assert_eq!(judge.converge(), Vec::<String>::new());
     }
 
@@ -304,5 +448,49 @@ mod tests {
         judge.observe(&exit).unwrap();
         assert_eq!(judge.converge(), Vec::<String>::new());
         assert!(judge.observe(&exit).is_err());
+    }
+
+    #[test]
+    fn what_was_taken_back_does_not_fire() {
+        let mut judge = watching();
+        let (from, to, reference) = parties();
+        let (watcher, pid, reason) = (from, to, Term::from(atom!("bye")));
+        let demonitoring = Observation::Demonitoring { watcher, reference };
+        judge.observe(&demonitoring).unwrap();
+        judge.observe(&Observation::Unlinking { from, to }).unwrap();
+        let told = reason.clone();
+        judge
+            .observe(&Observation::Ended { pid, reason: told })
+            .unwrap();
+        assert_eq!(judge.converge(), Vec::<String>::new());
+        assert!(down(&mut judge, &reason).is_err() && exit(&mut judge, &reason).is_err());
+    }
+
+    #[test]
+    fn one_who_was_unlinked_does_not_hear_of_the_end() {
+        let mut judge = watching();
+        let (from, at, _) = parties();
+        let (to, reason) = (at, Term::from(atom!("bye")));
+        judge.observe(&Observation::Unlinking { from, to }).unwrap();
+        let (pid, told) = (from, reason.clone());
+        judge
+            .observe(&Observation::Ended { pid, reason: told })
+            .unwrap();
+        assert_eq!(judge.converge(), Vec::<String>::new());
+        let exit = Observation::Exit { at, from, reason };
+        assert!(judge.observe(&exit).is_err());
+    }
+
+    #[test]
+    fn a_process_that_was_killed_from_elsewhere_has_ended_once_one_is_told() {
+        let (by, victim, reference) = parties();
+        let killed = Term::from(atom!("killed"));
+        let mut judge = watching();
+        assert!(down(&mut judge, &killed).is_err(), "nobody killed it");
+        let mut judge = watching();
+        judge.observe(&Observation::Killing { by, victim }).unwrap();
+        assert_eq!(judge.converge(), Vec::<String>::new(), "{reference}");
+        down(&mut judge, &killed).unwrap();
+        assert_eq!(judge.converge().len(), 1, "the link is to fire too");
     }
 }

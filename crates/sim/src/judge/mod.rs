@@ -9,123 +9,24 @@
 //! not tell a lost connection from a lost message, it gives the benefit of the doubt.
 
 mod endings;
+mod lives;
+mod names;
+mod nodes;
+mod observation;
 mod order;
+mod spawns;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use purlin_node::{NodeName, Pid, Reference, Term};
-
 pub use endings::Endings;
+use lives::Lives;
+pub use names::Names;
+pub use nodes::Nodes;
+pub use observation::{Observation, Peer, Way};
 pub use order::SignalOrder;
+pub use spawns::Spawns;
 
 use crate::world::World;
-
-/// How a message is addressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// To a pid.
-    Pid(Pid),
-    /// To the name that the receiver of each node is registered with.
-    Name,
-}
-
-/// What a process did or saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Observation {
-    /// A process is about to send a numbered message, having read all that was in its mailbox.
-    Sending {
-        /// Who sends.
-        from: Pid,
-        /// To which node.
-        to: NodeName,
-        /// To whom there.
-        way: Way,
-        /// Counts up for each `from` and `to`.
-        number: u64,
-    },
-    /// The send returned, and the process has read all that was in its mailbox since.
-    Sent {
-        /// Who sent.
-        from: Pid,
-        /// To which node.
-        to: NodeName,
-        /// Which message.
-        number: u64,
-        /// False when the error said that nothing was sent.
-        is_sent: bool,
-    },
-    /// A numbered message arrived.
-    Received {
-        /// At whom.
-        by: Pid,
-        /// From whom.
-        from: Pid,
-        /// Which.
-        number: u64,
-    },
-    /// A process sets a monitor, having read all that was in its mailbox.
-    Monitoring {
-        /// Who watches.
-        watcher: Pid,
-        /// Whom.
-        watched: Pid,
-        /// The monitor.
-        reference: Reference,
-        /// Whether their nodes are connected, or one.
-        is_connected: bool,
-    },
-    /// A monitor fired.
-    Down {
-        /// Who watches.
-        watcher: Pid,
-        /// The monitor.
-        reference: Reference,
-        /// Why.
-        reason: Term,
-    },
-    /// A process links itself to another, for the first time, having read all that was in its
-    /// mailbox. It traps exits, and so does the other.
-    Linking {
-        /// Who links itself.
-        from: Pid,
-        /// To whom.
-        to: Pid,
-        /// Whether their nodes are connected, or one.
-        is_connected: bool,
-    },
-    /// An exit signal arrived at a process that traps them.
-    Exit {
-        /// At whom.
-        at: Pid,
-        /// From whom.
-        from: Pid,
-        /// Why.
-        reason: Term,
-    },
-    /// A process was told that a node is no longer connected.
-    NodeDown {
-        /// Who was told.
-        at: Pid,
-        /// Which node.
-        node: NodeName,
-    },
-    /// A process ends now.
-    Ended {
-        /// Which.
-        pid: Pid,
-        /// Why.
-        reason: Term,
-    },
-    /// A node ends now, with all its processes and without a word from them.
-    Gone {
-        /// Its name.
-        node: NodeName,
-        /// Which incarnation of it.
-        creation: u32,
-    },
-}
 
 /// Holds a world to something.
 pub trait Judge: Send {
@@ -170,6 +71,9 @@ impl Court {
         let judges: Vec<Box<dyn Judge>> = vec![
             Box::new(SignalOrder::default()),
             Box::new(Endings::default()),
+            Box::new(Nodes::default()),
+            Box::new(Spawns::default()),
+            Box::new(Names::default()),
         ];
         let sitting = Sitting {
             judges,
@@ -226,111 +130,6 @@ impl Court {
         self.0.world.note(format_args!("FAILURE {failure}"));
         if failures.len() < FAILURES_MAX {
             failures.push(failure);
-        }
-    }
-}
-
-/// What several judges need to know about nodes and processes.
-#[derive(Default)]
-struct Lives {
-    ended: BTreeMap<Pid, Term>,
-    gone: BTreeSet<(NodeName, u32)>,
-    /// How often a process was told that a node is down.
-    node_downs: BTreeMap<(Pid, NodeName), u64>,
-}
-
-impl Lives {
-    fn observe(&mut self, observation: &Observation) {
-        match observation {
-            Observation::Ended { pid, reason } => {
-                self.ended.insert(*pid, reason.clone());
-            }
-            Observation::Gone { node, creation } => {
-                self.gone.insert((*node, *creation));
-            }
-            Observation::NodeDown { at, node } => {
-                *self.node_downs.entry((*at, *node)).or_default() += 1;
-            }
-            _ => {}
-        }
-    }
-
-    /// True when the node that the process was on has gone.
-    fn is_gone(&self, pid: Pid) -> bool {
-        self.gone.contains(&(pid.node, pid.creation))
-    }
-
-    fn is_alive(&self, pid: Pid) -> bool {
-        !self.is_gone(pid) && !self.ended.contains_key(&pid)
-    }
-
-    fn node_downs(&self, at: Pid, node: NodeName) -> u64 {
-        self.node_downs.get(&(at, node)).copied().unwrap_or(0)
-    }
-
-    /// How often processes of the node of `pid` were told that `node` is down, all together.
-    fn node_downs_around(&self, pid: Pid, node: NodeName) -> u64 {
-        let here = |told: &Pid| (told.node, told.creation) == (pid.node, pid.creation);
-        let told = self.node_downs.iter();
-        told.filter(|((at, down), _)| here(at) && *down == node)
-            .map(|(_, times)| times)
-            .sum()
-    }
-}
-
-impl fmt::Display for Observation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sending {
-                from,
-                to,
-                way,
-                number,
-            } => {
-                write!(f, "{from} sends {number} to {to} by ")?;
-                match way {
-                    Way::Pid(pid) => write!(f, "pid {pid}"),
-                    Way::Name => f.write_str("name"),
-                }
-            }
-            Self::Sent {
-                from,
-                to,
-                number,
-                is_sent,
-            } => {
-                let outcome = if *is_sent { "sent" } else { "did not send" };
-                write!(f, "{from} {outcome} {number} to {to}")
-            }
-            Self::Received { by, from, number } => write!(f, "{by} received {number} of {from}"),
-            Self::Monitoring {
-                watcher,
-                watched,
-                reference,
-                is_connected,
-            } => {
-                let connected = if *is_connected { "" } else { ", not connected" };
-                write!(f, "{watcher} monitors {watched} as {reference}{connected}")
-            }
-            Self::Down {
-                watcher,
-                reference,
-                reason,
-            } => {
-                write!(f, "{watcher} got DOWN of {reference}: {reason}")
-            }
-            Self::Linking {
-                from,
-                to,
-                is_connected,
-            } => {
-                let connected = if *is_connected { "" } else { ", not connected" };
-                write!(f, "{from} links to {to}{connected}")
-            }
-            Self::Exit { at, from, reason } => write!(f, "{at} got EXIT of {from}: {reason}"),
-            Self::NodeDown { at, node } => write!(f, "{at} was told that {node} is down"),
-            Self::Ended { pid, reason } => write!(f, "{pid} ends: {reason}"),
-            Self::Gone { node, creation } => write!(f, "{node} of creation {creation} is gone"),
         }
     }
 }

@@ -222,7 +222,12 @@ mod tests {
                 is_sent: true,
             });
             if lost.contains(&number) {
-                tell(Observation::NodeDown { at: from, node: to });
+                let (at, node, connection) = (from, to, None);
+                tell(Observation::NodeDown {
+                    at,
+                    node,
+                    connection,
+                });
             }
         }
         judge

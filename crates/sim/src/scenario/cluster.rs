@@ -1,6 +1,6 @@
 //! The nodes of a scenario: on which machines they are, and how they come and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,10 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// that it is gone.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
+/// Nodes of a scenario. What goes on grows with the square of their number, and what goes wrong needs
+/// few more than three, so few are more frequent.
+const COUNTS: [usize; 8] = [3, 3, 3, 4, 4, 5, 6, 7];
+
 /// A node, and the process of the operating system that it is in.
 pub(super) struct Member {
     name: String,
@@ -41,6 +45,8 @@ pub(super) struct Directory {
     pub(super) receivers: BTreeMap<NodeName, Pid>,
     /// Processes to watch. Those that have ended stay for a while: watching them is a case too.
     pub(super) workers: Vec<Pid>,
+    /// Those of them that were asked for from elsewhere, with who asked.
+    pub(super) children: BTreeSet<(Pid, Pid)>,
     pub(super) is_quiet: bool,
 }
 
@@ -74,9 +80,10 @@ struct Inner {
 }
 
 impl Cluster {
-    /// Two to four nodes; now and then two of them share a machine.
-    pub(super) fn new(world: &World, random: &mut Random) -> Self {
-        let count = 2 + random.index(3);
+    /// So many nodes, or as many as the seed chooses; now and then two of them share a machine.
+    pub(super) fn new(world: &World, count: Option<usize>, random: &mut Random) -> Self {
+        let chosen = *random.pick(&COUNTS).expect("there are some");
+        let count = count.unwrap_or(chosen);
         let mut machines: Vec<Machine> = Vec::new();
         let mut members = Vec::new();
         for number in 0..count {

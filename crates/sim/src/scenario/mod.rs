@@ -32,6 +32,8 @@ use purlin_node::PlantedBug;
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
+    /// How many nodes were asked for; `None` where the seed chose.
+    pub nodes: Option<usize>,
     /// The hash over all that happened.
     pub hash: u64,
     /// How many things happened.
@@ -45,19 +47,29 @@ pub struct Outcome {
 impl Outcome {
     /// The command that shows the course of this seed.
     pub fn replay(&self) -> String {
-        format!("cargo xtask sim --replay {}", self.seed)
+        let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}"));
+        let nodes = nodes.unwrap_or_default();
+        format!("cargo xtask sim --replay {}{nodes}", self.seed)
     }
 }
 
 /// What a run of a seed is to be, besides the seed.
 #[derive(Default)]
 pub struct Options {
+    nodes: Option<usize>,
     trace: Option<Sink>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<PlantedBug>,
 }
 
 impl Options {
+    /// With so many nodes, instead of as many as the seed chooses.
+    #[must_use]
+    pub fn nodes(mut self, nodes: Option<usize>) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
     /// Writes a line for each event. It changes nothing of what happens.
     #[must_use]
     pub fn trace(mut self, sink: Sink) -> Self {
@@ -102,8 +114,9 @@ pub fn run_seed(seed: u64, options: Options) -> Outcome {
     }
     #[cfg(feature = "planted-bugs")]
     let planted = options.planted;
+    let nodes = options.nodes;
     let run = sim.run(move |world| {
-        let cluster = Cluster::new(&world, &mut random);
+        let cluster = Cluster::new(&world, nodes, &mut random);
         #[cfg(feature = "planted-bugs")]
         let cluster = cluster.with_bug(planted);
         play(world, cluster, random)
@@ -111,6 +124,7 @@ pub fn run_seed(seed: u64, options: Options) -> Outcome {
     let stopped = || vec![format!("the scenario did not end within {TIME_MAX:?}")];
     Outcome {
         seed,
+        nodes,
         hash: run.hash,
         events: run.events,
         virtual_time: run.virtual_time,
