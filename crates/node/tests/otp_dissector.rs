@@ -74,7 +74,7 @@ async fn exercise_from_us(node: &Node, erl: &mut Erl, alive: &str) {
     ours.trap_exit(true);
     let sink = Target::Name(atom!("kernel_sup"), name(alive));
     let asked = node
-        .gen_call(sink, &atom!("count_children").into(), PATIENCE)
+        .call(sink, &atom!("count_children").into(), PATIENCE)
         .await;
     assert!(asked.is_ok(), "{asked:?}");
     let called = node
