@@ -73,28 +73,14 @@ async fn exercise_from_us(node: &Node, erl: &mut Erl, alive: &str) {
     let mut ours = node.attach().unwrap();
     ours.trap_exit(true);
     let sink = Target::Name(atom!("kernel_sup"), name(alive));
-    let asked = node
-        .call(sink, &atom!("count_children").into(), PATIENCE)
-        .await;
+    let asked = node.call(sink, &atom!("count_children"), PATIENCE).await;
     assert!(asked.is_ok(), "{asked:?}");
     let called = node
-        .call(
-            name(alive),
-            &atom!("erlang"),
-            &atom!("node"),
-            vec![],
-            PATIENCE,
-        )
+        .erpc_call(name(alive), "erlang", "node", (), PATIENCE)
         .await;
     assert!(called.is_ok(), "{called:?}");
     let undefined = node
-        .call(
-            name(alive),
-            &atom!("m"),
-            &atom!("missing"),
-            vec![],
-            PATIENCE,
-        )
+        .erpc_call(name(alive), "m", "missing", (), PATIENCE)
         .await;
     assert!(undefined.is_err(), "{undefined:?}");
     for end in ["{shutdown,7}", "exit"] {
