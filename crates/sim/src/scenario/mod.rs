@@ -6,7 +6,8 @@
 //! grow quiet, the world comes to rest, and the judges ask for what should have happened.
 //!
 //! How many nodes there are, which share a machine, how fast links are and how small windows is
-//! the seed's choice. Read next: `actors`, the processes; `cluster`, nodes that come and go.
+//! the seed's choice, save that the number of nodes may be given. Read next: `actors`, the processes;
+//! `cluster`, nodes that come and go.
 
 mod actors;
 mod chaos;
