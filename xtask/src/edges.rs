@@ -26,14 +26,15 @@ const DRAWN: &[(&str, &[&str])] = &[
     ("mailbox", &[]),
     ("macros", &[]),
     ("runtime", &["mailbox", "otp"]),
-    ("node", &["runtime", "proto", "overlay", "crdt", "ring"]),
+    ("behaviours", &["runtime"]),
+    ("node", &["behaviours", "proto", "overlay", "crdt", "ring"]),
     ("store", &["node", "overlay", "crdt", "ring"]),
     ("console", &["node"]),
     ("purlin", &["store", "console", "macros"]),
 ];
 
 /// Edges that only tests have, besides the drawn ones.
-const DRAWN_FOR_TESTS: &[(&str, &str)] = &[("term", "macros")];
+const DRAWN_FOR_TESTS: &[(&str, &str)] = &[("term", "macros"), ("behaviours", "macros")];
 
 /// Crates that may depend on anything, and that no other crate depends on.
 const FREE: &[&str] = &["sim", "xtask"];

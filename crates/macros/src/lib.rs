@@ -1,11 +1,16 @@
 //! The attribute macros of Purlin. Use them through the crate `purlin`.
 //!
-//! [`macro@message`] is the one there is. What it writes is decided in `message`; how its names are
-//! read, in `purlin-term`'s `serde::names`.
+//! [`macro@message`] makes types messages, [`macro@gen_server`] writes what a server repeats. What they
+//! write is decided in the modules of their names; how the names of messages are read, in
+//! `purlin-term`'s `serde::names`.
 
+mod gen_server;
 mod message;
 
 use proc_macro::TokenStream;
+
+/// Where users find the crate `purlin`.
+const PURLIN: &str = "::purlin";
 
 /// Makes a type a message: a value that Erlang processes can send and receive.
 ///
@@ -27,11 +32,35 @@ use proc_macro::TokenStream;
 /// "UPPERCASE")]` on an enum. What would drop a struct's name is refused: `transparent`, `flatten`,
 /// `from`, `try_from`, `into`, `remote`.
 ///
+/// A request says what it is answered by: `#[message(reply = i64)]`.
+///
 /// The user's crate needs no dependency on serde. A crate that does not depend on `purlin` says
 /// where serde is: `#[message(serde = "::serde")]`.
 #[proc_macro_attribute]
 pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     message::expand(arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Writes what a server repeats: a type for each message it takes, their list, and their handlers.
+///
+/// On an `impl GenServer for` a type, whose functions are OTP's callbacks, and those that are marked:
+///
+/// - `#[call] async fn add(&mut self, n: i64) -> i64` answers the request `Add(n)`, `{add, N}` in Erlang,
+///   for which it makes the type. The function may take the context last, `ctx: &mut Context<Self>`, and who
+///   waits for the reply, `from: ReplyTo<i64>`: then it returns nothing, and answers when it can;
+/// - `#[cast] async fn reset(&mut self)` takes the cast `Reset`;
+/// - `#[info] async fn tick(&mut self)` takes the plain message `Tick`;
+/// - `#[continued] async fn load(&mut self)` goes on with `Load` after `ctx.continue_with(Load)`.
+///
+/// With a type, `#[call(Add)]`, the message is one that exists already, and the function takes it as one
+/// argument. The functions need not be async.
+///
+/// A state that serde can write is what `sys:get_state` shows, and one that it can read is taken back.
+#[proc_macro_attribute]
+pub fn gen_server(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    gen_server::expand(arguments.into(), item.into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -10,12 +10,12 @@ use quote::{ToTokens, quote};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token, Variant,
-    parse_quote,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token, Type,
+    Variant, parse_quote,
 };
 
-/// Where users of the crate `purlin` find serde.
-const SERDE: &str = "::purlin::__private::serde";
+/// Where serde is, in the crate `purlin`.
+const SERDE: &str = "__private::serde";
 
 /// Attributes of serde that make it forget a struct's name.
 const FORGET_NAME: [&str; 5] = ["transparent", "from", "try_from", "into", "remote"];
@@ -24,7 +24,8 @@ const FORGET_NAME: [&str; 5] = ["transparent", "from", "try_from", "into", "remo
 const NOT_READ_BY_NAME: [&str; 4] = ["skip", "skip_deserializing", "other", "untagged"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, Error> {
-    let serde = serde_path(arguments)?;
+    let arguments = Arguments::parse(arguments)?;
+    let serde = arguments.serde();
     let mut item: DeriveInput = syn::parse2(item)?;
     refuse_second_derive(&item.attrs)?;
     let names: Vec<Attribute> = match &mut item.data {
@@ -48,26 +49,73 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         }
     };
     let path: syn::Path = serde.parse()?;
+    let request = arguments.request(&item)?;
     Ok(quote! {
         #[derive(#path::Serialize, #path::Deserialize)]
         #[serde(crate = #serde)]
         #(#names)*
         #item
+        #request
     })
 }
 
-/// The path in `serde = "path"`, or the usual one.
-fn serde_path(arguments: TokenStream) -> Result<LitStr, Error> {
-    let mut path = LitStr::new(SERDE, proc_macro2::Span::call_site());
-    let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("serde") {
-            return Err(meta.error("expected nothing, or where serde is: `serde = \"::serde\"`"));
-        }
-        path = meta.value()?.parse()?;
-        Ok(())
-    });
-    parser.parse2(arguments)?;
-    Ok(path)
+/// What stands in `#[message(..)]`.
+struct Arguments {
+    /// Where serde is, if the crate `purlin` does not say.
+    serde: Option<LitStr>,
+    /// Where the crate `purlin` is.
+    purlin: String,
+    /// The type of the reply to a request.
+    reply: Option<Type>,
+}
+
+impl Arguments {
+    fn parse(arguments: TokenStream) -> Result<Self, Error> {
+        let mut parsed = Self {
+            serde: None,
+            purlin: crate::PURLIN.to_owned(),
+            reply: None,
+        };
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("reply") {
+                parsed.reply = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("serde") {
+                parsed.serde = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("purlin") {
+                parsed.purlin = meta.value()?.parse::<LitStr>()?.value();
+            } else {
+                let text = "expected the type of a request's reply, `reply = i64`, or where things \
+                            are: `serde = \"::serde\"`, `purlin = \"::purlin\"`";
+                return Err(meta.error(text));
+            }
+            Ok(())
+        });
+        parser.parse2(arguments)?;
+        Ok(parsed)
+    }
+
+    fn serde(&self) -> LitStr {
+        let usual = || {
+            let path = format!("{}::{SERDE}", self.purlin);
+            LitStr::new(&path, proc_macro2::Span::call_site())
+        };
+        self.serde.clone().unwrap_or_else(usual)
+    }
+
+    /// That the message is a request, if it has a reply.
+    fn request(&self, item: &DeriveInput) -> Result<Option<TokenStream>, Error> {
+        let Some(reply) = &self.reply else {
+            return Ok(None);
+        };
+        let purlin: syn::Path = syn::parse_str(&self.purlin)?;
+        let name = &item.ident;
+        let (generics, arguments, bounds) = item.generics.split_for_impl();
+        Ok(Some(quote! {
+            impl #generics #purlin::behaviours::Request for #name #arguments #bounds {
+                type Reply = #reply;
+            }
+        }))
+    }
 }
 
 fn refuse_second_derive(attributes: &[Attribute]) -> Result<(), Error> {
@@ -283,6 +331,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_with_a_reply_is_a_request() {
+        assert_expands(
+            r#"serde = "::serde", reply = Vec<T>"#,
+            "struct Get<T: Copy>(T);",
+            r#"
+            #[derive(::serde::Serialize, ::serde::Deserialize)]
+            #[serde(crate = "::serde")]
+            #[serde(rename(
+                serialize = "purlin::message/Get/get",
+                deserialize = "purlin::message/Get/get"))]
+            struct Get<T: Copy>(T);
+            impl<T: Copy> ::purlin::behaviours::Request for Get<T> { type Reply = Vec<T>; }"#,
+        );
+    }
+
+    #[test]
     fn misuse_is_refused_with_what_to_do() {
         let cases = [
             (
@@ -308,7 +372,8 @@ mod tests {
             (
                 "name = \"x\"",
                 "struct S;",
-                "expected nothing, or where serde is: `serde = \"::serde\"`",
+                "expected the type of a request's reply, `reply = i64`, or where things are: \
+                 `serde = \"::serde\"`, `purlin = \"::purlin\"`",
             ),
         ];
         for (arguments, item, error) in cases {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, SerializeError};
 
-use crate::message::Message;
+use crate::message::{Message, Raw};
 use crate::outside::Destination;
 use crate::process::{AnyProcess, Cell, Encoded, Entry, Incoming, Refused, Unsent, push_message};
 use crate::runtime::Runtime;
@@ -199,6 +199,23 @@ impl Runtime {
         match self.begin_send(|| self.nobody(), &to, message, Entry::Counted) {
             Step::Done(done) => done,
             step => self.finish_send(self.nobody(), step).await,
+        }
+    }
+
+    /// Sends a message that is encoded already in the name of `from`, a process of this node, and in its
+    /// flow; waits as [`Runtime::send`] does.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub async fn send_encoded(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError> {
+        match self.begin_send_to(from, to, Raw(message), Entry::Counted) {
+            Step::Done(done) => done,
+            step => self.finish_send(from, step).await,
         }
     }
 

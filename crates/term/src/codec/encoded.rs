@@ -39,6 +39,28 @@ impl EncodedTerm {
         Ok(Self::from_encoder(encoder))
     }
 
+    /// A tuple of encoded terms: an envelope around what was encoded before.
+    ///
+    /// ```
+    /// use purlin_term::{EncodedTerm, Term, atom};
+    /// let [tag, two] = [atom!("add").into(), Term::from(2)];
+    /// let [tag, two] = [EncodedTerm::encode(&tag)?, EncodedTerm::encode(&two)?];
+    /// let pair = EncodedTerm::tuple([tag.view(), two.view()])?;
+    /// assert_eq!(pair.to_term()?.to_string(), "{add,2}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EncodeError`] for a length of 2^32 or more.
+    pub fn tuple<const N: usize>(items: [View<'_>; N]) -> Result<Self, EncodeError> {
+        let mut encoder = Encoder::with_atom_refs();
+        encoder.tuple(N)?;
+        for item in items {
+            encoder.view(item)?;
+        }
+        Ok(Self::from_encoder(encoder))
+    }
+
     /// What `encoder` wrote, which must be one whole term: trusted, not walked.
     pub(crate) fn from_encoder(encoder: Encoder) -> Self {
         let (bytes, atoms) = encoder.finish();

@@ -1,0 +1,165 @@
+//! What a handler has of its process.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use purlin_otp::reason::Reason;
+use purlin_runtime::{Address, Message, Process, SendError, Target, TimerRef};
+use purlin_term::{Pid, Term};
+
+use super::{GenServer, ServerMessage};
+use crate::by;
+use crate::call::{CALL_PATIENCE, CallError, call_from, cast_from};
+use crate::messages::{Has, Messages};
+use crate::request::Request;
+use crate::server_ref::ServerRef;
+use crate::sys::Debug;
+
+/// The process of a server, as its handlers see it: it derefs to [`Process`], with its links, monitors
+/// and names, and has the verbs of a server besides.
+pub struct Context<S: GenServer> {
+    pub(crate) process: Process<ServerMessage<S>>,
+    pub(super) parent: Option<Pid>,
+    /// Never locked: handlers lend their context to others by reference, so it has to be `Sync`, which a
+    /// message need not be.
+    continues: Mutex<VecDeque<<S::Messages as Messages<S>>::Any>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) stopping: Option<Reason>,
+    pub(crate) debug: Debug,
+    unhandled: u64,
+}
+
+impl<S: GenServer> Context<S> {
+    pub(super) fn new(process: Process<ServerMessage<S>>, parent: Option<Pid>) -> Self {
+        Self {
+            process,
+            parent,
+            continues: Mutex::default(),
+            timeout: None,
+            stopping: None,
+            debug: Debug::default(),
+            unhandled: 0,
+        }
+    }
+
+    /// The process that started the server and is linked to it, if one did.
+    pub fn parent(&self) -> Option<Pid> {
+        self.parent
+    }
+
+    /// The server as others know it.
+    pub fn server(&self) -> ServerRef<S> {
+        ServerRef::here(self.process.address(), self.process.runtime().clone())
+    }
+
+    /// The typed address of the process.
+    pub fn address(&self) -> Address<ServerMessage<S>> {
+        self.process.address()
+    }
+
+    /// The server ends with this reason when the handler is done, after [`GenServer::terminate`].
+    pub fn stop(&mut self, reason: impl Into<Term>) {
+        self.stopping.get_or_insert(Reason::new(reason.into()));
+    }
+
+    /// When the handler is done, and no message comes for so long, [`GenServer::handle_timeout`] is called,
+    /// once. Whatever message comes first, it is not.
+    pub fn set_timeout(&mut self, after: Duration) {
+        self.timeout = Some(after);
+    }
+
+    /// When the handler is done, the server goes on with this, before any message: `{continue, _}`.
+    pub fn continue_with<M: Send + 'static, Place>(&mut self, message: M)
+    where
+        by::Continue<M>: Messages<S, Any = M>,
+        S::Messages: Has<S, by::Continue<M>, Place>,
+    {
+        self.continues().push_back(S::Messages::wrap(message));
+    }
+
+    /// Sends the server a plain message after a while: `erlang:send_after(Time, self(), Message)`.
+    pub fn send_after<M: Message, Place>(&self, after: Duration, message: M) -> TimerRef
+    where
+        by::Info<M>: Messages<S, Any = M>,
+        S::Messages: Has<S, by::Info<M>, Place>,
+    {
+        let message = ServerMessage::own(S::Messages::wrap(message));
+        let to = self.process.address();
+        self.process.runtime().send_after(after, to, message)
+    }
+
+    /// Asks a process and waits for its reply, for [`CALL_PATIENCE`]: `gen_server:call/2`. Messages to this
+    /// server wait meanwhile. A [`ServerRef`] is asked by its own `call`.
+    ///
+    /// # Errors
+    /// [`CallError`]: see there what each case says about whether the request was carried out.
+    pub async fn call<R: Request>(
+        &self,
+        to: impl Into<Target>,
+        request: R,
+    ) -> Result<R::Reply, CallError> {
+        self.call_timeout(to, request, CALL_PATIENCE).await
+    }
+
+    /// As [`Context::call`], waiting for the reply no longer than `patience`.
+    ///
+    /// # Errors
+    /// [`CallError`]: see there what each case says about whether the request was carried out.
+    pub async fn call_timeout<R: Request>(
+        &self,
+        to: impl Into<Target>,
+        request: R,
+        patience: Duration,
+    ) -> Result<R::Reply, CallError> {
+        call_from(&self.process, to, &request, patience).await
+    }
+
+    /// Sends a request that has no reply: `gen_server:cast`.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub async fn cast<M: Message>(
+        &self,
+        to: impl Into<Target>,
+        message: M,
+    ) -> Result<(), SendError> {
+        cast_from(&self.process, to.into(), &message).await
+    }
+
+    fn continues(&mut self) -> &mut VecDeque<<S::Messages as Messages<S>>::Any> {
+        self.continues
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a handler left to be done first.
+    pub(super) fn next_continue(&mut self) -> Option<<S::Messages as Messages<S>>::Any> {
+        self.continues().pop_front()
+    }
+
+    /// A message that nobody handles: counted, and told the first time.
+    pub(super) fn unhandled(&mut self, message: &dyn fmt::Display) {
+        self.unhandled += 1;
+        if self.unhandled == 1 {
+            let (pid, server) = (self.process.pid(), std::any::type_name::<S>());
+            tracing::warn!(%pid, server, "a server does not handle a message: {message}");
+        }
+    }
+}
+
+impl<S: GenServer> Deref for Context<S> {
+    type Target = Process<ServerMessage<S>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.process
+    }
+}
+
+impl<S: GenServer> DerefMut for Context<S> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.process
+    }
+}

@@ -1,0 +1,164 @@
+//! The life of a server: `init`, the loop, `terminate`.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use purlin_otp::reason::{self, Reason};
+use purlin_otp::relations::Info;
+use purlin_runtime::{Process, Received, panics};
+use purlin_term::{Pid, Term, atom};
+
+use super::message::Kind;
+use super::start::Ready;
+use super::{Context, GenServer, InitError, ServerMessage};
+use crate::messages::Messages;
+use crate::reply_to::send_term;
+use crate::sys;
+
+pin_project_lite::pin_project! {
+    /// A future whose panic is its output.
+    struct Caught<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panic>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+fn caught<F: Future>(future: F) -> Caught<F> {
+    Caught { future }
+}
+
+/// Runs a server until it ends; answers its exit reason.
+pub(super) async fn run<S: GenServer>(
+    mut server: S,
+    process: Process<ServerMessage<S>>,
+    parent: Option<Pid>,
+    ready: Ready,
+) -> Reason {
+    let mut ctx = Context::new(process, parent);
+    match caught(server.init(&mut ctx)).await {
+        Ok(Ok(())) => drop(ready.send(Ok(()))),
+        Ok(Err(error)) => return not_started(error, ready),
+        Err(panic) => {
+            let reason = panics::exit_reason(&*panic);
+            let _ = ready.send(Err(InitError::Stop(reason)));
+            resume_unwind(panic);
+        }
+    }
+    match caught(serve(&mut server, &mut ctx)).await {
+        Ok(reason) => {
+            server.terminate(&reason, &mut ctx).await;
+            reason
+        }
+        Err(panic) => {
+            let reason = panics::exit_reason(&*panic);
+            server.terminate(&reason, &mut ctx).await;
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// The process ends before whoever waits is told: a name is free again then.
+fn not_started(error: InitError, ready: Ready) -> Reason {
+    let reason = match &error {
+        InitError::Stop(reason) => reason.clone(),
+        InitError::Ignore | InitError::Error(_) => reason::normal(),
+    };
+    let _ = ready.send(Err(error));
+    reason
+}
+
+/// Handles what comes until the server is to end; answers why.
+async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
+    loop {
+        if let Some(reason) = ctx.stopping.take() {
+            return reason;
+        }
+        if let Some(next) = ctx.next_continue() {
+            S::Messages::handle(next, server, ctx).await;
+            continue;
+        }
+        match receive(ctx).await {
+            Some(Received::Message(message)) => handle(message, server, ctx).await,
+            Some(Received::Info(Info::Exit { from, reason })) if ctx.parent == Some(from) => {
+                return reason;
+            }
+            Some(Received::Info(info)) => handle_info(info, server, ctx).await,
+            Some(Received::Foreign(_)) => {}
+            None => server.handle_timeout(ctx).await,
+        }
+    }
+}
+
+/// The next message; `None` when none came in time. A suspended server takes those of `sys` alone, and
+/// what its parent's end is to it.
+async fn receive<S: GenServer>(ctx: &mut Context<S>) -> Option<Received<ServerMessage<S>>> {
+    use purlin_runtime::Peek;
+    if ctx.debug.is_suspended() {
+        let parent = ctx.parent;
+        let wanted = |peek: Peek<'_, ServerMessage<S>>| match peek {
+            Peek::Message(message) => matches!(message.0, Kind::System(_)),
+            Peek::Info(Info::Exit { from, .. }) => parent == Some(*from),
+            _ => false,
+        };
+        return Some(ctx.process.receive_where(wanted).await);
+    }
+    match ctx.timeout.take() {
+        Some(patience) => ctx.process.receive_timeout(patience).await,
+        None => Some(ctx.process.receive().await),
+    }
+}
+
+async fn handle<S: GenServer>(
+    ServerMessage(message): ServerMessage<S>,
+    server: &mut S,
+    ctx: &mut Context<S>,
+) {
+    match message {
+        Kind::Own(message) => {
+            if ctx.debug.is_on() {
+                let event = S::Messages::event(&message);
+                ctx.debug.note(ctx.process.pid(), event);
+            }
+            S::Messages::handle(message, server, ctx).await;
+        }
+        Kind::System(request) => {
+            let (caller, request) = *request;
+            sys::handle(server, ctx, &caller, &request).await;
+        }
+        Kind::Refused(refused) => {
+            let (caller, text) = *refused;
+            ctx.unhandled(&format_args!("a call of {}: {text}", caller.pid));
+            let why = Term::tuple([atom!("badarg").into(), text.as_str().into()]);
+            let reply = Term::tuple([atom!("error").into(), why]);
+            let (runtime, pid) = (ctx.process.runtime().clone(), ctx.process.pid());
+            send_term(&runtime, pid, &caller, &reply).await;
+        }
+        Kind::Other(other) => server.handle_other(*other, ctx).await,
+    }
+}
+
+async fn handle_info<S: GenServer>(info: Info, server: &mut S, ctx: &mut Context<S>) {
+    match info {
+        Info::Exit { from, reason } => server.handle_exit(from, reason, ctx).await,
+        Info::Down {
+            reference, reason, ..
+        } => server.handle_down(reference, reason, ctx).await,
+        reply => server.handle_spawned(reply, ctx).await,
+    }
+}

@@ -1,0 +1,247 @@
+//! Starting a server, and waiting for its `init`.
+
+use std::fmt;
+use std::time::Duration;
+
+use purlin_otp::reason::Reason;
+use purlin_runtime::{
+    Message, Prepared, Process, RegisterError, Runtime, SpawnError, SpawnOptions, TooManyProcesses,
+};
+use purlin_term::{Atom, Pid, Term, atom};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{GenServer, ServerMessage, serve};
+use crate::server_ref::ServerRef;
+
+/// How a server is started.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// How its process is started: its name, its mailbox, its label.
+    pub process: SpawnOptions,
+    /// It is linked to the process that starts it, from the beginning.
+    pub link: bool,
+    /// How long its `init` may take; without it, for ever.
+    pub timeout: Option<Duration>,
+}
+
+impl ServerOptions {
+    /// A registered name, which it has before its `init`.
+    pub fn name(mut self, name: impl Into<Atom>) -> Self {
+        self.process.name = Some(name.into());
+        self
+    }
+
+    /// It is linked to the process that starts it: `start_link`. Code that is no process links nothing.
+    pub fn link(mut self) -> Self {
+        self.link = true;
+        self
+    }
+
+    /// How long its `init` may take; when that is over it is killed.
+    pub fn timeout(mut self, patience: Duration) -> Self {
+        self.timeout = Some(patience);
+        self
+    }
+}
+
+/// Why a server is not to be started, as its `init` says.
+///
+/// Any error becomes one by `?`: the server ends with `{error, Text}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The server is not wanted; that is no failure.
+    Ignore,
+    /// The process ends with this reason, which those linked to it hear: `{stop, Reason}`.
+    Stop(Reason),
+    /// The process ends with `normal`, and only whoever starts it hears of the reason: `{error, Reason}`.
+    Error(Reason),
+}
+
+impl InitError {
+    /// [`InitError::Stop`].
+    pub fn stop(reason: impl Into<Term>) -> Self {
+        Self::Stop(Reason::new(reason.into()))
+    }
+}
+
+impl<E: std::error::Error> From<E> for InitError {
+    fn from(error: E) -> Self {
+        let text = Term::from(error.to_string().as_str());
+        Self::stop(Term::tuple([atom!("error").into(), text]))
+    }
+}
+
+/// Why a server was not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its `init` said that it is not wanted.
+    Ignored,
+    /// Its `init` failed.
+    Failed(Reason),
+    /// An exit signal ended it before it was ready.
+    Ended,
+    /// Another process has the name.
+    AlreadyStarted(Pid),
+    /// Its `init` took too long; it was killed.
+    TimedOut(Duration),
+    /// As many processes live as may, or the node is stopping.
+    TooManyProcesses(TooManyProcesses),
+    /// The name cannot be given.
+    Register(RegisterError),
+}
+
+impl std::error::Error for StartError {}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ignored => write!(f, "the server does not want to be started"),
+            Self::Failed(reason) => write!(f, "the server failed to start: {reason}"),
+            Self::Ended => write!(f, "an exit signal ended the server before it was ready"),
+            Self::AlreadyStarted(pid) => write!(f, "{pid} has the name already"),
+            Self::TimedOut(after) => {
+                let ms = after.as_millis();
+                write!(f, "the server was not ready within {ms} ms, and was killed")
+            }
+            Self::TooManyProcesses(error) => error.fmt(f),
+            Self::Register(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Whatever can start a process: a runtime, a node, a process.
+pub trait Starter: Sync {
+    /// Where processes are started, and in whose name.
+    #[doc(hidden)]
+    fn starting(&self) -> Starting<'_>;
+}
+
+/// Where a process is started, and by whom.
+#[doc(hidden)]
+pub struct Starting<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) parent: Option<&'a dyn Parent>,
+}
+
+/// A process that starts others.
+#[doc(hidden)]
+pub trait Parent: Sync {
+    fn pid(&self) -> Pid;
+    fn group_leader(&self) -> Pid;
+    /// It is linked to a child that does not run yet, and that is linked to it.
+    fn link_to(&self, child: Pid);
+}
+
+impl<M: Message> Parent for Process<M> {
+    fn pid(&self) -> Pid {
+        Process::pid(self)
+    }
+
+    fn group_leader(&self) -> Pid {
+        Process::group_leader(self)
+    }
+
+    fn link_to(&self, child: Pid) {
+        self.link(child);
+    }
+}
+
+impl<'a> Starting<'a> {
+    /// In nobody's name.
+    pub fn on(runtime: &'a Runtime) -> Self {
+        Self {
+            runtime,
+            parent: None,
+        }
+    }
+}
+
+impl Starter for Runtime {
+    fn starting(&self) -> Starting<'_> {
+        Starting::on(self)
+    }
+}
+
+impl<M: Message> Starter for Process<M> {
+    fn starting(&self) -> Starting<'_> {
+        Starting {
+            runtime: self.runtime(),
+            parent: Some(self),
+        }
+    }
+}
+
+impl<S: GenServer> Starter for super::Context<S> {
+    fn starting(&self) -> Starting<'_> {
+        self.process.starting()
+    }
+}
+
+/// What a server says when its `init` is done.
+pub(super) type Ready = oneshot::Sender<Result<(), InitError>>;
+
+pub(super) async fn start<S: GenServer>(
+    starting: Starting<'_>,
+    mut options: ServerOptions,
+    server: S,
+) -> Result<ServerRef<S>, StartError> {
+    let runtime = starting.runtime;
+    if let Some(parent) = starting.parent {
+        let leader = &mut options.process.group_leader;
+        leader.get_or_insert_with(|| parent.group_leader());
+    }
+    let name = options.process.name.clone();
+    let prepared: Prepared<ServerMessage<S>> = runtime
+        .prepare(options.process)
+        .map_err(|error| not_started(runtime, name.as_ref(), error))?;
+    let parent = starting.parent.filter(|_| options.link);
+    if let Some(parent) = parent {
+        // The signal waits for it: it is linked before its first step.
+        parent.link_to(prepared.pid());
+    }
+    let (ready, started) = oneshot::channel();
+    let (pid, parent) = (prepared.pid(), parent.map(Parent::pid));
+    let address = prepared.start(move |process| serve::run(server, process, parent, ready));
+    let server = ServerRef::here(address, runtime.clone());
+    let waiting = wait_for_init(started);
+    let Some(patience) = options.timeout else {
+        return waiting.await.map(|()| server);
+    };
+    match timeout(patience, waiting).await {
+        Ok(started) => started.map(|()| server),
+        Err(_) => {
+            runtime.exit(pid, atom!("kill"));
+            Err(StartError::TimedOut(patience))
+        }
+    }
+}
+
+async fn wait_for_init(
+    started: oneshot::Receiver<Result<(), InitError>>,
+) -> Result<(), StartError> {
+    match started.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(InitError::Ignore)) => Err(StartError::Ignored),
+        Ok(Err(InitError::Stop(reason) | InitError::Error(reason))) => {
+            Err(StartError::Failed(reason))
+        }
+        Err(_) => Err(StartError::Ended),
+    }
+}
+
+fn not_started(runtime: &Runtime, name: Option<&Atom>, error: SpawnError) -> StartError {
+    let error = match error {
+        SpawnError::TooManyProcesses(error) => return StartError::TooManyProcesses(error),
+        SpawnError::Register(error) => error,
+        error => return StartError::Failed(Reason::new(error.to_string().as_str().into())),
+    };
+    let holder = name.and_then(|name| runtime.whereis(name));
+    match (error, holder) {
+        (RegisterError::Taken, Some(holder)) => StartError::AlreadyStarted(holder),
+        (error, _) => StartError::Register(error),
+    }
+}

@@ -1,0 +1,226 @@
+//! A server as others know it: by its type.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use purlin_runtime::{Address, Message, Runtime, SendError, Target};
+use purlin_term::{EncodedTerm, Pid};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::by;
+use crate::call::{CALL_PATIENCE, CallError, call, cast};
+use crate::gen_server::{GenServer, ServerMessage};
+use crate::messages::{Has, Messages};
+use crate::reply_to::ReplyTo;
+use crate::request::Request;
+
+/// A server of type `S`, on this node or another.
+///
+/// What can be asked of it, and what comes back, the compiler knows. A server of this node is asked
+/// without the codec, if the reference came of starting it; any other by OTP's messages.
+pub struct ServerRef<S: GenServer> {
+    road: Road<S>,
+    runtime: Runtime,
+}
+
+enum Road<S: GenServer> {
+    Here(Address<ServerMessage<S>>),
+    To(Target),
+}
+
+impl<S: GenServer> Clone for ServerRef<S> {
+    fn clone(&self) -> Self {
+        let road = match &self.road {
+            Road::Here(address) => Road::Here(address.clone()),
+            Road::To(target) => Road::To(target.clone()),
+        };
+        let runtime = self.runtime.clone();
+        Self { road, runtime }
+    }
+}
+
+impl<S: GenServer> fmt::Debug for ServerRef<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.target() {
+            Target::Pid(pid) => write!(f, "ServerRef({pid})"),
+            Target::Name(name, node) => write!(f, "ServerRef({{{name}, {node}}})"),
+        }
+    }
+}
+
+/// The reply to a request that was sent: [`ServerRef::send_request`].
+///
+/// It is a future, which can be waited for with any other; dropped, the request is carried out and its
+/// reply thrown away.
+#[must_use = "a reply that nobody waits for is thrown away"]
+pub struct Response<T> {
+    reply: Option<oneshot::Receiver<T>>,
+    from: Pid,
+    refused: Option<CallError>,
+}
+
+impl<T> Future for Response<T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(error) = self.refused.take() {
+            return Poll::Ready(Err(error));
+        }
+        let from = self.from;
+        let reply = self.reply.as_mut().expect("polled after it was ready");
+        Pin::new(reply)
+            .poll(cx)
+            .map(|reply| reply.map_err(|_| CallError::NoReply(from)))
+    }
+}
+
+impl<S: GenServer> ServerRef<S> {
+    pub(crate) fn here(address: Address<ServerMessage<S>>, runtime: Runtime) -> Self {
+        let road = Road::Here(address);
+        Self { road, runtime }
+    }
+
+    /// The server that has this pid or name, here or on another node. That it is of type `S` the caller
+    /// vouches for: a request that it does not take is answered with an error.
+    pub fn of(runtime: &Runtime, target: impl Into<Target>) -> Self {
+        let (road, runtime) = (Road::To(target.into()), runtime.clone());
+        Self { road, runtime }
+    }
+
+    /// Where it is asked: the pid, or a name.
+    pub fn target(&self) -> Target {
+        match &self.road {
+            Road::Here(address) => Target::Pid(address.pid()),
+            Road::To(target) => target.clone(),
+        }
+    }
+
+    /// Its pid, where that is known.
+    pub fn pid(&self) -> Option<Pid> {
+        match self.target() {
+            Target::Pid(pid) => Some(pid),
+            Target::Name(..) => None,
+        }
+    }
+
+    /// Asks and waits for the reply, for [`CALL_PATIENCE`]: `gen_server:call/2`.
+    ///
+    /// # Errors
+    /// [`CallError`]: see there what each case says about whether the request was carried out.
+    pub async fn call<R: Request, Place>(&self, request: R) -> Result<R::Reply, CallError>
+    where
+        by::Call<R>: Messages<S, Any = (R, ReplyTo<R::Reply>)>,
+        S::Messages: Has<S, by::Call<R>, Place>,
+    {
+        self.call_timeout(request, CALL_PATIENCE).await
+    }
+
+    /// As [`ServerRef::call`], waiting for the reply no longer than `patience`: `gen_server:call/3`.
+    ///
+    /// # Errors
+    /// [`CallError`]: see there what each case says about whether the request was carried out.
+    pub async fn call_timeout<R: Request, Place>(
+        &self,
+        request: R,
+        patience: Duration,
+    ) -> Result<R::Reply, CallError>
+    where
+        by::Call<R>: Messages<S, Any = (R, ReplyTo<R::Reply>)>,
+        S::Messages: Has<S, by::Call<R>, Place>,
+    {
+        let Road::Here(address) = &self.road else {
+            return call(&self.runtime, self.target(), &request, patience).await;
+        };
+        let asked = async {
+            let (sender, reply) = oneshot::channel();
+            let message = S::Messages::wrap((request, ReplyTo::here(sender)));
+            let message = ServerMessage::own(message);
+            self.runtime.send(address, message).await?;
+            reply.await.map_err(|_| self.gone(address.pid()))
+        };
+        let asked = timeout(patience, asked).await;
+        asked.unwrap_or(Err(CallError::TimedOut(patience)))
+    }
+
+    /// Why a server of this node has not answered, and never will.
+    fn gone(&self, pid: Pid) -> CallError {
+        match self.runtime.is_process_alive(pid) {
+            true => CallError::NoReply(pid),
+            false => CallError::NoProcess,
+        }
+    }
+
+    /// Asks without waiting: `gen_server:send_request`. Only of a server of this node, known by its start.
+    pub fn send_request<R: Request, Place>(&self, request: R) -> Response<R::Reply>
+    where
+        by::Call<R>: Messages<S, Any = (R, ReplyTo<R::Reply>)>,
+        S::Messages: Has<S, by::Call<R>, Place>,
+    {
+        let (sender, reply) = oneshot::channel();
+        let message = S::Messages::wrap((request, ReplyTo::here(sender)));
+        let (from, refused) = match &self.road {
+            Road::Here(address) => {
+                let sent = self.runtime.try_send(address, ServerMessage::own(message));
+                (address.pid(), sent.err().map(CallError::from))
+            }
+            Road::To(_) => (self.runtime.nobody(), Some(CallError::NoProcess)),
+        };
+        let reply = Some(reply);
+        Response {
+            reply,
+            from,
+            refused,
+        }
+    }
+
+    /// Sends a request that has no reply: `gen_server:cast`. Waits while the road or a bounded mailbox is
+    /// full.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent. Whether a cast that was sent arrives is unknown.
+    pub async fn cast<M: Message, Place>(&self, message: M) -> Result<(), SendError>
+    where
+        by::Cast<M>: Messages<S, Any = M>,
+        S::Messages: Has<S, by::Cast<M>, Place>,
+    {
+        match &self.road {
+            Road::Here(address) => {
+                let message = ServerMessage::own(S::Messages::wrap(message));
+                self.runtime.send(address, message).await
+            }
+            Road::To(target) => cast(&self.runtime, target.clone(), &message).await,
+        }
+    }
+
+    /// Sends a plain message.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub async fn send<M: Message, Place>(&self, message: M) -> Result<(), SendError>
+    where
+        by::Info<M>: Messages<S, Any = M>,
+        S::Messages: Has<S, by::Info<M>, Place>,
+    {
+        match &self.road {
+            Road::Here(address) => {
+                let message = ServerMessage::own(S::Messages::wrap(message));
+                self.runtime.send(address, message).await
+            }
+            Road::To(target) => {
+                let message: EncodedTerm = message.encode()?;
+                let (runtime, to) = (&self.runtime, target.clone().into());
+                runtime.send_encoded(runtime.nobody(), to, message).await
+            }
+        }
+    }
+}
+
+/// Which server it is, nothing else of it.
+impl<S: GenServer> From<&ServerRef<S>> for Target {
+    fn from(server: &ServerRef<S>) -> Self {
+        server.target()
+    }
+}

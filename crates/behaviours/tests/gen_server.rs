@@ -1,0 +1,361 @@
+//! Servers as their users know them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use purlin_behaviours::{
+    CallError, Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue,
+    HandleInfo, InitError, ReplyTo, ServerOptions, ServerRef, StartError, by, call,
+};
+use purlin_macros::{gen_server, message};
+use purlin_otp::reason::Reason;
+use purlin_runtime::{Config, Raw, Runtime, Target, TokioExecutor};
+use purlin_term::{EncodedTerm, NodeName, Term, atom};
+use tokio::sync::mpsc;
+
+/// What the macros refer to as the crate `purlin`.
+mod paths {
+    pub(crate) use purlin_macros::message;
+
+    pub(crate) use purlin_behaviours as behaviours;
+    pub(crate) mod __private {
+        pub(crate) use serde;
+    }
+}
+
+fn runtime() -> Runtime {
+    let node = NodeName::new(&atom!("behaviours@test")).unwrap();
+    Runtime::new(
+        node,
+        1,
+        Arc::new(TokioExecutor::current()),
+        Config::default(),
+    )
+}
+
+#[message(reply = i64, purlin = "crate::paths")]
+struct Get;
+
+#[message(reply = i64, purlin = "crate::paths")]
+struct Add(i64);
+
+#[message(reply = String, purlin = "crate::paths")]
+struct Later;
+
+#[message(purlin = "crate::paths")]
+struct Reset;
+
+#[message(purlin = "crate::paths")]
+struct Tick(u64);
+
+struct Load(i64);
+
+struct Counter {
+    value: i64,
+    waiting: Option<ReplyTo<String>>,
+    seen: mpsc::UnboundedSender<String>,
+}
+
+impl GenServer for Counter {
+    type Messages = (
+        by::Call<Get>,
+        by::Call<Add>,
+        by::Call<Later>,
+        by::Cast<Reset>,
+        by::Info<Tick>,
+        by::Continue<Load>,
+    );
+
+    async fn init(&mut self, ctx: &mut Context<Self>) -> Result<(), InitError> {
+        if self.value < 0 {
+            return Err(InitError::Ignore);
+        }
+        let _: u8 = self.value.to_string().parse()?;
+        ctx.continue_with(Load(self.value));
+        Ok(())
+    }
+
+    async fn terminate(&mut self, reason: &Reason, _: &mut Context<Self>) {
+        let _ = self.seen.send(format!("terminate {reason}"));
+    }
+
+    async fn handle_timeout(&mut self, ctx: &mut Context<Self>) {
+        ctx.stop(atom!("tired"));
+    }
+
+    fn state(&self) -> Option<Term> {
+        Some(self.value.into())
+    }
+}
+
+impl HandleCall<Get> for Counter {
+    async fn handle_call(&mut self, _: Get, _: &mut Context<Self>) -> i64 {
+        self.value
+    }
+}
+
+impl HandleCall<Add> for Counter {
+    async fn handle_call(&mut self, Add(n): Add, _: &mut Context<Self>) -> i64 {
+        assert!(n < 1000, "too much");
+        self.value += n;
+        self.value
+    }
+}
+
+impl HandleCallFrom<Later> for Counter {
+    async fn handle_call_from(&mut self, _: Later, from: ReplyTo<String>, ctx: &mut Context<Self>) {
+        self.waiting = Some(from);
+        ctx.send_after(Duration::from_millis(5), Tick(7));
+    }
+}
+
+impl HandleCast<Reset> for Counter {
+    async fn handle_cast(&mut self, _: Reset, ctx: &mut Context<Self>) {
+        self.value = 0;
+        ctx.set_timeout(Duration::from_millis(50));
+    }
+}
+
+impl HandleInfo<Tick> for Counter {
+    async fn handle_info(&mut self, Tick(n): Tick, _: &mut Context<Self>) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.reply(format!("tick {n}")).await;
+        }
+    }
+}
+
+impl HandleContinue<Load> for Counter {
+    async fn handle_continue(&mut self, Load(n): Load, _: &mut Context<Self>) {
+        let _ = self.seen.send(format!("load {n}"));
+    }
+}
+
+fn counter(value: i64) -> (Counter, mpsc::UnboundedReceiver<String>) {
+    let (seen, events) = mpsc::unbounded_channel();
+    let counter = Counter {
+        value,
+        waiting: None,
+        seen,
+    };
+    (counter, events)
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_and_casts_by_type_are_answered_and_handled_in_order() {
+    let runtime = runtime();
+    let (server, mut events) = counter(3);
+    let counter = server.start(&runtime).await.unwrap();
+    assert_eq!(events.recv().await.unwrap(), "load 3");
+    assert_eq!(counter.call(Get).await.unwrap(), 3);
+    assert_eq!(counter.call(Add(4)).await.unwrap(), 7);
+    assert_eq!(counter.call(Later).await.unwrap(), "tick 7");
+    let pending = counter.send_request(Add(1));
+    counter.cast(Reset).await.unwrap();
+    assert_eq!(pending.await.unwrap(), 8);
+    assert_eq!(counter.call(Get).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hears_nothing_for_the_time_it_set_handles_that() {
+    let runtime = runtime();
+    let (server, mut events) = counter(0);
+    let counter = server.start(&runtime).await.unwrap();
+    counter.cast(Reset).await.unwrap();
+    events.recv().await.unwrap();
+    assert_eq!(events.recv().await.unwrap(), "terminate tired");
+    let error = counter.call(Get).await.unwrap_err();
+    assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_the_server_after_its_terminate_and_its_caller_hears() {
+    let runtime = runtime();
+    let (server, mut events) = counter(0);
+    let counter = server.start(&runtime).await.unwrap();
+    events.recv().await.unwrap();
+    let error = counter.call(Add(1000)).await.unwrap_err();
+    assert!(
+        matches!(error, CallError::NoReply(_) | CallError::NoProcess),
+        "{error}"
+    );
+    let terminated = events.recv().await.unwrap();
+    assert!(
+        terminated.starts_with("terminate {panic,<<\"too much"),
+        "{terminated}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_init_says_is_heard_by_who_starts_the_server() {
+    let runtime = runtime();
+    let ignored = counter(-1).0.start(&runtime).await;
+    assert_eq!(ignored.unwrap_err(), StartError::Ignored);
+    let failed = counter(256).0.start(&runtime).await.unwrap_err();
+    assert!(failed.to_string().contains("number too large"), "{failed}");
+    let options = || ServerOptions::default().name(atom!("counter"));
+    let first = counter(1).0.start_with(&runtime, options()).await.unwrap();
+    let second = counter(1).0.start_with(&runtime, options()).await;
+    let pid = first.pid().unwrap();
+    assert_eq!(second.unwrap_err(), StartError::AlreadyStarted(pid));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_by_name_and_terms_arrive_as_the_same_types() {
+    let runtime = runtime();
+    let options = ServerOptions::default().name(atom!("counter"));
+    let server = counter(1).0.start_with(&runtime, options).await.unwrap();
+    let name = Target::Name(atom!("counter"), runtime.node());
+    let patience = Duration::from_secs(1);
+    let value = call(&runtime, name.clone(), &Add(2), patience)
+        .await
+        .unwrap();
+    assert_eq!(value, 3);
+    let by_type = ServerRef::<Counter>::of(&runtime, name.clone());
+    assert_eq!(by_type.call(Add(2)).await.unwrap(), 5);
+    let term = Term::tuple([atom!("add").into(), 2.into()]);
+    let reply = call(&runtime, name.clone(), &term, patience).await.unwrap();
+    assert_eq!(reply, Term::from(7));
+    let wrong = Term::tuple([atom!("add").into(), atom!("x").into()]);
+    let reply = call(&runtime, name.clone(), &wrong, patience)
+        .await
+        .unwrap();
+    let reply = reply.to_string();
+    assert!(
+        reply.starts_with("{error,{badarg,<<\"add: expected an integer"),
+        "{reply}"
+    );
+    assert_eq!(server.call(Add(0)).await.unwrap(), 7);
+    let nobody = Target::Name(atom!("nobody"), runtime.node());
+    let error = call(&runtime, nobody, &term, patience).await.unwrap_err();
+    assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sys_looks_into_a_server_and_steers_it() {
+    let runtime = runtime();
+    let (server, mut events) = counter(5);
+    let server = server.start(&runtime).await.unwrap();
+    events.recv().await.unwrap();
+    let pid = server.pid().unwrap();
+    let ask = async |request: Term| {
+        let mut asker = runtime.attach::<Raw>().unwrap();
+        let tag = Term::from(runtime.make_reference());
+        let from = Term::tuple([asker.pid().into(), tag]);
+        let message = Term::tuple([atom!("system").into(), from, request]);
+        runtime
+            .send(pid, Raw(EncodedTerm::encode(&message).unwrap()))
+            .await
+            .unwrap();
+        let Raw(reply) = asker.receive().await.unwrap().message().unwrap();
+        let [_, reply] = reply.view().as_tuple_of().unwrap();
+        reply.to_term().unwrap().to_string()
+    };
+    let atom = |name: &'static str| Term::from(purlin_term::Atom::new(name).unwrap());
+    assert_eq!(ask(atom("get_state")).await, "{ok,5}");
+    assert_eq!(ask(atom("suspend")).await, "ok");
+    let status = ask(atom("get_status")).await;
+    assert!(status.contains("suspended"), "{status}");
+    let pending = server.send_request(Add(1));
+    assert_eq!(ask(atom("get_state")).await, "{ok,5}");
+    assert_eq!(ask(atom("resume")).await, "ok");
+    assert_eq!(pending.await.unwrap(), 6);
+    let pair = |a: Term, b: Term| Term::tuple([a, b]);
+    let log = |flag: &'static str| pair(atom("debug"), pair(atom("log"), atom(flag)));
+    assert_eq!(ask(log("true")).await, "ok");
+    server.call(Get).await.unwrap();
+    assert_eq!(
+        ask(log("get")).await,
+        "{ok,[{in,{'$gen_call',undefined,get}}]}"
+    );
+    let unknown = ask(atom("what")).await;
+    assert_eq!(unknown, "{error,{unknown_system_msg,what}}");
+    assert_eq!(ask(pair(atom("terminate"), atom("enough"))).await, "ok");
+    assert_eq!(events.recv().await.unwrap(), "terminate enough");
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Limiter {
+    left: u32,
+    #[serde(skip)]
+    waiting: Vec<ReplyTo<u32>>,
+}
+
+#[gen_server(purlin = "crate::paths")]
+impl GenServer for Limiter {
+    async fn init(&mut self, ctx: &mut Context<Self>) -> Result<(), InitError> {
+        ctx.continue_with(Prepare(1));
+        Ok(())
+    }
+
+    /// Takes one.
+    #[call]
+    async fn take_one(&mut self, from: ReplyTo<u32>) {
+        self.waiting.push(from);
+        self.give().await;
+    }
+
+    #[call]
+    fn left(&self) -> u32 {
+        self.left
+    }
+
+    #[call(Add)]
+    async fn add(&mut self, Add(n): Add, _ctx: &mut Context<Self>) -> i64 {
+        self.left += n as u32;
+        self.give().await;
+        n
+    }
+
+    #[cast]
+    async fn put_back(&mut self, count: u32, mut times: u32) {
+        while times > 0 {
+            self.left += count;
+            times -= 1;
+        }
+        self.give().await;
+    }
+
+    #[info]
+    async fn stop_now(&mut self, ctx: &mut Context<Self>) {
+        ctx.stop(atom!("normal"));
+    }
+
+    #[continued]
+    fn prepare(&mut self, more: u32) {
+        self.left += more;
+    }
+}
+
+impl Limiter {
+    async fn give(&mut self) {
+        while self.left > 0
+            && let Some(from) = self.waiting.pop()
+        {
+            self.left -= 1;
+            from.reply(self.left).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_written_with_the_macro_is_as_one_written_by_hand() {
+    let runtime = runtime();
+    let server = Limiter {
+        left: 0,
+        waiting: Vec::new(),
+    };
+    let limiter = server.start(&runtime).await.unwrap();
+    assert_eq!(limiter.call(TakeOne).await.unwrap(), 0);
+    let waits = limiter.send_request(TakeOne);
+    limiter.cast(PutBack(2, 3)).await.unwrap();
+    assert_eq!(waits.await.unwrap(), 5);
+    assert_eq!(limiter.call(Left).await.unwrap(), 5);
+    let pid = limiter.pid().unwrap();
+    let term = Term::from(atom!("take_one"));
+    let patience = Duration::from_secs(1);
+    let reply = call(&runtime, pid, &term, patience).await.unwrap();
+    assert_eq!(reply, Term::from(4));
+    limiter.send(StopNow).await.unwrap();
+    let error = limiter.call(Left).await.unwrap_err();
+    assert!(matches!(error, CallError::NoProcess), "{error}");
+}
