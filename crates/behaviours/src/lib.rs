@@ -18,6 +18,7 @@ mod messages;
 mod reply_to;
 mod request;
 mod server_ref;
+pub mod supervisor;
 pub mod sys;
 
 pub use call::{CALL_PATIENCE, CallError, call, call_from, cast, cast_from};

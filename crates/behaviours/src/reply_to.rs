@@ -64,6 +64,15 @@ impl<T> ReplyTo<T> {
     }
 }
 
+impl<T> ReplyTo<T> {
+    /// Answers a caller of this node; one that asks by messages gets nothing.
+    pub(crate) fn reply_here(self, reply: T) {
+        if let Road::Here(sender) = self.0 {
+            let _ = sender.send(reply);
+        }
+    }
+}
+
 impl<T: Message> ReplyTo<T> {
     /// Answers, waiting while the road to another node is full. Nobody is told where the reply reaches
     /// nobody: the caller has given up then, or is lost.

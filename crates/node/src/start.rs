@@ -185,6 +185,7 @@ impl Node {
     /// youngest first, and killed if they do not; the node's own services end last. From then on no
     /// process starts.
     pub async fn stop(&self, patience: Duration) {
+        self.end_trees(patience).await;
         self.0.stopping.set();
         let listening = self.listening().take();
         if let Some(listening) = &listening {

@@ -42,8 +42,10 @@
 //! [`node`] is the node and its processes, [`term`] the values they exchange. The binary `purlin`
 //! runs a node, and asks others, from the command line.
 
-pub use purlin_macros::message;
+pub use purlin_behaviours as behaviours;
+pub use purlin_macros::{gen_server, message};
 pub use purlin_node as node;
+pub use purlin_runtime as runtime;
 pub use purlin_term as term;
 
 /// What the code that macros write refers to. No part of the interface.
@@ -54,8 +56,16 @@ pub mod __private {
 
 /// What most programs use.
 pub mod prelude {
+    pub use purlin_behaviours::supervisor::{
+        Child, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one,
+    };
+    pub use purlin_behaviours::{
+        Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
+        InitError, ReplyTo, Request, ServerOptions, ServerRef, by,
+    };
     pub use purlin_node::{
         Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,
     };
+    pub use purlin_runtime::Process;
     pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 }

@@ -50,6 +50,13 @@ impl<S: GenServer> Context<S> {
         self.parent
     }
 
+    /// Whose exit signals end the server, also if it traps them. One that no process started is ended by code
+    /// that is none.
+    pub(super) fn parent_or_nobody(&self) -> Pid {
+        self.parent
+            .unwrap_or_else(|| self.process.runtime().nobody())
+    }
+
     /// The server as others know it.
     pub fn server(&self) -> ServerRef<S> {
         ServerRef::here(self.process.address(), self.process.runtime().clone())

@@ -29,12 +29,15 @@ mod start;
 
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
+use purlin_otp::supervisor::Kind;
 use purlin_runtime::Message;
 use purlin_term::{EncodedTerm, Pid, Reference, Term};
 
 pub use context::Context;
 pub use message::{Other, ServerMessage};
+pub(crate) use serve::handle_next;
 pub use start::{InitError, Parent, ServerOptions, StartError, Starter, Starting};
+pub(crate) use start::{launch, not_started};
 
 use crate::messages::Messages;
 use crate::reply_to::ReplyTo;
@@ -67,6 +70,9 @@ use crate::server_ref::ServerRef;
 pub trait GenServer: Sized + Send + 'static {
     /// The messages that it takes: a tuple of types of [`by`](crate::by).
     type Messages: Messages<Self>;
+
+    /// What it is to its supervisor: its shutdown time follows from that, if no spec says otherwise.
+    const KIND: Kind = Kind::Worker;
 
     /// The first thing that the server does, in its process. Whoever starts it waits for this.
     ///

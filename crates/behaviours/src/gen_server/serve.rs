@@ -5,13 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
-use purlin_otp::reason::{self, Reason};
+use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_runtime::{Process, Received, panics};
 use purlin_term::{Pid, Term, atom};
 
 use super::message::Kind;
-use super::start::Ready;
 use super::{Context, GenServer, InitError, ServerMessage};
 use crate::messages::Messages;
 use crate::reply_to::send_term;
@@ -48,15 +47,19 @@ pub(super) async fn run<S: GenServer>(
     mut server: S,
     process: Process<ServerMessage<S>>,
     parent: Option<Pid>,
-    ready: Ready,
+    ready: impl FnOnce(Result<Pid, InitError>) + Send,
 ) -> Reason {
     let mut ctx = Context::new(process, parent);
     match caught(server.init(&mut ctx)).await {
-        Ok(Ok(())) => drop(ready.send(Ok(()))),
-        Ok(Err(error)) => return not_started(error, ready),
+        Ok(Ok(())) => ready(Ok(ctx.process.pid())),
+        Ok(Err(error)) => {
+            let reason = error.exit_reason();
+            ready(Err(error));
+            return reason;
+        }
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
-            let _ = ready.send(Err(InitError::Stop(reason)));
+            ready(Err(InitError::Stop(reason)));
             resume_unwind(panic);
         }
     }
@@ -73,16 +76,6 @@ pub(super) async fn run<S: GenServer>(
     }
 }
 
-/// The process ends before whoever waits is told: a name is free again then.
-fn not_started(error: InitError, ready: Ready) -> Reason {
-    let reason = match &error {
-        InitError::Stop(reason) => reason.clone(),
-        InitError::Ignore | InitError::Error(_) => reason::normal(),
-    };
-    let _ = ready.send(Err(error));
-    reason
-}
-
 /// Handles what comes until the server is to end; answers why.
 async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
     loop {
@@ -91,18 +84,27 @@ async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
         }
         if let Some(next) = ctx.next_continue() {
             S::Messages::handle(next, server, ctx).await;
-            continue;
-        }
-        match receive(ctx).await {
-            Some(Received::Message(message)) => handle(message, server, ctx).await,
-            Some(Received::Info(Info::Exit { from, reason })) if ctx.parent == Some(from) => {
-                return reason;
-            }
-            Some(Received::Info(info)) => handle_info(info, server, ctx).await,
-            Some(Received::Foreign(_)) => {}
-            None => server.handle_timeout(ctx).await,
+        } else if let Some(reason) = handle_next(server, ctx).await {
+            return reason;
         }
     }
+}
+
+/// Handles the next message; answers why the server is to end, if its parent did.
+pub(crate) async fn handle_next<S: GenServer>(
+    server: &mut S,
+    ctx: &mut Context<S>,
+) -> Option<Reason> {
+    match receive(ctx).await {
+        Some(Received::Message(message)) => handle(message, server, ctx).await,
+        Some(Received::Info(Info::Exit { from, reason })) if from == ctx.parent_or_nobody() => {
+            return Some(reason);
+        }
+        Some(Received::Info(info)) => handle_info(info, server, ctx).await,
+        Some(Received::Foreign(_)) => {}
+        None => server.handle_timeout(ctx).await,
+    }
+    None
 }
 
 /// The next message; `None` when none came in time. A suspended server takes those of `sys` alone, and
@@ -110,10 +112,10 @@ async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
 async fn receive<S: GenServer>(ctx: &mut Context<S>) -> Option<Received<ServerMessage<S>>> {
     use purlin_runtime::Peek;
     if ctx.debug.is_suspended() {
-        let parent = ctx.parent;
+        let parent = ctx.parent_or_nobody();
         let wanted = |peek: Peek<'_, ServerMessage<S>>| match peek {
             Peek::Message(message) => matches!(message.0, Kind::System(_)),
-            Peek::Info(Info::Exit { from, .. }) => parent == Some(*from),
+            Peek::Info(Info::Exit { from, .. }) => parent == *from,
             _ => false,
         };
         return Some(ctx.process.receive_where(wanted).await);

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use purlin_otp::reason::Reason;
+use purlin_otp::reason::{self, Reason};
 use purlin_runtime::{
-    Message, Prepared, Process, RegisterError, Runtime, SpawnError, SpawnOptions, TooManyProcesses,
+    Address, Message, Prepared, Process, RegisterError, Runtime, SpawnError, SpawnOptions,
+    TooManyProcesses,
 };
 use purlin_term::{Atom, Pid, Term, atom};
 use tokio::sync::oneshot;
@@ -64,6 +65,14 @@ impl InitError {
     /// [`InitError::Stop`].
     pub fn stop(reason: impl Into<Term>) -> Self {
         Self::Stop(Reason::new(reason.into()))
+    }
+
+    /// With what the process ends.
+    pub(super) fn exit_reason(&self) -> Reason {
+        match self {
+            Self::Stop(reason) => reason.clone(),
+            Self::Ignore | Self::Error(_) => reason::normal(),
+        }
     }
 }
 
@@ -181,14 +190,38 @@ impl<S: GenServer> Starter for super::Context<S> {
     }
 }
 
-/// What a server says when its `init` is done.
-pub(super) type Ready = oneshot::Sender<Result<(), InitError>>;
-
 pub(super) async fn start<S: GenServer>(
+    starting: Starting<'_>,
+    options: ServerOptions,
+    server: S,
+) -> Result<ServerRef<S>, StartError> {
+    let (ready, started) = oneshot::channel();
+    let (runtime, patience) = (starting.runtime.clone(), options.timeout);
+    let ready = |started: Result<Pid, InitError>| drop(ready.send(started.map(drop)));
+    let address = launch(starting, options, server, ready)?;
+    let pid = address.pid();
+    let server = ServerRef::here(address, runtime.clone());
+    let waiting = wait_for_init(started);
+    let Some(patience) = patience else {
+        return waiting.await.map(|()| server);
+    };
+    match timeout(patience, waiting).await {
+        Ok(started) => started.map(|()| server),
+        Err(_) => {
+            runtime.exit(pid, atom!("kill"));
+            Err(StartError::TimedOut(patience))
+        }
+    }
+}
+
+/// Starts the process of a server, which says by `ready` how its `init` came out; if it is ended before that,
+/// `ready` is dropped.
+pub(crate) fn launch<S: GenServer>(
     starting: Starting<'_>,
     mut options: ServerOptions,
     server: S,
-) -> Result<ServerRef<S>, StartError> {
+    ready: impl FnOnce(Result<Pid, InitError>) + Send + 'static,
+) -> Result<Address<ServerMessage<S>>, StartError> {
     let runtime = starting.runtime;
     if let Some(parent) = starting.parent {
         let leader = &mut options.process.group_leader;
@@ -203,21 +236,8 @@ pub(super) async fn start<S: GenServer>(
         // The signal waits for it: it is linked before its first step.
         parent.link_to(prepared.pid());
     }
-    let (ready, started) = oneshot::channel();
-    let (pid, parent) = (prepared.pid(), parent.map(Parent::pid));
-    let address = prepared.start(move |process| serve::run(server, process, parent, ready));
-    let server = ServerRef::here(address, runtime.clone());
-    let waiting = wait_for_init(started);
-    let Some(patience) = options.timeout else {
-        return waiting.await.map(|()| server);
-    };
-    match timeout(patience, waiting).await {
-        Ok(started) => started.map(|()| server),
-        Err(_) => {
-            runtime.exit(pid, atom!("kill"));
-            Err(StartError::TimedOut(patience))
-        }
-    }
+    let parent = parent.map(Parent::pid);
+    Ok(prepared.start(move |process| serve::run(server, process, parent, ready)))
 }
 
 async fn wait_for_init(
@@ -233,7 +253,7 @@ async fn wait_for_init(
     }
 }
 
-fn not_started(runtime: &Runtime, name: Option<&Atom>, error: SpawnError) -> StartError {
+pub(crate) fn not_started(runtime: &Runtime, name: Option<&Atom>, error: SpawnError) -> StartError {
     let error = match error {
         SpawnError::TooManyProcesses(error) => return StartError::TooManyProcesses(error),
         SpawnError::Register(error) => error,

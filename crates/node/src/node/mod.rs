@@ -16,7 +16,8 @@
 //!   with the peer is told before anything of a later connection.
 //!
 //! Here are the value and what it knows of itself. Read next: `outside` and `signals`; `spawned`,
-//! processes that peers start; `spawn_on`, those that are asked of peers; `reasons`; `peers`, `watchers`
+//! processes that peers start; `spawn_on`, those that are asked of peers; `supervised`, what a program
+//! lets it run; `reasons`; `peers`, `watchers`
 //! and `exports`.
 
 mod exports;
@@ -27,6 +28,7 @@ mod reasons;
 mod signals;
 mod spawn_on;
 mod spawned;
+mod supervised;
 mod watchers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use purlin_runtime::{Reason, Runtime};
-use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused};
+use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -74,6 +76,8 @@ pub(crate) struct Inner {
     spawned: Mutex<Spawned>,
     state: Mutex<State>,
     exports: Mutex<Exports>,
+    /// The supervisors that the program started on the node, in that order.
+    trees: Mutex<Vec<Pid>>,
     /// What names that peers ask us to dial may add to the table of node names.
     name_budget: Mutex<NameBudget>,
     #[cfg(feature = "planted-bugs")]
@@ -120,6 +124,7 @@ impl Node {
             spawned: Mutex::default(),
             state: Mutex::new(state),
             exports: Mutex::new(Exports::default()),
+            trees: Mutex::default(),
             name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),
             #[cfg(feature = "planted-bugs")]
             kept_names: crate::connection::KeptNames::default(),

@@ -1,33 +1,40 @@
 //! `--app demo`: processes and functions for tutorials and tests.
 //!
 //! `echo` answers `{From, Msg}` with `{self(), Msg}`. `counter` is a `gen_server` that starts again
-//! from 0 when it ends. The functions of module `demo` are exported.
+//! from 0 when it ends. Both are children of the supervisor `demo_sup`. The functions of module `demo`
+//! are exported.
 
 use std::time::Duration;
 
-use purlin_node::{Call, Caller, Delivery, Envelope, Mailbox, Node, Raise, TooManyProcesses};
-use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
+use purlin::prelude::*;
+use purlin::runtime::Raw;
+use purlin_term::EncodedTerm;
 use tokio::time::sleep;
 
 /// Starts the processes and exports the functions.
-pub(crate) fn start(node: &Node) {
+pub(crate) async fn start(node: &Node) {
     export(node);
-    if let Err(error) = start_processes(node) {
+    if let Err(error) = start_processes(node).await {
         tracing::error!("cannot start the demo: {error}");
     }
 }
 
-fn start_processes(node: &Node) -> Result<(), TooManyProcesses> {
-    register(node, atom!("echo"), node.spawn(echo)?);
-    let counter = start_counter(node)?;
-    node.spawn(move |mailbox| keep_counter(mailbox, counter))?;
-    Ok(())
-}
+/// The demo is to go on however often a shell crashes its counter.
+const RESTARTS: (u32, Duration) = (1000, Duration::from_secs(1));
 
-fn register(node: &Node, name: Atom, pid: Pid) {
-    if let Err(error) = node.register(name.clone(), pid) {
-        tracing::error!(%name, "cannot register: {error}");
+async fn start_processes(node: &Node) -> Result<(), Box<dyn std::error::Error>> {
+    let demo = one_for_one()
+        .intensity(RESTARTS.0, RESTARTS.1)
+        .registered("counter", Counter::default)
+        .with(Child::process(atom!("echo"), echo).registered("echo"))
+        .offer(atom!("demo"), atom!("start_counter"), |args| {
+            args.is_empty().then(Counter::default)
+        });
+    let supervisor = node.supervise(demo).await?;
+    if let Some(pid) = supervisor.pid() {
+        node.register(atom!("demo_sup"), pid)?;
     }
+    Ok(())
 }
 
 fn export(node: &Node) {
@@ -42,19 +49,15 @@ fn export(node: &Node) {
     });
     node.export("demo", "crash", || async { crash() });
     node.export("demo", "spawn_counter", async |call: &Call| {
-        let counter = call.node.spawn(counter);
-        counter.map_err(|_| Raise::system_limit())
+        let counter = Counter::default().start(&call.node).await;
+        counter
+            .map_err(|_| Raise::system_limit())
+            .map(|counter| counter.pid())
     });
 }
 
 fn crash() {
     panic!("crashed, as was asked for")
-}
-
-fn milliseconds(term: &Term) -> Option<Duration> {
-    u64::try_from(term.as_int()?)
-        .ok()
-        .map(Duration::from_millis)
 }
 
 /// The sum of two numbers; `None` if one is not a number, or the sum is no finite float.
@@ -70,17 +73,15 @@ fn add(a: &Term, b: &Term) -> Option<Term> {
     Term::float(float(a)? + float(b)?)
 }
 
-async fn echo(mut mailbox: Mailbox) -> Term {
+async fn echo(mut process: Process<Raw>) {
     loop {
-        let Delivery::Message(message) = mailbox.receive().await else {
-            continue;
-        };
+        let Raw(message) = process.receive_message().await;
         let Some((from, message)) = echo_of(&message) else {
             tracing::debug!(?message, "echo takes {{From, Msg}}, where From is a pid");
             continue;
         };
-        let answer = Term::tuple([mailbox.pid().into(), message]);
-        if let Err(error) = mailbox.send(from, &answer).await {
+        let answer = Term::tuple([process.pid().into(), message]);
+        if let Err(error) = process.send(from, answer).await {
             tracing::debug!(%from, "echo cannot answer: {error}");
         }
     }
@@ -91,75 +92,53 @@ fn echo_of(message: &EncodedTerm) -> Option<(Pid, Term)> {
     Some((from.as_pid()?, message.to_term().ok()?))
 }
 
-fn start_counter(node: &Node) -> Result<Pid, TooManyProcesses> {
-    let pid = node.spawn(counter)?;
-    register(node, atom!("counter"), pid);
-    Ok(pid)
-}
+/// Counts, in numbers of any kind.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct Counter(Term);
 
-/// Starts the counter again whenever it ends.
-async fn keep_counter(mut mailbox: Mailbox, mut counter: Pid) -> Result<(), TooManyProcesses> {
-    loop {
-        let monitor = mailbox.monitor(counter);
-        let reason = loop {
-            match mailbox.receive().await {
-                Delivery::Down {
-                    reference, reason, ..
-                } if reference == monitor => break reason,
-                _ => {}
-            }
-        };
-        tracing::warn!(%reason, "the counter ended; starting it again");
-        counter = start_counter(mailbox.node())?;
+impl Default for Counter {
+    fn default() -> Self {
+        Self(0.into())
     }
 }
 
-/// A `gen_server`.
-async fn counter(mut mailbox: Mailbox) -> Term {
-    let mut value = Term::from(0);
-    loop {
-        let Delivery::Message(message) = mailbox.receive().await else {
-            continue;
-        };
-        match Envelope::decode(&message) {
-            Some(Envelope::Call(caller, request)) => {
-                let answer = answer(&mut value, &request).await;
-                reply(&mailbox, &caller, answer).await;
+#[purlin::gen_server]
+impl GenServer for Counter {
+    #[call]
+    fn get(&self) -> Term {
+        self.0.clone()
+    }
+
+    #[call]
+    fn add(&mut self, number: Term) -> Term {
+        match add(&self.0, &number) {
+            Some(sum) => {
+                self.0 = sum;
+                self.0.clone()
             }
-            Some(Envelope::Cast(message)) if message.is_atom("reset") => value = 0.into(),
-            Some(Envelope::System(caller, request)) => {
-                // What OTP's `sys` answers to what it does not know.
-                reply(&mailbox, &caller, error("unknown_system_msg", request)).await;
-            }
-            _ => tracing::debug!(?message, "the counter does not know this message"),
+            None => error("badarith", number),
         }
     }
-}
 
-async fn answer(value: &mut Term, request: &Term) -> Term {
-    let unknown = || error("unknown_request", request.clone());
-    if request.is_atom("get") {
-        return value.clone();
-    }
-    if request.is_atom("crash") {
+    #[call]
+    fn crash(&self) {
         panic!("the counter crashed, as was asked for");
     }
-    match request.as_tuple() {
-        Some([tag, number]) if tag.is_atom("add") => match add(value, number) {
-            Some(sum) => {
-                *value = sum;
-                value.clone()
-            }
-            None => error("badarith", number.clone()),
-        },
-        Some([tag, time]) if tag.is_atom("sleep") => match milliseconds(time) {
-            Some(time) => {
-                sleep(time).await;
-                atom!("ok").into()
-            }
-            None => unknown(),
-        },
-        _ => unknown(),
+
+    #[call]
+    async fn sleep(&self, ms: u64) {
+        sleep(Duration::from_millis(ms)).await;
+    }
+
+    #[call(Term)]
+    fn anything_else(&self, request: Term) -> Term {
+        error("unknown_request", request)
+    }
+
+    #[cast]
+    fn reset(&mut self) {
+        self.0 = 0.into();
     }
 }
 
@@ -167,10 +146,4 @@ async fn answer(value: &mut Term, request: &Term) -> Term {
 fn error(kind: &'static str, what: Term) -> Term {
     let kind = Atom::new(kind).expect("a short word");
     Term::tuple([atom!("error").into(), Term::tuple([kind.into(), what])])
-}
-
-async fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
-    if let Err(error) = mailbox.reply(caller, &reply).await {
-        tracing::debug!(caller = %caller.pid, "cannot answer: {error}");
-    }
 }

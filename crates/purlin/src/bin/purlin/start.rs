@@ -55,7 +55,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let node = start(&options).await?;
     for app in &options.apps {
         match app {
-            App::Demo => demo::start(&node),
+            App::Demo => demo::start(&node).await,
         }
     }
     join(&node, &options.join).await?;

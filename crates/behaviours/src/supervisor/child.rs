@@ -1,0 +1,235 @@
+//! What a supervisor starts, and how.
+
+use std::any::type_name;
+use std::sync::Arc;
+
+use purlin_otp::reason::Reason;
+use purlin_otp::supervisor::terms::Mfargs;
+use purlin_otp::supervisor::{ChildSpec, Kind, Restart, Shutdown};
+use purlin_runtime::{IntoExit, Message, Process, SpawnOptions};
+use purlin_term::{Atom, List, Pid, Term, atom};
+
+use super::Supervisor;
+use crate::gen_server::{
+    GenServer, InitError, ServerMessage, ServerOptions, StartError, Starter, launch, not_started,
+};
+
+/// Says how the `init` of a child came out.
+pub type Ready = Box<dyn FnOnce(Result<Pid, InitError>) + Send>;
+
+/// How far the start of a child has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It runs.
+    Ready(Pid),
+    /// Its `init` runs; it says itself how that comes out, if it is not ended before.
+    InInit(Pid),
+}
+
+/// What starts a child, each time anew.
+pub trait StartChild: Send + Sync {
+    /// Starts it as a process that is linked to its supervisor.
+    ///
+    /// # Errors
+    /// The reason, as OTP's start functions give it.
+    fn start(
+        &self,
+        supervisor: &Process<ServerMessage<Supervisor>>,
+        ready: Ready,
+    ) -> Result<Started, Reason>;
+}
+
+/// What starts a child, and how `get_childspec` shows that.
+#[derive(Clone)]
+pub struct Start {
+    pub(super) function: Arc<dyn StartChild>,
+    pub(super) shown: Mfargs,
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.shown.to_term())
+    }
+}
+
+/// A child of a supervisor: what it is called, what starts it, when it is restarted, how it is ended.
+pub struct Child {
+    id: Term,
+    make: Make,
+    name: Option<Atom>,
+    shown: Mfargs,
+    restart: Restart,
+    significant: bool,
+    shutdown: Option<Shutdown>,
+    kind: Kind,
+}
+
+/// What starts a child is made when all is known of it, its name too.
+type Make = Box<dyn FnOnce(Option<Atom>) -> Arc<dyn StartChild> + Send + Sync>;
+
+impl Child {
+    /// A permanent child: a server that `make` makes anew for each start.
+    pub fn new<S: GenServer>(
+        id: impl Into<Term>,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        let start: Make = Box::new(move |name| server(make, name));
+        Self {
+            kind: S::KIND,
+            ..Self::made(id.into(), type_name::<S>(), start)
+        }
+    }
+
+    /// A permanent child that runs `body`, anew for each start.
+    pub fn process<M, B, F>(id: impl Into<Term>, body: B) -> Self
+    where
+        M: Message,
+        B: Fn(Process<M>) -> F + Send + Sync + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let body = Arc::new(body);
+        let start = move |supervisor: &Process<ServerMessage<Supervisor>>, name: Option<Atom>| {
+            let mut options = SpawnOptions::default();
+            options.name.clone_from(&name);
+            let body = body.clone();
+            let runtime = supervisor.runtime().clone();
+            let started = supervisor.spawn_link_with(options, move |process| body(process));
+            let started = started.map_err(|error| not_started(&runtime, name.as_ref(), error));
+            Ok(started?.pid())
+        };
+        let start: Make = Box::new(move |name| Arc::new(ProcessStart { start, name }));
+        Self::made(id.into(), type_name::<B>(), start)
+    }
+
+    fn made(id: Term, shown: &str, make: Make) -> Self {
+        // As long as a name may be; it is for people.
+        let module = Atom::new(shown).unwrap_or(atom!("purlin"));
+        let shown = Mfargs {
+            module,
+            function: atom!("start_link"),
+            args: List::from(Vec::<Term>::new()),
+        };
+        Self {
+            id,
+            make,
+            name: None,
+            shown,
+            restart: Restart::Permanent,
+            significant: false,
+            shutdown: None,
+            kind: Kind::Worker,
+        }
+    }
+
+    /// It has this registered name before its `init`.
+    pub fn registered(mut self, name: &str) -> Self {
+        self.name = Atom::new(name).ok();
+        self
+    }
+
+    /// It is restarted when it ended with another reason than `normal`, `shutdown` or `{shutdown, _}`.
+    pub fn transient(mut self) -> Self {
+        self.restart = Restart::Transient;
+        self
+    }
+
+    /// It is never restarted, and forgotten when it has ended.
+    pub fn temporary(mut self) -> Self {
+        self.restart = Restart::Temporary;
+        self
+    }
+
+    /// Its end may end the supervisor: see [`Supervisor::auto_shutdown`].
+    pub fn significant(mut self) -> Self {
+        self.significant = true;
+        self
+    }
+
+    /// How it is ended; else a server has five seconds, and a supervisor all the time it needs.
+    pub fn shutdown(mut self, how: Shutdown) -> Self {
+        self.shutdown = Some(how);
+        self
+    }
+
+    pub(super) fn into_spec(self) -> ChildSpec<Start> {
+        let function = (self.make)(self.name);
+        let start = Start {
+            function,
+            shown: self.shown,
+        };
+        let spec = match self.kind {
+            Kind::Worker => ChildSpec::worker(self.id, start),
+            Kind::Supervisor => ChildSpec::supervisor(self.id, start),
+        };
+        ChildSpec {
+            restart: self.restart,
+            significant: self.significant,
+            shutdown: self.shutdown.unwrap_or(spec.shutdown),
+            ..spec
+        }
+    }
+}
+
+struct ServerStart<F> {
+    make: F,
+    name: Option<Atom>,
+}
+
+/// What starts a server.
+pub(super) fn server<S: GenServer>(
+    make: impl Fn() -> S + Send + Sync + 'static,
+    name: Option<Atom>,
+) -> Arc<dyn StartChild> {
+    Arc::new(ServerStart { make, name })
+}
+
+impl<S: GenServer, F: Fn() -> S + Send + Sync> StartChild for ServerStart<F> {
+    fn start(
+        &self,
+        supervisor: &Process<ServerMessage<Supervisor>>,
+        ready: Ready,
+    ) -> Result<Started, Reason> {
+        let mut options = ServerOptions::default().link();
+        options.process.name.clone_from(&self.name);
+        let launched = launch(supervisor.starting(), options, (self.make)(), ready);
+        launched
+            .map(|address| Started::InInit(address.pid()))
+            .map_err(|error| reason_of(&error))
+    }
+}
+
+struct ProcessStart<F> {
+    start: F,
+    name: Option<Atom>,
+}
+
+impl<F> StartChild for ProcessStart<F>
+where
+    F: Fn(&Process<ServerMessage<Supervisor>>, Option<Atom>) -> Result<Pid, StartError>
+        + Send
+        + Sync,
+{
+    fn start(
+        &self,
+        supervisor: &Process<ServerMessage<Supervisor>>,
+        _: Ready,
+    ) -> Result<Started, Reason> {
+        let started = (self.start)(supervisor, self.name.clone());
+        started
+            .map(Started::Ready)
+            .map_err(|error| reason_of(&error))
+    }
+}
+
+/// As OTP's start functions say it.
+fn reason_of(error: &StartError) -> Reason {
+    match error {
+        StartError::AlreadyStarted(pid) => {
+            let already = [atom!("already_started").into(), Term::from(*pid)];
+            Reason::new(Term::tuple(already))
+        }
+        StartError::TooManyProcesses(_) => Reason::new(atom!("system_limit").into()),
+        StartError::Failed(reason) => reason.clone(),
+        other => Reason::new(other.to_string().as_str().into()),
+    }
+}

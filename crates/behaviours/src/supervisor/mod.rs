@@ -1,0 +1,481 @@
+//! Supervisors: processes that start others, restart them when they end, and end them in order.
+//!
+//! What a supervisor does is decided by the machine of [`purlin_otp::supervisor`]; this is its driver, a
+//! [`GenServer`] whose state the machine is. A child is started without waiting for its `init`: what comes
+//! meanwhile, a shutdown too, reaches the machine.
+//!
+//! An OTP shell sees it as one of its own: `supervisor:which_children/1` and its siblings are answered, and
+//! `start_child/2` starts what was offered with [`Supervisor::offer`].
+//!
+//! - `child`: what is started, and how; `client`: what others ask.
+
+mod child;
+mod client;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use purlin_otp::reason::Reason;
+use purlin_otp::supervisor::{
+    Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome, Token,
+    terms,
+};
+pub use purlin_otp::supervisor::{
+    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status, Strategy,
+};
+use purlin_runtime::Local;
+use purlin_term::{Atom, Pid, Reference, Term, atom};
+use tokio::time::Instant;
+
+pub use child::{Child, Ready, Start, StartChild, Started};
+#[doc(hidden)]
+pub use client::{Ask, AskOf};
+pub use client::{ChildError, Which};
+
+use crate::by;
+use crate::gen_server::{
+    Context, GenServer, HandleCallFrom, HandleInfo, InitError, ServerMessage, handle_next,
+};
+use crate::messages::Has;
+use crate::reply_to::ReplyTo;
+use client::Asker;
+
+type Machine = purlin_otp::supervisor::Supervisor<Start, Asker>;
+
+/// A function that makes what starts a child of the arguments that a shell gives.
+type Offer = Arc<dyn Fn(&[Term]) -> Option<Arc<dyn StartChild>> + Send + Sync>;
+
+/// A supervisor: its flags and its children, and once it is started, what it does with them.
+///
+/// Made by [`one_for_one`] and its siblings, and started like any other server, or as a child of another
+/// supervisor.
+pub struct Supervisor {
+    flags: Flags,
+    children: Vec<Child>,
+    offers: BTreeMap<(Atom, Atom), Offer>,
+    machine: Option<Machine>,
+    /// Since when the machine counts time.
+    began: Instant,
+    /// The start under way, and the child, once it has a pid.
+    starting: Option<(Token, Option<Pid>)>,
+    /// Children that are being ended: they may have unlinked themselves.
+    monitors: BTreeMap<Pid, Reference>,
+    is_ready: bool,
+    ended: Option<Reason>,
+}
+
+/// A child that has ended is restarted.
+pub fn one_for_one() -> Supervisor {
+    Supervisor::new(Strategy::OneForOne)
+}
+
+/// When a child has ended, all are ended and started again.
+pub fn one_for_all() -> Supervisor {
+    Supervisor::new(Strategy::OneForAll)
+}
+
+/// When a child has ended, it and those started after it are ended and started again.
+pub fn rest_for_one() -> Supervisor {
+    Supervisor::new(Strategy::RestForOne)
+}
+
+/// Children are started while it runs, each by a spec of its own, and known by their pids: Elixir's
+/// `DynamicSupervisor`.
+pub fn dynamic() -> Supervisor {
+    Supervisor::new(Strategy::Dynamic)
+}
+
+impl Supervisor {
+    /// A supervisor without children.
+    pub fn new(strategy: Strategy) -> Self {
+        Self {
+            flags: Flags {
+                strategy,
+                ..Flags::default()
+            },
+            children: Vec::new(),
+            offers: BTreeMap::new(),
+            machine: None,
+            began: Instant::now(),
+            starting: None,
+            monitors: BTreeMap::new(),
+            is_ready: false,
+            ended: None,
+        }
+    }
+
+    /// It takes so many restarts in that time; one more ends it. OTP's default is one in five seconds.
+    pub fn intensity(mut self, restarts: u32, period: Duration) -> Self {
+        (self.flags.intensity, self.flags.period) = (restarts, period);
+        self
+    }
+
+    /// It ends when significant children have ended.
+    pub fn auto_shutdown(mut self, when: AutoShutdown) -> Self {
+        self.flags.auto_shutdown = when;
+        self
+    }
+
+    /// How many dynamic children there may be.
+    pub fn max_children(mut self, max: usize) -> Self {
+        self.flags.max_children = Some(max);
+        self
+    }
+
+    /// A delay before each restart of a child: from `min`, doubled by each without a pause, up to `max`. An
+    /// addition to OTP.
+    pub fn backoff(mut self, min: Duration, max: Duration) -> Self {
+        let factor = 2;
+        self.flags.backoff = Some(Backoff { min, max, factor });
+        self
+    }
+
+    /// A child: a permanent server that `make` makes anew for each start. Children are started in the order
+    /// in which they are given.
+    pub fn child<S: GenServer>(
+        self,
+        id: &str,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Child::new(id, make))
+    }
+
+    /// As [`Supervisor::child`], with the id as its registered name too.
+    pub fn registered<S: GenServer>(
+        self,
+        name: &'static str,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Child::new(name, make).registered(name))
+    }
+
+    /// A child with options of its own.
+    pub fn with(mut self, child: Child) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    /// What a shell can start here by `supervisor:start_child(Sup, #{start => {Module, Function, Args}, ..})`:
+    /// `make` makes the server, of the arguments, or refuses them. Nothing else is started for a shell.
+    pub fn offer<S: GenServer>(
+        mut self,
+        module: Atom,
+        function: Atom,
+        make: impl Fn(&[Term]) -> Option<S> + Send + Sync + 'static,
+    ) -> Self {
+        let make = Arc::new(make);
+        let offer: Offer = Arc::new(move |args| {
+            make(args)?;
+            let (make, args) = (make.clone(), args.to_vec());
+            let make = move || make(&args).expect("it took these arguments before");
+            Some(child::server(make, None))
+        });
+        self.offers.insert((module, function), offer);
+        self
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn machine(&mut self) -> &mut Machine {
+        self.machine.as_mut().expect("it has been started")
+    }
+
+    /// Carries out what the machine wants, until it wants nothing.
+    fn drive(&mut self, ctx: &mut Context<Self>) {
+        while let Some(output) = self.machine().poll_output() {
+            self.carry_out(output, ctx);
+        }
+        let now = self.now();
+        if let Some(at) = self.machine().poll_timeout() {
+            ctx.set_timeout(at.saturating_sub(now));
+        }
+    }
+
+    fn carry_out(&mut self, output: Output<Start, Asker>, ctx: &mut Context<Self>) {
+        match output {
+            Output::Start { token, id, start } => self.start_child(token, &id, &start, ctx),
+            Output::GiveUp { token } => {
+                if let Some((under_way, Some(pid))) = self.starting
+                    && under_way == token
+                {
+                    ctx.exit(pid, atom!("kill"));
+                }
+            }
+            Output::Terminate { pid, how } => {
+                self.monitors.entry(pid).or_insert_with(|| ctx.monitor(pid));
+                let reason = match how {
+                    How::Shutdown => atom!("shutdown"),
+                    How::Kill => atom!("kill"),
+                };
+                ctx.exit(pid, reason);
+            }
+            Output::Reply { to, answer } => {
+                let runtime = ctx.runtime().clone();
+                to.answer(answer.settle(|pid| runtime.is_process_alive(pid)), ctx);
+            }
+            Output::Report(report) => log(&report, ctx),
+            Output::Started => self.is_ready = true,
+            Output::Exit(reason) => {
+                self.ended = Some(reason.clone());
+                ctx.stop(Term::clone(&reason));
+            }
+        }
+    }
+
+    /// Starts a child; how that came out the machine is told at once, or when the child says.
+    fn start_child(&mut self, token: Token, id: &Term, start: &Start, ctx: &mut Context<Self>) {
+        let supervisor = ctx.address();
+        let runtime = ctx.runtime().clone();
+        let ready = Box::new(move |outcome| {
+            let came_out = CameOut { token, outcome };
+            runtime.notify(&supervisor, wrap(came_out));
+        });
+        self.starting = Some((token, None));
+        let outcome = match start.function.start(&ctx.process, ready) {
+            Ok(Started::Ready(pid)) => StartOutcome::Started(pid, None),
+            Ok(Started::InInit(pid)) => {
+                self.starting = Some((token, Some(pid)));
+                return;
+            }
+            Err(reason) => StartOutcome::Error(reason),
+        };
+        tracing::debug!(%id, ?outcome, "a child was started");
+        self.came_out(token, outcome);
+    }
+
+    fn came_out(&mut self, token: Token, outcome: StartOutcome) {
+        self.starting = None;
+        let now = self.now();
+        self.machine().child_started(now, token, outcome);
+    }
+
+    /// A process ended, of which a link or a monitor told.
+    fn ended(&mut self, pid: Pid, reason: Reason) {
+        let now = self.now();
+        match self.starting {
+            Some((token, Some(started))) if started == pid => {
+                self.came_out(token, StartOutcome::Error(reason));
+            }
+            _ => self.machine().child_exited(now, pid, reason),
+        }
+    }
+
+    /// What `start_child` of a shell is to start.
+    fn offered(&self, mfargs: &terms::Mfargs) -> Option<Start> {
+        let offer = self
+            .offers
+            .get(&(mfargs.module.clone(), mfargs.function.clone()))?;
+        let function = offer(&mfargs.args.to_vec())?;
+        Some(Start {
+            function,
+            shown: mfargs.clone(),
+        })
+    }
+
+    /// A request of OTP's `supervisor`; the answer, where it can be given at once.
+    fn read_request(&self, request: &Term) -> Result<Asked<Start>, Term> {
+        let unknown = || {
+            Err(error(Term::tuple([
+                atom!("badarg").into(),
+                request.clone(),
+            ])))
+        };
+        if let Some(name) = request.as_atom() {
+            return match name.as_str() {
+                "which_children" => Ok(Asked::WhichChildren),
+                "count_children" => Ok(Asked::CountChildren),
+                _ => unknown(),
+            };
+        }
+        let Some([name, of]) = request.as_tuple() else {
+            return unknown();
+        };
+        let of = of.clone();
+        match name.as_atom().map(Atom::as_str) {
+            Some("start_child") => self.read_start(&of),
+            Some("terminate_child") => Ok(Asked::TerminateChild(of)),
+            Some("restart_child") => Ok(Asked::RestartChild(of)),
+            Some("delete_child") => Ok(Asked::DeleteChild(of)),
+            Some("which_child") => Ok(Asked::WhichChild(of)),
+            Some("get_childspec") => Ok(Asked::GetChildspec(of)),
+            _ => unknown(),
+        }
+    }
+
+    fn read_start(&self, spec: &Term) -> Result<Asked<Start>, Term> {
+        let spec = terms::child_spec(spec, Some(self.flags.auto_shutdown));
+        let (spec, mfargs) = spec
+            .map_err(|refused| error(refused.to_term()))?
+            .with_start(());
+        match self.offered(&mfargs) {
+            Some(start) => Ok(Asked::StartChild(spec.with_start(start).0)),
+            None => {
+                let call = Term::tuple([
+                    mfargs.module.into(),
+                    mfargs.function.into(),
+                    Term::List(mfargs.args),
+                    Term::nil(),
+                ]);
+                let undef = Term::tuple([atom!("undef").into(), Term::list([call])]);
+                let exit = Term::tuple([atom!("EXIT").into(), undef]);
+                Err(error(exit))
+            }
+        }
+    }
+}
+
+fn wrap(came_out: CameOut) -> ServerMessage<Supervisor> {
+    type Taken = <Supervisor as GenServer>::Messages;
+    let message = <Taken as Has<Supervisor, by::Info<Local<CameOut>>, _>>::wrap(Local(came_out));
+    ServerMessage::own(message)
+}
+
+/// How the start of a child came out; told by the child.
+#[doc(hidden)]
+pub struct CameOut {
+    token: Token,
+    outcome: Result<Pid, InitError>,
+}
+
+impl GenServer for Supervisor {
+    type Messages = (by::Call<Ask>, by::Call<Term>, by::Info<Local<CameOut>>);
+
+    const KIND: Kind = Kind::Supervisor;
+
+    async fn init(&mut self, ctx: &mut Context<Self>) -> Result<(), InitError> {
+        ctx.trap_exit(true);
+        self.began = Instant::now();
+        let specs = std::mem::take(&mut self.children);
+        let specs = specs.into_iter().map(Child::into_spec).collect();
+        let machine = Machine::new(self.flags.clone(), specs);
+        self.machine = Some(machine.map_err(|refused| InitError::stop(refused.to_term()))?);
+        self.machine().start(Duration::ZERO);
+        self.drive(ctx);
+        while !self.is_ready && self.ended.is_none() {
+            if let Some(reason) = handle_next(self, ctx).await {
+                let now = self.now();
+                self.machine().shutdown(now, reason);
+                self.drive(ctx);
+            }
+        }
+        match self.ended.clone() {
+            Some(reason) => Err(InitError::Stop(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the children, in order.
+    async fn terminate(&mut self, reason: &Reason, ctx: &mut Context<Self>) {
+        let now = self.now();
+        self.machine().shutdown(now, reason.clone());
+        self.drive(ctx);
+        while self.ended.is_none() {
+            // The parent's end was heard already, or is nothing new.
+            handle_next(self, ctx).await;
+        }
+    }
+
+    async fn handle_exit(&mut self, from: Pid, reason: Reason, ctx: &mut Context<Self>) {
+        if let Some(monitor) = self.monitors.remove(&from) {
+            ctx.demonitor(monitor);
+        }
+        self.ended(from, reason);
+        self.drive(ctx);
+    }
+
+    async fn handle_down(&mut self, monitor: Reference, reason: Reason, ctx: &mut Context<Self>) {
+        let ended = self.monitors.iter().find(|(_, of)| **of == monitor);
+        if let Some((pid, _)) = ended.map(|(pid, of)| (*pid, *of)) {
+            self.monitors.remove(&pid);
+            self.ended(pid, reason);
+        }
+        self.drive(ctx);
+    }
+
+    async fn handle_timeout(&mut self, ctx: &mut Context<Self>) {
+        let now = self.now();
+        self.machine().handle_timeout(now);
+        self.drive(ctx);
+    }
+}
+
+impl HandleInfo<Local<CameOut>> for Supervisor {
+    async fn handle_info(&mut self, Local(came_out): Local<CameOut>, ctx: &mut Context<Self>) {
+        if self
+            .starting
+            .is_some_and(|(token, _)| token == came_out.token)
+        {
+            let outcome = match came_out.outcome {
+                Ok(pid) => StartOutcome::Started(pid, None),
+                Err(InitError::Ignore) => StartOutcome::Ignore,
+                Err(InitError::Stop(reason) | InitError::Error(reason)) => {
+                    StartOutcome::Error(reason)
+                }
+            };
+            self.came_out(came_out.token, outcome);
+        }
+        self.drive(ctx);
+    }
+}
+
+impl HandleCallFrom<Ask> for Supervisor {
+    async fn handle_call_from(
+        &mut self,
+        Local(request): Ask,
+        from: ReplyTo<Local<Answer<Start>>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = self.now();
+        let request = request.into_request();
+        self.machine()
+            .handle_request(now, Asker::Typed(from), request);
+        self.drive(ctx);
+    }
+}
+
+impl HandleCallFrom<Term> for Supervisor {
+    async fn handle_call_from(
+        &mut self,
+        request: Term,
+        from: ReplyTo<Term>,
+        ctx: &mut Context<Self>,
+    ) {
+        match self.read_request(&request) {
+            Ok(request) => {
+                let now = self.now();
+                self.machine()
+                    .handle_request(now, Asker::Shell(from), request);
+            }
+            Err(refused) => from.reply(refused).await,
+        }
+        self.drive(ctx);
+    }
+}
+
+fn error(reason: Term) -> Term {
+    Term::tuple([atom!("error").into(), reason])
+}
+
+fn log(report: &Report<Start>, ctx: &Context<Supervisor>) {
+    let supervisor = ctx.pid();
+    let id = &report.offender.spec.id;
+    let reason = &report.reason;
+    match report.context {
+        Happened::Progress => tracing::debug!(%supervisor, %id, "a child is started"),
+        Happened::StartError => {
+            tracing::error!(%supervisor, %id, %reason, "a child could not be started");
+        }
+        Happened::ChildTerminated => {
+            tracing::error!(%supervisor, %id, %reason, "a child ended");
+        }
+        Happened::ShutdownError => {
+            tracing::error!(%supervisor, %id, %reason, "a child did not end as it was told to");
+        }
+        Happened::Shutdown => {
+            tracing::error!(%supervisor, %id, %reason, "a supervisor gives up: too many restarts");
+        }
+    }
+}
