@@ -190,7 +190,7 @@ async fn answer<S: GenServer>(server: &mut S, ctx: &mut Context<S>, request: &Te
     };
     if let Some(name) = request.as_atom() {
         return match name.as_str() {
-            "get_state" => Term::tuple([ok(), state(server)]),
+            "get_state" => state(server),
             "get_status" => status(server, ctx),
             "suspend" => {
                 ctx.debug.is_suspended = true;
@@ -235,7 +235,7 @@ fn replace_state<S: GenServer>(server: &mut S, new: &Term) -> Term {
         return refused();
     }
     match EncodedTerm::encode(new) {
-        Ok(encoded) if server.replace_state(&encoded) => Term::tuple([ok(), state(server)]),
+        Ok(encoded) if server.replace_state(&encoded) => state(server),
         _ => refused(),
     }
 }
