@@ -176,21 +176,26 @@ pub(crate) async fn handle<S: GenServer>(
     request: &EncodedTerm,
 ) {
     let reply = match request.to_term() {
-        Ok(term) => answer(server, ctx, &term).await,
+        Ok(term) => answer(server, ctx, caller, &term).await,
         Err(_) => error(atom!("badarg").into()),
     };
     let (runtime, pid) = (ctx.runtime().clone(), ctx.pid());
     send_term(&runtime, pid, caller, &reply).await;
 }
 
-async fn answer<S: GenServer>(server: &mut S, ctx: &mut Context<S>, request: &Term) -> Term {
+async fn answer<S: GenServer>(
+    server: &mut S,
+    ctx: &mut Context<S>,
+    caller: &Caller,
+    request: &Term,
+) -> Term {
     let unknown = || {
         let what = Term::tuple([atom!("unknown_system_msg").into(), request.clone()]);
         error(what)
     };
     if let Some(name) = request.as_atom() {
         return match name.as_str() {
-            "get_state" => state(server),
+            "get_state" => state_for(caller, server, ctx),
             "get_status" => status(server, ctx),
             "suspend" => {
                 ctx.debug.is_suspended = true;
@@ -212,7 +217,9 @@ async fn answer<S: GenServer>(server: &mut S, ctx: &mut Context<S>, request: &Te
             ctx.stop(reason.clone());
             ok()
         }
-        Some([name, new]) if name.is_atom("replace_state") => replace_state(server, new),
+        Some([name, new]) if name.is_atom("replace_state") => {
+            replace_state(caller, server, ctx, new)
+        }
         Some([name, _module, version, extra]) if name.is_atom("change_code") => {
             match server.code_change(version.clone(), extra.clone()).await {
                 Ok(()) => ok(),
@@ -223,19 +230,32 @@ async fn answer<S: GenServer>(server: &mut S, ctx: &mut Context<S>, request: &Te
     }
 }
 
+/// `{ok, State}`, and before OTP 28 the state alone.
+fn state_for<S: GenServer>(caller: &Caller, server: &S, ctx: &Context<S>) -> Term {
+    match ctx.runtime().is_of_otp28(caller.pid.node) {
+        true => Term::tuple([ok(), state(server)]),
+        false => state(server),
+    }
+}
+
 /// A state without a form as a term is shown by the name of its type.
 fn state<S: GenServer>(server: &S) -> Term {
     let opaque = || Term::from(std::any::type_name::<S>());
     server.state().unwrap_or_else(opaque)
 }
 
-fn replace_state<S: GenServer>(server: &mut S, new: &Term) -> Term {
+fn replace_state<S: GenServer>(
+    caller: &Caller,
+    server: &mut S,
+    ctx: &Context<S>,
+    new: &Term,
+) -> Term {
     let refused = || error(atom!("notsup").into());
     if matches!(new, Term::Fun(_) | Term::Export(_)) {
         return refused();
     }
     match EncodedTerm::encode(new) {
-        Ok(encoded) if server.replace_state(&encoded) => state(server),
+        Ok(encoded) if server.replace_state(&encoded) => state_for(caller, server, ctx),
         _ => refused(),
     }
 }

@@ -251,7 +251,7 @@ async fn sys_looks_into_a_server_and_steers_it() {
         reply.to_term().unwrap().to_string()
     };
     let atom = |name: &'static str| Term::from(purlin_term::Atom::new(name).unwrap());
-    assert_eq!(ask(atom("get_state")).await, "5");
+    assert_eq!(ask(atom("get_state")).await, "{ok,5}");
     assert_eq!(ask(atom("suspend")).await, "ok");
     let status = ask(atom("get_status")).await;
     assert!(status.contains("suspended"), "{status}");

@@ -58,7 +58,7 @@ async fn a_shell_suspends_a_server_and_lets_it_go_on() {
         )
         .await;
         erl.check(
-            "{status, Pid, {module, _}, [_, suspended, Pid, [], Misc]} = sys:get_status(C), \
+            "{status, Pid, {module, _}, [_, suspended, _, [], Misc]} = sys:get_status(C), \
              {Pid =:= Is(counter), length(Misc), proplists:get_value(header, Misc)}",
             "{true,3,\"Status for generic server counter\"}",
         )

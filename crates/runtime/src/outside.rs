@@ -89,6 +89,13 @@ pub trait Outside: Send + Sync {
     /// on. Never waits: signals over it are sent when it is there.
     fn connect(&self, node: NodeName) -> Epoch;
 
+    /// Whether a node is of OTP 28 or later, or means the same as those: for what older releases say
+    /// differently. True of one that is not connected.
+    fn is_of_otp28(&self, node: NodeName) -> bool {
+        let _ = node;
+        true
+    }
+
     /// The reply to a spawn request of a process that has ended is to be refused with `reason`.
     fn adopt_orphan(&self, reference: Reference, node: NodeName, reason: Reason);
 

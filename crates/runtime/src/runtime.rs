@@ -178,6 +178,12 @@ impl Runtime {
         }
     }
 
+    /// Whether a node is of OTP 28 or later, or means the same as those, as this one does.
+    pub fn is_of_otp28(&self, node: NodeName) -> bool {
+        self.outside()
+            .is_none_or(|outside| outside.is_of_otp28(node))
+    }
+
     /// A spawn request whose process has ended: the reply is answered in its place.
     pub(crate) fn adopt_orphan(&self, reference: Reference, node: NodeName, reason: Reason) {
         if let Some(outside) = self.outside() {

@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
+use purlin_proto::flags::Flags;
 use purlin_proto::signal::{Monitored, Recipient, Signal as Wire};
 use purlin_runtime::{
     BoxFuture, Destination, Epoch, Outside, Reason, SendError, Signal, Target, reason,
@@ -40,6 +41,11 @@ impl Outside for Roads {
     fn epoch(&self, peer: NodeName) -> Epoch {
         let epoch = self.node().and_then(|node| node.state().peers.epoch(peer));
         epoch.unwrap_or(Epoch::LOCAL)
+    }
+
+    fn is_of_otp28(&self, peer: NodeName) -> bool {
+        let connection = self.node().and_then(|node| node.state().peers.get(peer));
+        connection.is_none_or(|connection| connection.flags().contains(Flags::ALTACT_SIG))
     }
 
     fn connect(&self, peer: NodeName) -> Epoch {
