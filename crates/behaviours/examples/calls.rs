@@ -1,6 +1,7 @@
 //! What a call of a server costs beside a bare request and reply of two processes.
 //!
-//! `cargo run --release -p purlin-behaviours --example calls [ROUNDS]`
+//! `cargo run --release -p purlin-behaviours --example calls [ROUNDS [CALLS]]`, and for a profile of the one or
+//! the other: `calls bare CALLS`, `calls called CALLS`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use purlin_term::{NodeName, atom};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+/// Calls of all clients together, if nothing else is said.
 const CALLS: u64 = 1_000_000;
 
 #[derive(Serialize, Deserialize)]
@@ -32,7 +34,7 @@ impl HandleCall<Increment> for Adder {
 type Ask = Local<(Address<Local<u64>>, u64)>;
 
 /// Two processes, each with the address of the other.
-async fn bare(runtime: &Runtime, clients: u64) {
+async fn bare(runtime: &Runtime, clients: u64, calls: u64) {
     let server = runtime.spawn(|mut process: Process<Ask>| async move {
         loop {
             let Local((from, n)) = process.receive_message().await;
@@ -43,6 +45,7 @@ async fn bare(runtime: &Runtime, clients: u64) {
     run(
         runtime,
         clients,
+        calls,
         move |process: Process<Local<u64>>, count| {
             let server = server.clone();
             async move {
@@ -58,22 +61,28 @@ async fn bare(runtime: &Runtime, clients: u64) {
     .await;
 }
 
-async fn called(runtime: &Runtime, clients: u64) {
+async fn called(runtime: &Runtime, clients: u64, calls: u64) {
     let server = Adder.start(runtime).await.unwrap();
-    run(runtime, clients, move |_: Process<Local<u64>>, count| {
-        let server = server.clone();
-        async move {
-            for n in 0..count {
-                server.call(Increment(n)).await.unwrap();
+    run(
+        runtime,
+        clients,
+        calls,
+        move |_: Process<Local<u64>>, count| {
+            let server = server.clone();
+            async move {
+                for n in 0..count {
+                    server.call(Increment(n)).await.unwrap();
+                }
             }
-        }
-    })
+        },
+    )
     .await;
 }
 
 async fn run<F: Future<Output = ()> + Send + 'static>(
     runtime: &Runtime,
     clients: u64,
+    calls: u64,
     client: impl Fn(Process<Local<u64>>, u64) -> F + Clone + Send + 'static,
 ) {
     let mut all = Vec::new();
@@ -81,7 +90,7 @@ async fn run<F: Future<Output = ()> + Send + 'static>(
         let (done, finished) = oneshot::channel();
         let client = client.clone();
         let process = runtime.spawn(move |process| async move {
-            client(process, CALLS / clients).await;
+            client(process, calls / clients).await;
             let _ = done.send(());
         });
         process.unwrap();
@@ -101,22 +110,36 @@ async fn main() {
         Arc::new(TokioExecutor::current()),
         Config::default(),
     );
-    let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok());
-    for _ in 0..rounds.unwrap_or(3) {
-        for clients in [1, 64, 10_000] {
-            let start = Instant::now();
-            bare(&runtime, clients).await;
-            let bare = start.elapsed();
-            let start = Instant::now();
-            called(&runtime, clients).await;
-            let called = start.elapsed();
-            let rate = |time: std::time::Duration| CALLS as f64 / time.as_secs_f64() / 1e6;
-            println!(
-                "{clients} clients: bare {:.2} M/s, called {:.2} M/s, {:.2} x",
-                rate(bare),
-                rate(called),
-                called.as_secs_f64() / bare.as_secs_f64()
-            );
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next();
+    let calls = arguments.next().and_then(|calls| calls.parse().ok());
+    let calls = calls.unwrap_or(CALLS);
+    match what.as_deref() {
+        Some("bare") => bare(&runtime, 1, calls).await,
+        Some("called") => called(&runtime, 1, calls).await,
+        rounds => {
+            let rounds = rounds.and_then(|rounds| rounds.parse().ok());
+            for _ in 0..rounds.unwrap_or(3) {
+                compare(&runtime, calls).await;
+            }
         }
+    }
+}
+
+async fn compare(runtime: &Runtime, calls: u64) {
+    for clients in [1, 64, 10_000] {
+        let start = Instant::now();
+        bare(runtime, clients, calls).await;
+        let bare = start.elapsed();
+        let start = Instant::now();
+        called(runtime, clients, calls).await;
+        let called = start.elapsed();
+        let rate = |time: std::time::Duration| calls as f64 / time.as_secs_f64() / 1e6;
+        println!(
+            "{clients} clients: bare {:.2} M/s, called {:.2} M/s, {:.2} x",
+            rate(bare),
+            rate(called),
+            called.as_secs_f64() / bare.as_secs_f64()
+        );
     }
 }

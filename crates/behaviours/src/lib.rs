@@ -10,6 +10,7 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod alarm;
 pub mod by;
 mod call;
 pub mod envelope;

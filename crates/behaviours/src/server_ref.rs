@@ -8,8 +8,8 @@ use std::time::Duration;
 use purlin_runtime::{Address, Message, Runtime, SendError, Target};
 use purlin_term::{EncodedTerm, Pid};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
+use crate::alarm::Alarm;
 use crate::by;
 use crate::call::{CALL_PATIENCE, CallError, call, cast};
 use crate::gen_server::{GenServer, ServerMessage};
@@ -24,6 +24,7 @@ use crate::request::Request;
 pub struct ServerRef<S: GenServer> {
     road: Road<S>,
     runtime: Runtime,
+    alarm: Alarm,
 }
 
 enum Road<S: GenServer> {
@@ -38,7 +39,7 @@ impl<S: GenServer> Clone for ServerRef<S> {
             Road::To(target) => Road::To(target.clone()),
         };
         let runtime = self.runtime.clone();
-        Self { road, runtime }
+        Self::new(road, runtime)
     }
 }
 
@@ -78,16 +79,23 @@ impl<T> Future for Response<T> {
 }
 
 impl<S: GenServer> ServerRef<S> {
+    fn new(road: Road<S>, runtime: Runtime) -> Self {
+        let alarm = Alarm::default();
+        Self {
+            road,
+            runtime,
+            alarm,
+        }
+    }
+
     pub(crate) fn here(address: Address<ServerMessage<S>>, runtime: Runtime) -> Self {
-        let road = Road::Here(address);
-        Self { road, runtime }
+        Self::new(Road::Here(address), runtime)
     }
 
     /// The server that has this pid or name, here or on another node. That it is of type `S` the caller
     /// vouches for: a request that it does not take is answered with an error.
     pub fn of(runtime: &Runtime, target: impl Into<Target>) -> Self {
-        let (road, runtime) = (Road::To(target.into()), runtime.clone());
-        Self { road, runtime }
+        Self::new(Road::To(target.into()), runtime.clone())
     }
 
     /// Where it is asked: the pid, or a name.
@@ -141,7 +149,7 @@ impl<S: GenServer> ServerRef<S> {
             self.runtime.send(address, message).await?;
             reply.await.map_err(|_| self.gone(address.pid()))
         };
-        let asked = timeout(patience, asked).await;
+        let asked = self.alarm.timeout(patience, asked).await;
         asked.unwrap_or(Err(CallError::TimedOut(patience)))
     }
 
