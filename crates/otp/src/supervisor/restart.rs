@@ -53,7 +53,7 @@ impl<S: Clone, T> Supervisor<S, T> {
             return self.restart_now(now, slot);
         }
         match self.group(slot, true) {
-            Some(group) => self.terminate_below(now, group.from, None, Then::Restart(group)),
+            Some(group) => self.terminate_group(now, group),
             None => {
                 self.set_restarting(slot);
                 self.wait(now, slot);
@@ -64,7 +64,7 @@ impl<S: Clone, T> Supervisor<S, T> {
     /// Restarts a child, with those that the strategy says.
     pub(super) fn restart_now(&mut self, now: Duration, slot: Slot) {
         match (self.group(slot, false), slot) {
-            (Some(group), _) => self.terminate_below(now, group.from, None, Then::Restart(group)),
+            (Some(group), _) => self.terminate_group(now, group),
             (None, Slot::Ordered(place)) => {
                 self.set_restarting(slot);
                 self.start_place(place, Goal::Alone(slot));
@@ -79,6 +79,12 @@ impl<S: Clone, T> Supervisor<S, T> {
                 self.begin_start(Term::from(atom!("undefined")), start, Goal::Alone(slot));
             }
         }
+    }
+
+    /// Ends those of a group that run. That for whose sake it is does not.
+    fn terminate_group(&mut self, now: Duration, group: Group) {
+        self.forget_place(group.child);
+        self.terminate_below(now, group.from, None, Then::Restart(group));
     }
 
     /// Those of the group have ended.
