@@ -1170,6 +1170,17 @@ fn a_shutdown_while_a_child_is_being_ended_waits_for_that_child_alone() {
 }
 
 #[test]
+fn a_shutdown_during_terminate_child_ends_those_after_that_child_too() {
+    let mut sup = abc(one_for_one());
+    sup.is_stubborn(1);
+    sup.ask(Request::TerminateChild(term("a")));
+    sup.shutdown(reason::shutdown());
+    sup.log();
+    sup.exits(1, reason::shutdown());
+    assert_eq!(sup.log(), ["shutdown 3", "shutdown 2", "exit shutdown"]);
+}
+
+#[test]
 fn requests_before_the_start_wait_for_it() {
     let mut sup = Supervised::new(one_for_one(), [child("a")]);
     sup.ask(Request::WhichChildren);

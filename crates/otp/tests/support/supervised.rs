@@ -39,8 +39,14 @@ pub(crate) struct Supervised {
     last_words: BTreeMap<u32, Reason>,
     pub(crate) living: BTreeMap<Pid, Start>,
     held: Option<(Token, Start)>,
-    pids: u32,
-    requests: u32,
+    /// Starts come out and children end only when the test says so.
+    pub(crate) is_slow: bool,
+    /// Children that were told to end and live, and with what last.
+    pub(crate) told: BTreeMap<u32, How>,
+    /// When ends of children led to a restart.
+    pub(crate) restarts: Vec<Duration>,
+    pub(crate) pids: u32,
+    pub(crate) requests: u32,
 }
 
 pub(crate) fn term(text: &str) -> Term {
@@ -98,6 +104,9 @@ impl Supervised {
             last_words: BTreeMap::new(),
             living: BTreeMap::new(),
             held: None,
+            is_slow: false,
+            told: BTreeMap::new(),
+            restarts: Vec::new(),
             pids: 0,
             requests: 0,
         }
@@ -137,6 +146,7 @@ impl Supervised {
     pub(crate) fn exits(&mut self, child: u32, reason: Reason) {
         let pid = self.pid(child);
         assert!(self.living.remove(&pid).is_some(), "{child} is dead");
+        self.told.remove(&child);
         self.machine.child_exited(self.now, pid, reason);
         self.carry_out();
     }
@@ -186,6 +196,11 @@ impl Supervised {
         self.now = end;
     }
 
+    /// Whether a start is under way.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// What happened since it was asked last.
     pub(crate) fn log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
@@ -213,7 +228,9 @@ impl Supervised {
                     assert!(name.is_empty() || id == term(start));
                     self.log.push(format!("start {start}"));
                     let plan = self.plans.get_mut(start).and_then(VecDeque::pop_front);
-                    self.come_out(token, start, plan.unwrap_or(Plan::Up));
+                    let usual = if self.is_slow { Plan::Hold } else { Plan::Up };
+                    assert!(self.held.is_none(), "I1: two starts at once");
+                    self.come_out(token, start, plan.unwrap_or(usual));
                 }
                 Output::GiveUp { token } => {
                     let (held, id) = self.held.expect("a start is under way");
@@ -262,6 +279,11 @@ impl Supervised {
             How::Kill => "kill",
         };
         self.log.push(format!("{word} {}", pid.id));
+        assert!(self.living.contains_key(&pid), "{pid:?} is dead");
+        if self.is_slow {
+            self.told.insert(pid.id, how);
+            return;
+        }
         let reason = match how {
             How::Kill => reason::killed(),
             How::Shutdown if self.stubborn.contains(&pid.id) => return,
@@ -270,11 +292,19 @@ impl Supervised {
                 words.unwrap_or_else(reason::shutdown)
             }
         };
-        assert!(self.living.remove(&pid).is_some(), "{pid:?} is dead");
+        self.living.remove(&pid);
         self.machine.child_exited(self.now, pid, reason);
     }
 
     fn report(&mut self, report: &Report<Start>) {
+        match report.context {
+            Context::ChildTerminated if !report.offender.spec.is_temporary() => {
+                self.restarts.push(self.now);
+            }
+            // The restart that was one too many, of a start that failed or of a child that ended.
+            Context::Shutdown => drop(self.restarts.pop()),
+            _ => {}
+        }
         if report.context != Context::Progress {
             let (context, reason) = (report.context.to_atom(), &report.reason);
             let who = match report.offender.who {
