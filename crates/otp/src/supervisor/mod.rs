@@ -77,6 +77,28 @@ use job::{Job, Pending, Slot, Terminating};
 use spec::pair;
 
 /// A supervisor: see the module.
+///
+/// ```
+/// use std::time::Duration;
+/// use purlin_otp::supervisor::{ChildSpec, Flags, Output, Request, StartOutcome, Supervisor};
+/// # use purlin_term::{NodeName, Pid, atom};
+/// # let node = NodeName::new(&atom!("a@h")).unwrap();
+/// # let pid = Pid { node, creation: 1, id: 1, serial: 0 };
+/// let now = Duration::ZERO;
+/// let cache = ChildSpec::worker(atom!("cache"), "what starts it");
+/// let mut supervisor = Supervisor::new(Flags::default(), vec![cache])?;
+/// supervisor.start(now);
+/// let Some(Output::Start { token, start, .. }) = supervisor.poll_output() else { panic!() };
+/// assert_eq!(start, "what starts it");
+/// supervisor.handle_request(now, "who asks", Request::CountChildren);
+/// assert!(supervisor.is_busy());
+///
+/// supervisor.child_started(now, token, StartOutcome::Started(pid, None));
+/// assert!(matches!(supervisor.poll_output(), Some(Output::Report(_))));
+/// assert_eq!(supervisor.poll_output(), Some(Output::Started));
+/// assert!(matches!(supervisor.poll_output(), Some(Output::Reply { to: "who asks", .. })));
+/// # Ok::<(), purlin_otp::supervisor::InitError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Supervisor<S, T> {
     flags: Flags,
@@ -170,7 +192,7 @@ impl<S: Clone, T> Supervisor<S, T> {
                 supervisor.template = Some(Template { spec, start });
             } else {
                 let (spec, ()) = spec.with_start(Some(start));
-                supervisor.children.push(spec, Status::Undefined);
+                supervisor.children.push(spec);
             }
         }
         supervisor

@@ -99,7 +99,7 @@ impl<S: Clone, T> Supervisor<S, T> {
         self.job = Job::Terminating(Terminating {
             slot,
             pid,
-            deadline: shutdown.time().map(|time| now + time),
+            deadline: shutdown.time().map(|time| now.saturating_add(time)),
             below: match slot {
                 Slot::Ordered(place) => Some(place),
                 Slot::Dynamic(_) => None,
@@ -166,7 +166,7 @@ impl<S: Clone, T> Supervisor<S, T> {
             }
             let shutdown = instance.spec.shutdown;
             if let Some(time) = shutdown.time() {
-                deadlines.insert(now + time, time);
+                deadlines.insert(now.saturating_add(time), time);
             }
             let how = shutdown.how();
             self.outbox.push_back(Output::Terminate { pid, how });
