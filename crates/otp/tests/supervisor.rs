@@ -4,16 +4,19 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::supervisor::{
-    Answer, AutoShutdown, Backoff, ChildSpec, Flags, FlagsError, InitError, Request, RequestError,
-    Restart, Shutdown, SpecError, Strategy, Supervisor,
+    Answer, AutoShutdown, Backoff, ChildSpec, Flags, FlagsError, InitError, Output, Request,
+    RequestError, Restart, Shutdown, SpecError, StartOutcome, Strategy, Supervisor,
 };
 use purlin_term::Term;
 use support::supervised::{
     Plan, Start, Supervised, child, child_that_is, ended_by, millis, shutdown_with, significant,
     term, why,
 };
+use support::{node, pid};
 
 const ORDERED: [Strategy; 3] = [
     Strategy::OneForOne,
@@ -397,6 +400,19 @@ fn the_spec_of_a_child_is_told_without_the_start_of_a_temporary_one() {
             spec("undefined", "temporary", "brutal_kill")
         )
     );
+}
+
+#[test]
+fn progress_is_reported_of_ordered_children_and_says_whether_it_was_asked_for() {
+    let mut sup = Supervised::started(one_for_one(), [child("a")]);
+    sup.exits(1, why("boom"));
+    sup.answer(Request::StartChild(child("b")));
+    sup.answer(Request::TerminateChild(term("b")));
+    sup.answer(Request::RestartChild(term("b")));
+    assert_eq!(sup.progress, [false, false, true, true]);
+    let mut sup = simple(Restart::Permanent, 1);
+    sup.answer(Request::StartInstance("x"));
+    assert_eq!(sup.progress, []);
 }
 
 #[test]
@@ -913,6 +929,58 @@ fn a_hundred_thousand_children_come_and_go() {
     sup.shutdown(reason::shutdown());
     assert_eq!(sup.log().len(), MANY as usize / 2);
     assert!(sup.machine.has_ended());
+}
+
+#[test]
+fn many_ordered_children_come_and_go() {
+    const MANY: u32 = 20_000;
+    let mut sup = Supervised::started(one_for_one(), []);
+    let id = |number: u32| Term::from(i64::from(number));
+    for number in 1..=MANY {
+        sup.ask(Request::StartChild(ChildSpec::worker(id(number), "x")));
+    }
+    for number in 1..=MANY / 2 {
+        sup.ask(Request::TerminateChild(id(number)));
+    }
+    assert_eq!(sup.counts(), format!("{MANY} {} 0 {MANY}", MANY / 2));
+    sup.shutdown(reason::shutdown());
+    assert_eq!(sup.log().len(), MANY as usize / 2 + 1);
+}
+
+#[test]
+fn the_start_of_a_temporary_child_is_not_kept() {
+    let held = |specs: Vec<ChildSpec<Arc<()>>>, strategy, request: fn(Arc<()>) -> Request<_>| {
+        let mut machine = Supervisor::<Arc<()>, u32>::new(flags(strategy, 1), specs).unwrap();
+        machine.start(millis(0));
+        let start = Arc::new(());
+        machine.handle_request(millis(0), 1, request(start.clone()));
+        while let Some(output) = machine.poll_output() {
+            if let Output::Start { token, .. } = output {
+                let up = StartOutcome::Started(pid(node("a@supervisor"), 1), None);
+                machine.child_started(millis(0), token, up);
+            }
+        }
+        Arc::strong_count(&start) > 1
+    };
+    let template = |restart| ChildSpec {
+        restart,
+        ..ChildSpec::worker(term("template"), Arc::new(()))
+    };
+    let simple = Strategy::SimpleOneForOne;
+    let instance = Request::StartInstance;
+    assert!(held(vec![template(Restart::Permanent)], simple, instance));
+    assert!(held(vec![template(Restart::Transient)], simple, instance));
+    assert!(!held(vec![template(Restart::Temporary)], simple, instance));
+    for strategy in ORDERED.into_iter().chain([Strategy::Dynamic]) {
+        let permanent = |start| Request::StartChild(ChildSpec::worker(term("a"), start));
+        let temporary = |start| {
+            let restart = Restart::Temporary;
+            let spec = ChildSpec::worker(term("a"), start);
+            Request::StartChild(ChildSpec { restart, ..spec })
+        };
+        assert!(held(vec![], strategy, permanent));
+        assert!(!held(vec![], strategy, temporary));
+    }
 }
 
 // Significant children.

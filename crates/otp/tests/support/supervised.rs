@@ -43,6 +43,8 @@ pub(crate) struct Supervised {
     pub(crate) is_slow: bool,
     /// Children that were told to end and live, and with what last.
     pub(crate) told: BTreeMap<u32, How>,
+    /// For each progress report, whether the start was asked for.
+    pub(crate) progress: Vec<bool>,
     /// When ends of children led to a restart.
     pub(crate) restarts: Vec<Duration>,
     pub(crate) pids: u32,
@@ -106,6 +108,7 @@ impl Supervised {
             held: None,
             is_slow: false,
             told: BTreeMap::new(),
+            progress: Vec::new(),
             restarts: Vec::new(),
             pids: 0,
             requests: 0,
@@ -224,8 +227,8 @@ impl Supervised {
             );
             match output {
                 Output::Start { token, id, start } => {
-                    let name = if id.is_atom("undefined") { "" } else { start };
-                    assert!(name.is_empty() || id == term(start));
+                    let is_named = id.as_atom().is_some() && !id.is_atom("undefined");
+                    assert!(!is_named || id == term(start), "{id} is started by {start}");
                     self.log.push(format!("start {start}"));
                     let plan = self.plans.get_mut(start).and_then(VecDeque::pop_front);
                     let usual = if self.is_slow { Plan::Hold } else { Plan::Up };
@@ -305,8 +308,11 @@ impl Supervised {
             Context::Shutdown => drop(self.restarts.pop()),
             _ => {}
         }
-        if report.context != Context::Progress {
-            let (context, reason) = (report.context.to_atom(), &report.reason);
+        let reason = &report.reason;
+        if let Context::Progress { is_requested } = report.context {
+            self.progress.push(is_requested);
+        } else {
+            let context = report.context.to_atom();
             let who = match report.offender.who {
                 Who::Children(count) => format!("{count} children"),
                 Who::Child(_) => report.offender.spec.id.to_string(),
