@@ -25,8 +25,9 @@
 //! A driver whose mailbox is bounded leaves requests in it while [`Supervisor::is_busy`]: the machine takes
 //! whatever comes, and holds it.
 //!
-//! What the driver sees to: a child's end is told after its start came out, once, and also if the
-//! child has unlinked itself (a monitor; `noproc` if it is dead already).
+//! What the driver sees to: every start comes out, and every end is told, also of a child that has
+//! unlinked itself (a monitor; `noproc` if it is dead already). An end may be told before the start
+//! came out, and twice.
 //!
 //! Invariants:
 //! - `I1` one start is under way at most, and no child has another started for it while it lives;
@@ -125,15 +126,18 @@ struct Template<S> {
 }
 
 /// Why there is no such supervisor: the reason with which OTP's ends before it starts a child.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// `{supervisor_data, _}`: the flags.
-    Flags(FlagsError),
+    #[error("the flags of the supervisor are refused: {0}")]
+    Flags(#[from] FlagsError),
     /// `{start_spec, _}`: a child spec.
-    Spec(SpecError),
+    #[error("a child of the supervisor is refused: {0}")]
+    Spec(#[from] SpecError),
     /// `{bad_start_spec, Ids}`: `SimpleOneForOne` has one spec, `Dynamic` none. OTP has the specs in the
     /// place of the ids.
+    #[error("simple_one_for_one takes one child spec, a dynamic supervisor none, and not {}", .0.len())]
     BadStartSpec(Vec<Term>),
 }
 

@@ -121,26 +121,21 @@ impl<S: Clone, T> Supervisor<S, T> {
             self.children.remove(place);
         } else {
             if let Status::Restarting(_) = child.status {
-                self.stop_trying(Slot::Ordered(place));
+                self.stop_trying(place);
             }
             self.children.set_status(place, Status::Undefined);
         }
     }
 
+    /// What waits to restart an instance finds it gone: no other is ever kept under its pid.
     pub(super) fn forget_instance(&mut self, pid: Pid) {
-        let slot = Slot::Dynamic(pid);
-        self.delays.forget(slot);
-        if self
-            .instances
-            .remove(pid)
-            .is_some_and(|it| it.is_restarting)
-        {
-            self.stop_trying(slot);
-        }
+        self.delays.forget(Slot::Dynamic(pid));
+        self.instances.remove(pid);
     }
 
     /// Nothing that waits restarts this child any more.
-    fn stop_trying(&mut self, slot: Slot) {
+    fn stop_trying(&mut self, place: Place) {
+        let slot = Slot::Ordered(place);
         self.delays.stop_waiting(slot);
         self.pending.retain(|pending| {
             !matches!(pending, Pending::TryAgain(other) | Pending::Restart(other) if *other == slot)

@@ -284,7 +284,9 @@ impl Supervised {
         self.log.push(format!("{word} {}", pid.id));
         assert!(self.living.contains_key(&pid), "{pid:?} is dead");
         if self.is_slow {
-            self.told.insert(pid.id, how);
+            let before = self.told.insert(pid.id, how);
+            let is_new = before.is_none_or(|before| before == How::Shutdown && how == How::Kill);
+            assert!(is_new, "{pid:?} is told twice to end");
             return;
         }
         let reason = match how {
