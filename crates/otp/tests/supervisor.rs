@@ -1226,6 +1226,26 @@ fn ends_of_strangers_are_ignored() {
 }
 
 #[test]
+fn a_flood_of_ends_of_strangers_during_a_start_is_not_kept() {
+    let mut sup = Supervised::started(one_for_one(), [child("a")]);
+    sup.plan("n", [Plan::Hold]);
+    sup.ask(Request::StartChild(child("n")));
+    for stranger in 100..10_100 {
+        let (now, pid) = (sup.now, sup.pid(stranger));
+        sup.machine.child_exited(now, pid, why("boom"));
+    }
+    sup.exits(1, why("boom"));
+    sup.comes_out(Plan::Up);
+    let expected = [
+        "start n",
+        "1: ok 2",
+        "report child_terminated boom a",
+        "start a",
+    ];
+    assert_eq!(sup.log(), expected);
+}
+
+#[test]
 fn a_shutdown_while_a_child_is_being_ended_waits_for_that_child_alone() {
     let mut sup = abc(flags(Strategy::OneForAll, 3));
     sup.is_stubborn(3);
@@ -1314,6 +1334,7 @@ fn a_child_that_waits_is_restarting_and_can_be_ended_or_overtaken() {
     assert_eq!(sup.which(), "b 2, a restarting");
     assert_eq!(sup.answer(Request::RestartChild(a())), "{error,restarting}");
     assert_eq!(sup.answer(Request::TerminateChild(a())), "ok");
+    assert_eq!(sup.machine.poll_timeout(), None);
     sup.pass(millis(10_000));
     assert_eq!(sup.which(), "b 2, a undefined");
     assert_eq!(sup.answer(Request::RestartChild(a())), "ok 3");

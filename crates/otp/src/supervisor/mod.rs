@@ -77,6 +77,10 @@ use intensity::Intensity;
 use job::{Job, Pending, Slot, Terminating};
 use spec::pair;
 
+/// How many ends of strangers are noted during one start, one of which may be the child's: anybody can
+/// send exit signals. A guess; a driver that tells ends after starts needs none.
+const STRANGERS_MAX: usize = 1024;
+
 /// A supervisor: see the module.
 ///
 /// ```
@@ -116,6 +120,8 @@ pub struct Supervisor<S, T> {
     /// Those that have ended, as long as nothing followed from it.
     exits: BTreeMap<Pid, Reason>,
     starts: u64,
+    /// Ends of strangers that were noted during this start.
+    strangers: usize,
     outbox: VecDeque<Output<S, T>>,
 }
 
@@ -187,6 +193,7 @@ impl<S: Clone, T> Supervisor<S, T> {
             pending: VecDeque::new(),
             exits: BTreeMap::new(),
             starts: 0,
+            strangers: 0,
             outbox: VecDeque::new(),
         };
         for spec in specs {
@@ -300,11 +307,18 @@ impl<S: Clone, T> Supervisor<S, T> {
     /// An end that has to wait. One of a stranger matters only while it may still turn out to be that
     /// of the child that is being started.
     fn note_exit(&mut self, pid: Pid, reason: Reason) {
-        let may_matter = matches!(self.job, Job::Starting { .. }) || self.slot_of(pid).is_some();
-        if may_matter && !self.exits.contains_key(&pid) {
-            self.exits.insert(pid, reason);
-            self.pending.push_back(Pending::Exit(pid));
+        if self.exits.contains_key(&pid) {
+            return;
         }
+        if self.slot_of(pid).is_none() {
+            let is_starting = matches!(self.job, Job::Starting { .. });
+            if !is_starting || self.strangers == STRANGERS_MAX {
+                return;
+            }
+            self.strangers += 1;
+        }
+        self.exits.insert(pid, reason);
+        self.pending.push_back(Pending::Exit(pid));
     }
 
     /// The child that runs under this pid.

@@ -57,6 +57,7 @@ impl<S: Clone, T> Supervisor<S, T> {
 
     pub(super) fn begin_start(&mut self, id: Term, start: S, goal: Goal<S, T>) {
         self.starts += 1;
+        self.strangers = 0;
         let token = Token(self.starts);
         self.job = Job::Starting { token, goal };
         self.output(Output::Start { token, id, start });
