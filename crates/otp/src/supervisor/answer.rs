@@ -93,29 +93,39 @@ pub enum Answer<S> {
 }
 
 /// Why a request was refused or failed; nothing has changed then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError<S> {
     /// The child runs.
+    #[error("the child runs")]
     Running,
     /// The child is to be restarted.
+    #[error("the child is being restarted")]
     Restarting,
     /// There is no such child.
+    #[error("there is no such child")]
     NotFound,
     /// Dynamic supervisors do not do this.
+    #[error("a supervisor of dynamic children does not do this")]
     SimpleOneForOne,
     /// There is a child of this id, which does not run.
+    #[error("there is a child of this id already; it does not run")]
     AlreadyPresent,
     /// There is a child of this id, which runs; or the start says that it is there already.
+    #[error("the child runs already, as {}", Term::from(*.0))]
     AlreadyStarted(Pid),
     /// There are as many children as there may be.
+    #[error("there are as many children as there may be")]
     MaxChildren,
     /// The spec is refused.
-    Invalid(SpecError),
+    #[error(transparent)]
+    Invalid(#[from] SpecError),
     /// The start of a new child failed. It is not kept.
+    #[error("the child could not be started: {0}")]
     NotStarted(Reason, Box<ChildSpec<Option<S>>>),
     /// The start of a child failed: of one that was there, and stays; or of a dynamic one, of
     /// which nothing is kept.
+    #[error("the child could not be started: {0}")]
     Failed(Reason),
 }
 

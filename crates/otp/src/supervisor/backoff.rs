@@ -29,7 +29,7 @@ impl Delays {
         let last = self.of.get(&slot);
         let recent = last.filter(|last| now.saturating_sub(last.until) <= backoff.max);
         let earlier = recent.map_or(0, |last| last.earlier);
-        let until = now + backoff.delay(earlier);
+        let until = now.saturating_add(backoff.delay(earlier));
         let earlier = earlier.saturating_add(1);
         self.of.insert(slot, Delay { earlier, until });
         self.due.insert((until, slot));

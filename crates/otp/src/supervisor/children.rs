@@ -40,12 +40,6 @@ impl Place {
     }
 }
 
-impl<S> Child<S> {
-    fn new(spec: ChildSpec<Option<S>>, status: Status) -> Self {
-        Self { spec, status }
-    }
-}
-
 impl<S> Default for Children<S> {
     fn default() -> Self {
         Self {
@@ -58,14 +52,13 @@ impl<S> Default for Children<S> {
 }
 
 impl<S> Children<S> {
-    /// Adds a child after all others.
-    pub(super) fn push(&mut self, spec: ChildSpec<Option<S>>, status: Status) -> Place {
+    /// Adds a child after all others; it does not run yet.
+    pub(super) fn push(&mut self, spec: ChildSpec<Option<S>>) -> Place {
         let place = self.next;
         self.next = place.next();
         self.by_id.insert(spec.id.clone(), place);
-        let undefined = Status::Undefined;
-        self.by_place.insert(place, Child::new(spec, undefined));
-        self.set_status(place, status);
+        let status = Status::Undefined;
+        self.by_place.insert(place, Child { spec, status });
         place
     }
 

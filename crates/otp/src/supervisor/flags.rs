@@ -74,12 +74,14 @@ pub struct Flags {
 }
 
 /// Why flags are refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlagsError {
     /// Dynamic children cannot be significant.
+    #[error("dynamic children cannot be significant, so auto_shutdown has to be never")]
     AutoShutdownOfDynamic(AutoShutdown),
     /// A value that is none for its key.
+    #[error("a flag is not valid: {error}, {value}")]
     Invalid {
         /// OTP's word: `invalid_period` and so on.
         error: Atom,

@@ -75,6 +75,8 @@ pub(super) struct Terminating<T> {
     pub(super) pid: Pid,
     /// When it is killed.
     pub(super) deadline: Option<Duration>,
+    /// Children from here on are not asked for again; none is passed over where there is no such place.
+    pub(super) below: Option<Place>,
     pub(super) then: Then<T>,
 }
 
@@ -83,9 +85,9 @@ pub(super) struct Terminating<T> {
 pub(super) enum Then<T> {
     /// It was `terminate_child`.
     Reply(T),
-    /// Those before it, then a restart.
+    /// The others of the group, then a restart.
     Restart(Group),
-    /// Those before it, then the supervisor ends.
+    /// All others, then the supervisor ends.
     End,
 }
 

@@ -25,8 +25,9 @@
 //! A driver whose mailbox is bounded leaves requests in it while [`Supervisor::is_busy`]: the machine takes
 //! whatever comes, and holds it.
 //!
-//! What the driver sees to: a child's end is told after its start came out, once, and also if the
-//! child has unlinked itself (a monitor; `noproc` if it is dead already).
+//! What the driver sees to: every start comes out, and every end is told, also of a child that has
+//! unlinked itself (a monitor; `noproc` if it is dead already). An end may be told before the start
+//! came out, and twice.
 //!
 //! Invariants:
 //! - `I1` one start is under way at most, and no child has another started for it while it lives;
@@ -76,7 +77,33 @@ use intensity::Intensity;
 use job::{Job, Pending, Slot, Terminating};
 use spec::pair;
 
+/// How many ends of strangers are noted during one start, one of which may be the child's: anybody can
+/// send exit signals. A guess; a driver that tells ends after starts needs none.
+const STRANGERS_MAX: usize = 1024;
+
 /// A supervisor: see the module.
+///
+/// ```
+/// use std::time::Duration;
+/// use purlin_otp::supervisor::{ChildSpec, Flags, Output, Request, StartOutcome, Supervisor};
+/// # use purlin_term::{NodeName, Pid, atom};
+/// # let node = NodeName::new(&atom!("a@h")).unwrap();
+/// # let pid = Pid { node, creation: 1, id: 1, serial: 0 };
+/// let now = Duration::ZERO;
+/// let cache = ChildSpec::worker(atom!("cache"), "what starts it");
+/// let mut supervisor = Supervisor::new(Flags::default(), vec![cache])?;
+/// supervisor.start(now);
+/// let Some(Output::Start { token, start, .. }) = supervisor.poll_output() else { panic!() };
+/// assert_eq!(start, "what starts it");
+/// supervisor.handle_request(now, "who asks", Request::CountChildren);
+/// assert!(supervisor.is_busy());
+///
+/// supervisor.child_started(now, token, StartOutcome::Started(pid, None));
+/// assert!(matches!(supervisor.poll_output(), Some(Output::Report(_))));
+/// assert_eq!(supervisor.poll_output(), Some(Output::Started));
+/// assert!(matches!(supervisor.poll_output(), Some(Output::Reply { to: "who asks", .. })));
+/// # Ok::<(), purlin_otp::supervisor::InitError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Supervisor<S, T> {
     flags: Flags,
@@ -93,6 +120,8 @@ pub struct Supervisor<S, T> {
     /// Those that have ended, as long as nothing followed from it.
     exits: BTreeMap<Pid, Reason>,
     starts: u64,
+    /// Ends of strangers that were noted during this start.
+    strangers: usize,
     outbox: VecDeque<Output<S, T>>,
 }
 
@@ -103,15 +132,18 @@ struct Template<S> {
 }
 
 /// Why there is no such supervisor: the reason with which OTP's ends before it starts a child.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// `{supervisor_data, _}`: the flags.
-    Flags(FlagsError),
+    #[error("the flags of the supervisor are refused: {0}")]
+    Flags(#[from] FlagsError),
     /// `{start_spec, _}`: a child spec.
-    Spec(SpecError),
+    #[error("a child of the supervisor is refused: {0}")]
+    Spec(#[from] SpecError),
     /// `{bad_start_spec, Ids}`: `SimpleOneForOne` has one spec, `Dynamic` none. OTP has the specs in the
     /// place of the ids.
+    #[error("simple_one_for_one takes one child spec, a dynamic supervisor none, and not {}", .0.len())]
     BadStartSpec(Vec<Term>),
 }
 
@@ -161,6 +193,7 @@ impl<S: Clone, T> Supervisor<S, T> {
             pending: VecDeque::new(),
             exits: BTreeMap::new(),
             starts: 0,
+            strangers: 0,
             outbox: VecDeque::new(),
         };
         for spec in specs {
@@ -170,7 +203,7 @@ impl<S: Clone, T> Supervisor<S, T> {
                 supervisor.template = Some(Template { spec, start });
             } else {
                 let (spec, ()) = spec.with_start(Some(start));
-                supervisor.children.push(spec, Status::Undefined);
+                supervisor.children.push(spec);
             }
         }
         supervisor
@@ -274,11 +307,18 @@ impl<S: Clone, T> Supervisor<S, T> {
     /// An end that has to wait. One of a stranger matters only while it may still turn out to be that
     /// of the child that is being started.
     fn note_exit(&mut self, pid: Pid, reason: Reason) {
-        let may_matter = matches!(self.job, Job::Starting { .. }) || self.slot_of(pid).is_some();
-        if may_matter && !self.exits.contains_key(&pid) {
-            self.exits.insert(pid, reason);
-            self.pending.push_back(Pending::Exit(pid));
+        if self.exits.contains_key(&pid) {
+            return;
         }
+        if self.slot_of(pid).is_none() {
+            let is_starting = matches!(self.job, Job::Starting { .. });
+            if !is_starting || self.strangers == STRANGERS_MAX {
+                return;
+            }
+            self.strangers += 1;
+        }
+        self.exits.insert(pid, reason);
+        self.pending.push_back(Pending::Exit(pid));
     }
 
     /// The child that runs under this pid.

@@ -76,8 +76,12 @@ pub enum Output<S, T> {
 /// What is reported: the `errorContext` of OTP's supervisor reports, or progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
-    /// A child was started: a progress report.
-    Progress,
+    /// An ordered child was started: a progress report.
+    Progress {
+        /// By `start_child` or `restart_child`: OTP 28 logs these at the level `debug`, others at
+        /// `info`.
+        is_requested: bool,
+    },
     /// A child could not be started, at the beginning or again.
     StartError,
     /// A child ended that should have stayed.

@@ -53,7 +53,7 @@ impl<S: Clone, T> Supervisor<S, T> {
             return self.restart_now(now, slot);
         }
         match self.group(slot, true) {
-            Some(group) => self.terminate_below(now, group.from, None, Then::Restart(group)),
+            Some(group) => self.terminate_group(now, group),
             None => {
                 self.set_restarting(slot);
                 self.wait(now, slot);
@@ -64,7 +64,7 @@ impl<S: Clone, T> Supervisor<S, T> {
     /// Restarts a child, with those that the strategy says.
     pub(super) fn restart_now(&mut self, now: Duration, slot: Slot) {
         match (self.group(slot, false), slot) {
-            (Some(group), _) => self.terminate_below(now, group.from, None, Then::Restart(group)),
+            (Some(group), _) => self.terminate_group(now, group),
             (None, Slot::Ordered(place)) => {
                 self.set_restarting(slot);
                 self.start_place(place, Goal::Alone(slot));
@@ -79,6 +79,12 @@ impl<S: Clone, T> Supervisor<S, T> {
                 self.begin_start(Term::from(atom!("undefined")), start, Goal::Alone(slot));
             }
         }
+    }
+
+    /// Ends those of a group that run. That for whose sake it is does not.
+    fn terminate_group(&mut self, now: Duration, group: Group) {
+        self.forget_place(group.child);
+        self.terminate_below(now, group.from, None, Then::Restart(group));
     }
 
     /// Those of the group have ended.
@@ -115,26 +121,21 @@ impl<S: Clone, T> Supervisor<S, T> {
             self.children.remove(place);
         } else {
             if let Status::Restarting(_) = child.status {
-                self.stop_trying(Slot::Ordered(place));
+                self.stop_trying(place);
             }
             self.children.set_status(place, Status::Undefined);
         }
     }
 
+    /// What waits to restart an instance finds it gone: no other is ever kept under its pid.
     pub(super) fn forget_instance(&mut self, pid: Pid) {
-        let slot = Slot::Dynamic(pid);
-        self.delays.forget(slot);
-        if self
-            .instances
-            .remove(pid)
-            .is_some_and(|it| it.is_restarting)
-        {
-            self.stop_trying(slot);
-        }
+        self.delays.forget(Slot::Dynamic(pid));
+        self.instances.remove(pid);
     }
 
     /// Nothing that waits restarts this child any more.
-    fn stop_trying(&mut self, slot: Slot) {
+    fn stop_trying(&mut self, place: Place) {
+        let slot = Slot::Ordered(place);
         self.delays.stop_waiting(slot);
         self.pending.retain(|pending| {
             !matches!(pending, Pending::TryAgain(other) | Pending::Restart(other) if *other == slot)

@@ -75,20 +75,26 @@ pub struct ChildSpec<S> {
 }
 
 /// Why a child spec is refused; nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
     /// Two children have this id.
+    #[error("two children have the id {0}")]
     Duplicate(Term),
     /// A significant child, where the supervisor never shuts down by itself.
+    #[error("a child cannot be significant to a supervisor whose auto_shutdown is never")]
     SignificantForNever,
     /// A significant child that is permanent.
+    #[error("a permanent child cannot be significant, since its end is never for good")]
     SignificantPermanent,
     /// The map has no `id`.
+    #[error("the child spec has no id")]
     MissingId,
     /// The map has no `start`.
+    #[error("the child spec has no start")]
     MissingStart,
     /// A value that is none for its key.
+    #[error("the child spec is not valid: {error}, {value}")]
     Invalid {
         /// OTP's word: `invalid_restart_type` and so on.
         error: Atom,

@@ -57,6 +57,7 @@ impl<S: Clone, T> Supervisor<S, T> {
 
     pub(super) fn begin_start(&mut self, id: Term, start: S, goal: Goal<S, T>) {
         self.starts += 1;
+        self.strangers = 0;
         let token = Token(self.starts);
         self.job = Job::Starting { token, goal };
         self.output(Output::Start { token, id, start });
@@ -68,12 +69,14 @@ impl<S: Clone, T> Supervisor<S, T> {
             return;
         };
         match goal {
-            Goal::InOrder(place, _)
-            | Goal::Requested(_, place)
-            | Goal::Alone(Slot::Ordered(place)) => self.runs(place, pid),
+            Goal::InOrder(place, _) | Goal::Alone(Slot::Ordered(place)) => {
+                self.runs(place, pid, false);
+            }
+            Goal::Requested(_, place) => self.runs(place, pid, true),
             Goal::Alone(Slot::Dynamic(before)) => self.runs_again(before, pid),
             Goal::New(_, spec) => {
-                self.children.push(spec, Status::Running(pid));
+                let place = self.children.push(spec);
+                self.runs(place, pid, true);
             }
             Goal::NewInstance(_, spec, start) => {
                 self.instances.insert(pid, Instance::new(spec, start));
@@ -104,13 +107,13 @@ impl<S: Clone, T> Supervisor<S, T> {
     fn new_child(&mut self, spec: ChildSpec<Option<S>>, outcome: StartOutcome) -> Answer<S> {
         match outcome {
             StartOutcome::Started(pid, extra) => {
-                let place = self.children.push(spec, Status::Undefined);
-                self.runs(place, pid);
+                let place = self.children.push(spec);
+                self.runs(place, pid, true);
                 Answer::Started(Some(pid), extra)
             }
             StartOutcome::Ignore => {
                 if !spec.is_temporary() {
-                    self.children.push(spec, Status::Undefined);
+                    self.children.push(spec);
                 }
                 Answer::Started(None, None)
             }
@@ -133,7 +136,7 @@ impl<S: Clone, T> Supervisor<S, T> {
     fn requested(&mut self, place: Place, outcome: StartOutcome) -> Answer<S> {
         match outcome {
             StartOutcome::Started(pid, extra) => {
-                self.runs(place, pid);
+                self.runs(place, pid, true);
                 Answer::Started(Some(pid), extra)
             }
             StartOutcome::Ignore => Answer::Started(None, None),
@@ -144,7 +147,7 @@ impl<S: Clone, T> Supervisor<S, T> {
     fn in_order(&mut self, now: Duration, place: Place, course: Course, outcome: StartOutcome) {
         let slot = Slot::Ordered(place);
         match outcome {
-            StartOutcome::Started(pid, _) => self.runs(place, pid),
+            StartOutcome::Started(pid, _) => self.runs(place, pid, false),
             StartOutcome::Ignore => self.forget_if_temporary(place),
             StartOutcome::Error(reason) => {
                 self.report(Context::StartError, reason.clone(), slot, Status::Undefined);
@@ -183,7 +186,7 @@ impl<S: Clone, T> Supervisor<S, T> {
     fn alone(&mut self, place: Place, outcome: StartOutcome) {
         let slot = Slot::Ordered(place);
         match outcome {
-            StartOutcome::Started(pid, _) => self.runs(place, pid),
+            StartOutcome::Started(pid, _) => self.runs(place, pid, false),
             StartOutcome::Ignore => self.children.set_status(place, Status::Undefined),
             StartOutcome::Error(reason) => {
                 self.report(Context::StartError, reason, slot, self.status(slot));
@@ -204,11 +207,11 @@ impl<S: Clone, T> Supervisor<S, T> {
         }
     }
 
-    fn runs(&mut self, place: Place, pid: Pid) {
+    fn runs(&mut self, place: Place, pid: Pid, is_requested: bool) {
         let status = Status::Running(pid);
         self.children.set_status(place, status);
-        let slot = Slot::Ordered(place);
-        self.report(Context::Progress, reason::normal(), slot, status);
+        let context = Context::Progress { is_requested };
+        self.report(context, reason::normal(), Slot::Ordered(place), status);
     }
 
     fn runs_again(&mut self, before: Pid, pid: Pid) {

@@ -32,7 +32,10 @@ impl<S: Clone, T> Supervisor<S, T> {
                 let token = *token;
                 self.output(Output::GiveUp { token });
             }
-            Job::Terminating(terminating) => terminating.then = Then::End,
+            Job::Terminating(terminating) => {
+                terminating.then = Then::End;
+                terminating.below = None;
+            }
             Job::Draining(_) | Job::Ended => {}
         }
     }
@@ -96,7 +99,11 @@ impl<S: Clone, T> Supervisor<S, T> {
         self.job = Job::Terminating(Terminating {
             slot,
             pid,
-            deadline: shutdown.time().map(|time| now + time),
+            deadline: shutdown.time().map(|time| now.saturating_add(time)),
+            below: match slot {
+                Slot::Ordered(place) => Some(place),
+                Slot::Dynamic(_) => None,
+            },
             then,
         });
         let how = shutdown.how();
@@ -110,16 +117,13 @@ impl<S: Clone, T> Supervisor<S, T> {
         };
         self.check_reason(done.slot, done.pid, reason);
         self.forget(done.slot);
-        match (done.then, done.slot) {
-            (Then::Reply(to), _) => self.reply(to, Answer::Done),
-            (Then::End, Slot::Dynamic(_)) => self.drain(now),
-            (Then::End, Slot::Ordered(place)) => {
-                self.terminate_below(now, Place::FIRST, Some(place), Then::End);
+        match done.then {
+            Then::Reply(to) => self.reply(to, Answer::Done),
+            Then::End if self.flags.strategy.is_dynamic() => self.drain(now),
+            Then::End => self.terminate_below(now, Place::FIRST, done.below, Then::End),
+            Then::Restart(group) => {
+                self.terminate_below(now, group.from, done.below, Then::Restart(group));
             }
-            (Then::Restart(group), Slot::Ordered(place)) => {
-                self.terminate_below(now, group.from, Some(place), Then::Restart(group));
-            }
-            (Then::Restart(_), Slot::Dynamic(_)) => {}
         }
     }
 
@@ -162,7 +166,7 @@ impl<S: Clone, T> Supervisor<S, T> {
             }
             let shutdown = instance.spec.shutdown;
             if let Some(time) = shutdown.time() {
-                deadlines.insert(now + time, time);
+                deadlines.insert(now.saturating_add(time), time);
             }
             let how = shutdown.how();
             self.outbox.push_back(Output::Terminate { pid, how });

@@ -1,4 +1,5 @@
-//! OTP's terms of supervisors: child specs and flags in both directions, answers and reports.
+//! OTP's terms of supervisors: child specs, flags and requests as they are read, and child specs,
+//! answers and reports as they are told.
 //!
 //! Source: the types of `supervisor`'s manual page; the checks, their order and their words are those
 //! of `check_childspecs/2` and `check_flags/1` of OTP 28. A start is a `{M, F, A}` where it comes
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use purlin_term::{Atom, List, Map, Term, atom};
 
-use super::answer::{Answer, ChildInfo, Counts, RequestError, Status};
+use super::answer::{Answer, ChildInfo, Counts, Request, RequestError, Status};
 use super::output::{Context, Offender, Report, Who};
 use super::spec::{ChildSpec, Kind, Modules, Restart, Shutdown, SpecError, WORKER_SHUTDOWN, pair};
 use super::{AutoShutdown, Flags, FlagsError, Strategy};
@@ -144,6 +145,36 @@ pub fn flags(term: &Term) -> Result<Flags, FlagsError> {
         }
         _ => Ok(flags),
     }
+}
+
+/// Reads what OTP's functions send as a `gen_server` call; `None` if it is nothing of the kind.
+///
+/// `start_child` reads its argument, which is a child spec ([`child_spec`]), or for
+/// `SimpleOneForOne` the list of arguments that are added to those of the one spec.
+pub fn request<S, E>(
+    term: &Term,
+    start_child: impl FnOnce(&Term) -> Result<Request<S>, E>,
+) -> Option<Result<Request<S>, E>> {
+    if let Some(word) = term.as_atom() {
+        return match word.as_str() {
+            "which_children" => Some(Ok(Request::WhichChildren)),
+            "count_children" => Some(Ok(Request::CountChildren)),
+            _ => None,
+        };
+    }
+    let [word, argument] = term.as_tuple()? else {
+        return None;
+    };
+    let request = match word.as_atom()?.as_str() {
+        "start_child" => return Some(start_child(argument)),
+        "terminate_child" => Request::TerminateChild,
+        "restart_child" => Request::RestartChild,
+        "delete_child" => Request::DeleteChild,
+        "which_child" => Request::WhichChild,
+        "get_childspec" => Request::GetChildspec,
+        _ => return None,
+    };
+    Some(Ok(request(argument.clone())))
 }
 
 /// The keys of flags. Our processes do not hibernate, so `hibernate_after` is only checked.
@@ -423,7 +454,7 @@ impl Context {
     /// OTP's `errorContext`, or `progress`.
     pub fn to_atom(self) -> Atom {
         match self {
-            Self::Progress => atom!("progress"),
+            Self::Progress { .. } => atom!("progress"),
             Self::StartError => atom!("start_error"),
             Self::ChildTerminated => atom!("child_terminated"),
             Self::ShutdownError => atom!("shutdown_error"),
@@ -437,7 +468,7 @@ impl<S> Report<S> {
     pub fn to_term(&self, supervisor: Term, start: impl FnOnce(&Option<S>) -> Term) -> Term {
         let supervisor = pair(atom!("supervisor"), supervisor);
         let offender = self.offender.to_term(start);
-        if self.context == Context::Progress {
+        if let Context::Progress { .. } = self.context {
             return Term::list([supervisor, pair(atom!("started"), offender)]);
         }
         Term::list([

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub(crate) mod reference_supervisor;
+pub(crate) mod supervised;
+
 use purlin_term::{Atom, NodeName, Pid, Reference};
 
 pub(crate) fn node(name: &str) -> NodeName {
