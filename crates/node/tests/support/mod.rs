@@ -12,6 +12,7 @@
 
 pub mod capture;
 pub mod held;
+pub mod road;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
