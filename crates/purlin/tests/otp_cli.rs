@@ -7,7 +7,8 @@ mod support;
 use std::time::Instant;
 
 use otp::RELEASES;
-use support::{Done, Running, finish, purlin};
+use support::iex::Iex;
+use support::{Done, Running, finish, purlin, readme};
 
 /// A command in the network of the test.
 fn command(net: &otp::Net, args: &[&str]) -> std::process::Command {
@@ -17,9 +18,22 @@ fn command(net: &otp::Net, args: &[&str]) -> std::process::Command {
     command
 }
 
-/// Runs a command to its end, off the test's runtime, which serves as the port mapper.
-async fn run(net: &otp::Net, args: &[&str]) -> Done {
+/// A command that finds the cookie where `erl` and `iex` do.
+fn command_at_home(net: &otp::Net, args: &[&str]) -> std::process::Command {
     let mut command = command(net, args);
+    command
+        .env_remove("PURLIN_COOKIE")
+        .env("HOME", net.folder());
+    command
+}
+
+/// Runs a command to its end.
+async fn run(net: &otp::Net, args: &[&str]) -> Done {
+    run_one(command(net, args)).await
+}
+
+/// Off the test's runtime, which serves as the port mapper.
+async fn run_one(mut command: std::process::Command) -> Done {
     tokio::task::spawn_blocking(move || finish(&mut command))
         .await
         .unwrap()
@@ -39,7 +53,10 @@ async fn wait_for(net: &otp::Net, args: &[&str], expected: &str) {
 
 /// Starts a command and waits for that many `ready` lines.
 async fn start(net: &otp::Net, args: &[&str], ready: usize) -> Running {
-    let mut command = command(net, args);
+    start_one(command(net, args), ready).await
+}
+
+async fn start_one(mut command: std::process::Command, ready: usize) -> Running {
     let start = move || {
         let running = Running::spawn(&mut command);
         for _ in 0..ready {
@@ -316,6 +333,55 @@ async fn erl_joins_the_cluster_of_dev() {
         .await;
         erl.assert_nothing_logged();
     }
+}
+
+/// README's cluster, which makes the cookie of a home without one.
+async fn cluster_of_readme(net: &otp::Net) -> Running {
+    start_one(command_at_home(net, &["dev"]), 3).await
+}
+
+/// README's commands, which ask a node `me`.
+async fn readmes_commands_hold(net: &otp::Net) {
+    for (args, answer) in readme::for_the_shell() {
+        let done = run_one(command_at_home(net, &args)).await;
+        assert_eq!(done, printed(&format!("{answer}\n")), "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_lines_hold_in_erl_and_for_the_shell_beside_it() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let _dev = cluster_of_readme(&net).await;
+        let cookie = std::fs::read_to_string(net.folder().join(".erlang.cookie")).unwrap();
+        let mut erl = net.erl_with(release, "me", &cookie, &[]).await;
+        for (code, answer) in readme::for_erl() {
+            // "A moment later" for what `global` does in the background, at once for all else.
+            let deadline = Instant::now() + support::PATIENCE;
+            while code.contains("nodes()") && erl.eval(code).await != answer {
+                assert!(Instant::now() < deadline, "`{code}` is never {answer}");
+            }
+            erl.check(code, answer).await;
+        }
+        readmes_commands_hold(&net).await;
+        erl.assert_nothing_logged();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_lines_hold_in_iex_and_for_the_shell_beside_it() {
+    let net = otp::Net::new().await;
+    let _dev = cluster_of_readme(&net).await;
+    let (home, mapper) = (net.folder().to_owned(), net.port());
+    let typing = move || {
+        let mut iex = Iex::start("me@127.0.0.1", &home, mapper);
+        for (code, answer) in readme::for_iex() {
+            assert_eq!(iex.eval(code), answer, "`{code}`");
+        }
+        iex
+    };
+    let _iex = tokio::task::spawn_blocking(typing).await.unwrap();
+    readmes_commands_hold(&net).await;
 }
 
 /// What OTP has of the node `a`: a link and a monitor of a process, a monitor of a name, one of the node,

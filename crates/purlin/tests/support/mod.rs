@@ -6,6 +6,9 @@
     reason = "not every test file uses every part, and each is a crate of its own"
 )]
 
+pub mod iex;
+pub mod readme;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
