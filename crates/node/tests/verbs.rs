@@ -131,6 +131,7 @@ async fn who_cannot_be_reached_is_noconnection_and_nothing_of_what_was_taken_bac
     assert_eq!(exit(&mut me).await, (gone, "noconnection".into()));
     assert_eq!(down(&mut me).await, (monitor, "noconnection".into()));
     // The services of a node dial nobody that others name.
+    me.exit_connected(gone, atom!("nobody hears it"));
     let watched = me.monitor_connected(gone);
     assert_eq!(down(&mut me).await, (watched, "noconnection".into()));
     assert!(timeout(Duration::ZERO, me.receive()).await.is_err());
