@@ -478,6 +478,104 @@ async fn otp_gives_a_frozen_node_up_and_takes_it_back_when_it_is_thawed() {
     );
 }
 
+/// The third of three nodes, in an OS process of its own.
+enum Third {
+    Purlin(Running),
+    Otp(Box<otp::Erl>),
+}
+
+impl Third {
+    fn signal(&self, signal: &str) {
+        let pid = match self {
+            Self::Purlin(node) => node.id(),
+            Self::Otp(erl) => erl.os_pid(),
+        };
+        support::signal(pid, signal);
+    }
+
+    /// Waits until it has lost everybody.
+    async fn is_alone(&mut self, net: &otp::Net) {
+        let asking = ["call", "c@127.0.0.1", "erlang", "nodes", "[]"];
+        match self {
+            Self::Purlin(_) => wait_for(net, &asking, "[]\n").await,
+            Self::Otp(erl) => erl.check(&until_nodes(&[]), "ok").await,
+        }
+    }
+}
+
+/// Waits until these are connected.
+fn until_nodes(expected: &[&str]) -> String {
+    let names: Vec<String> = expected
+        .iter()
+        .map(|alive| format!("'{alive}@127.0.0.1'"))
+        .collect();
+    let names = names.join(",");
+    format!("(fun L() -> case lists:sort(nodes()) of [{names}] -> ok; _ -> L() end end)()")
+}
+
+/// What is told of nodes from now on; `Next` waits for it.
+const WATCH: &str = "net_kernel:monitor_nodes(true, #{nodedown_reason => true}), \
+    Next = fun(T) -> receive {nodeup, N, _} -> {up, N}; {nodedown, N, #{nodedown_reason := R}} -> {R, N} \
+      after T -> nothing end end, ok";
+
+/// Two OTP nodes give the third up, which is frozen, and keep each other. Thawed, it has lost both, and
+/// stays alone until one of them calls it.
+async fn frozen_among_three(third: Option<otp::Release>) {
+    let net = otp::Net::new().await;
+    let quick = ["-kernel", "net_ticktime", "4"];
+    let mut a = net.erl_with(RELEASES[0], "a", &net.cookie, &quick).await;
+    let mut b = net.erl_with(RELEASES[1], "b", &net.cookie, &quick).await;
+    let mut c = match third {
+        Some(release) => {
+            let erl = net.erl_with(release, "c", &net.cookie, &quick).await;
+            Third::Otp(Box::new(erl))
+        }
+        None => Third::Purlin(start(&net, &["start", "--name", "c@127.0.0.1"], 1).await),
+    };
+    a.check("net_adm:ping('b@127.0.0.1')", "pong").await;
+    three_meet(&mut a, &mut b).await;
+    a.check(WATCH, "ok").await;
+    b.check(WATCH, "ok").await;
+    c.signal("STOP");
+    for erl in [&mut a, &mut b] {
+        let given_up = "{net_tick_timeout,'c@127.0.0.1'}";
+        erl.check("Next(60000)", given_up).await;
+    }
+    c.signal("CONT");
+    c.is_alone(&net).await;
+    for (erl, other) in [(&mut a, "b"), (&mut b, "a")] {
+        erl.check("Next(500)", "nothing").await;
+        erl.check(&until_nodes(&[other]), "ok").await;
+    }
+    three_meet(&mut a, &mut b).await;
+    for erl in [&a, &b] {
+        let log = erl.log();
+        let reports = log.split("REPORT====").skip(1);
+        let is_due = |it: &str| it.contains("not responding") || it.contains(OTP_RACE);
+        assert!(reports.clone().all(is_due), "{log}");
+    }
+}
+
+/// What OTP logs of a node that another has reported lost, before it sees it itself.
+const OTP_RACE: &str = "in order to prevent overlapping partitions";
+
+/// `a` calls `c`, and all three know each other.
+async fn three_meet(a: &mut otp::Erl, b: &mut otp::Erl) {
+    a.check("net_adm:ping('c@127.0.0.1')", "pong").await;
+    for (erl, others) in [(a, ["b", "c"]), (b, ["a", "c"])] {
+        erl.check(&until_nodes(&others), "ok").await;
+        erl.check("global:sync()", "ok").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_otp_nodes_give_a_frozen_third_up_and_keep_each_other_be_it_purlin_or_otp() {
+    tokio::join!(
+        frozen_among_three(None),
+        frozen_among_three(Some(RELEASES[1]))
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn multi_calls_and_casts_reach_the_counters_of_all_nodes() {
     for release in RELEASES {

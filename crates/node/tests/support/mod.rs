@@ -272,6 +272,13 @@ impl Erl {
         self.child.kill().await.unwrap();
     }
 
+    /// Sends a signal to the OS process, `STOP` for instance.
+    pub async fn signal(&self, signal: &str) {
+        let pid = self.os_pid().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.await.unwrap().success());
+    }
+
     /// The OS process.
     pub fn os_pid(&self) -> u32 {
         self.child.id().expect("it is running")

@@ -99,9 +99,7 @@ impl Running {
 
     /// Sends a signal, `TERM` for instance.
     pub fn signal(&self, signal: &str) {
-        let pid = self.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(sent.expect("there is a kill").success());
+        self::signal(self.id(), signal);
     }
 
     /// Waits for its end.
@@ -130,6 +128,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to an OS process.
+pub fn signal(pid: u32, signal: &str) {
+    let pid = pid.to_string();
+    let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+    assert!(sent.expect("there is a kill").success());
 }
 
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
