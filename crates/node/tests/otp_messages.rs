@@ -25,15 +25,21 @@ fn len(number: usize) -> usize {
     }
 }
 
+/// Bytes of a body that are alike. A fragment has several such blocks, and a prime number of them differ: in
+/// other places they make another body.
+const BLOCK: usize = 4096;
+
 fn body(number: usize) -> Vec<u8> {
-    vec![(number % 251) as u8; len(number)]
+    let byte = |at: usize| ((number + at / BLOCK) % 251) as u8;
+    (0..len(number)).map(byte).collect()
 }
 
 /// [`body`], and what OTP does with it.
-const PREPARE: &str = "N = 'purlin@127.0.0.1', Len = fun(I) -> case I rem 50 of \
-        0 -> 1 bsl 20; 25 -> 1 bsl 16; 26 -> 1 bsl 16 + 1; R when R rem 10 =:= 3 -> 5000; _ -> I rem 7 end end, \
-    Copy = fun(I, L) -> binary:copy(<<(I rem 251)>>, L) end, \
-    Body = fun(150) -> binary:copy(Copy(150, 1 bsl 16), 1024); (I) -> Copy(I, Len(I)) end, \
+const PREPARE: &str = "N = 'purlin@127.0.0.1', \
+    Len = fun(150) -> 64 bsl 20; (I) -> case I rem 50 of 0 -> 1 bsl 20; 25 -> 1 bsl 16; 26 -> 1 bsl 16 + 1; \
+        R when R rem 10 =:= 3 -> 5000; _ -> I rem 7 end end, \
+    Block = fun(I, K) -> binary:copy(<<((I + K) rem 251)>>, max(0, min(4096, Len(I) - K * 4096))) end, \
+    Body = fun(I) -> iolist_to_binary([Block(I, K) || K <- lists:seq(0, Len(I) div 4096)]) end, \
     To = fun(I, P, A) -> case I rem 3 of 0 -> P; 1 -> {box, N}; 2 -> A end end, \
     catch unregister(sink), register(sink, self()), ok";
 
