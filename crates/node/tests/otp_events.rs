@@ -8,21 +8,16 @@ use std::time::Duration;
 use purlin_node::{
     Delivery, DownReason, Mailbox, MonitorNodes, Node, Reference, Target, Term, atom,
 };
+use support::mailbox::next;
 use support::road::{Cut, Road};
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 const PONG: &str = "net_adm:ping('purlin@127.0.0.1')";
 
 /// What OTP is to be told, all of it.
 const WATCH: &str =
     "net_kernel:monitor_nodes(true, #{nodedown_reason => true, connection_id => true})";
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    let next = timeout(PATIENCE, mailbox.receive()).await;
-    next.expect("something is told")
-}
 
 /// The connection of a `NodeUp`.
 async fn comes(mailbox: &mut Mailbox) -> u64 {

@@ -4,10 +4,10 @@
 
 mod support;
 
-use purlin_node::{Delivery, Destination, Flags, Mailbox, Pid, Reference, Term, atom};
+use purlin_node::{Destination, Flags, Mailbox, Pid, Reference, Term, atom};
 use purlin_runtime::AliasMode;
+use support::mailbox::message;
 use support::{Net, PATIENCE, Release, name};
-use tokio::time::timeout;
 
 /// Messages in each direction, and which of them is the largest.
 const MANY: usize = 300;
@@ -49,13 +49,6 @@ const EXCHANGE: &str = "(fun() -> {box, N} ! {self(), alias()}, receive {P, A} -
     case lists:dropwhile(fun(I) -> receive {J, B} -> J =:= I andalso B =:= Body(I) after 60000 -> false end end, \
         lists:seq(1, 300)) of [] -> in_order; [I | _] -> I end end)()";
 
-async fn next(mailbox: &mut Mailbox) -> Term {
-    match timeout(PATIENCE, mailbox.receive()).await {
-        Ok(Delivery::Message(message)) => message.to_term().unwrap(),
-        other => panic!("a message, not {other:?}"),
-    }
-}
-
 /// The pid and the alias that stand in a message.
 fn addresses(message: &Term) -> (Pid, Reference) {
     match message.as_tuple() {
@@ -78,7 +71,7 @@ async fn send_all(from: &Mailbox, to: (Pid, Reference), alive: &str) {
 
 async fn take_all(ours: &mut Mailbox) {
     for number in 1..=MANY {
-        let message = next(ours).await;
+        let message = message(ours).await;
         let Some([Term::Int(found), binary]) = message.as_tuple() else {
             panic!("not {message}")
         };
@@ -101,7 +94,7 @@ async fn run(release: Release, flags: Flags) {
         let (mut ours, sender) = (node.attach().unwrap(), node.attach().unwrap());
         node.register(atom!("box"), ours.pid()).unwrap();
         let both_ways = async {
-            let theirs = addresses(&next(&mut ours).await);
+            let theirs = addresses(&message(&mut ours).await);
             let alias = ours.alias(AliasMode::ExplicitUnalias);
             let told = Term::tuple([ours.pid().into(), alias.into()]);
             sender.send(theirs.0, &told).await.unwrap();

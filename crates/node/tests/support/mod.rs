@@ -12,6 +12,7 @@
 
 pub mod capture;
 pub mod held;
+pub mod mailbox;
 pub mod road;
 
 use std::path::{Path, PathBuf};
