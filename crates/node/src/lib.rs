@@ -30,7 +30,8 @@ pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};
 pub use purlin_proto::digest::Cookie;
 pub use purlin_proto::flags::Flags;
 pub use purlin_runtime::{
-    Destination, MonitorOptions, RegisterError, RequestOptions, Target, TooManyProcesses, panics,
+    AliasMode, Destination, MonitorOptions, RegisterError, RequestOptions, Target,
+    TooManyProcesses, panics,
 };
 pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 pub use services::global;

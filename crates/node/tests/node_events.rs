@@ -9,13 +9,9 @@ use purlin_node::{
     Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeName, NodeType, Target, Term, atom,
 };
 use purlin_runtime::{Attached, Raw, Received};
+use support::mailbox::next;
 use support::{Net, PATIENCE, name};
 use tokio::time::timeout;
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    let next = timeout(PATIENCE, mailbox.receive()).await;
-    next.expect("something is told")
-}
 
 async fn down(mailbox: &mut Mailbox, peer: &str) -> DownReason {
     let event = next(mailbox).await;

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use purlin_node::{Delivery, Flags, Mailbox, Node, Pid, Target, Term, atom};
 use support::capture::{Capture, Frame};
+use support::mailbox::next;
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
-use tokio::time::timeout;
 
 /// Terms that the dissector reads, of every kind: small ones, and two of more than 64 KiB.
 const TERMS: &str = r#"[hello, {self(), make_ref(), 1.5, -1, 300, 1 bsl 40, 1 bsl 3000, <<1, 2, 3>>, <<5:3>>, [], {}},
@@ -60,12 +60,6 @@ async fn exercise_from(erl: &mut Erl, peer: &str) {
         "ok",
     )
     .await;
-}
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    timeout(PATIENCE, mailbox.receive())
-        .await
-        .expect("something arrives")
 }
 
 /// What a process of ours does with one of OTP's.

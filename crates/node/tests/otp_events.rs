@@ -1,22 +1,23 @@
 //! Real OTP nodes, both releases: what each side is told of the other's coming and going, and what a
-//! disconnect ends.
+//! disconnect or a connection that is cut ends.
 
 mod support;
 
-use purlin_node::{Delivery, DownReason, Mailbox, MonitorNodes, Node, Target, atom};
-use support::{Erl, Net, PATIENCE, RELEASES, name};
-use tokio::time::timeout;
+use std::time::Duration;
+
+use purlin_node::{
+    Delivery, DownReason, Mailbox, MonitorNodes, Node, Reference, Target, Term, atom,
+};
+use support::mailbox::next;
+use support::road::{Cut, Road};
+use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
+use tokio::net::TcpStream;
 
 const PONG: &str = "net_adm:ping('purlin@127.0.0.1')";
 
 /// What OTP is to be told, all of it.
 const WATCH: &str =
     "net_kernel:monitor_nodes(true, #{nodedown_reason => true, connection_id => true})";
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    let next = timeout(PATIENCE, mailbox.receive()).await;
-    next.expect("something is told")
-}
 
 /// The connection of a `NodeUp`.
 async fn comes(mailbox: &mut Mailbox) -> u64 {
@@ -104,20 +105,48 @@ const UNTIED: &str = "(fun() -> M = get(monitor), P = get(theirs), unregister(ti
     lists:sort([receive {'EXIT', P, R} -> {exit, R}; {'DOWN', M, process, P, R} -> {down, R} \
     after 60000 -> nothing end || _ <- [1, 2]]) end)()";
 
+/// A process of ours that traps exits and is tied to one of OTP's, as [`TIE`] says, both ways.
+async fn tie(node: &Node, erl: &mut Erl, ours: &Mailbox) -> Reference {
+    erl.check(TIE, "ok").await;
+    let of_theirs = ours.monitor(Target::Name(atom!("tied"), name("erl")));
+    // The answer comes after the monitor was set.
+    node.ping(name("erl"), PATIENCE).await.unwrap();
+    of_theirs
+}
+
+fn tied(node: &Node) -> Mailbox {
+    let ours = node.attach().unwrap();
+    ours.trap_exit(true);
+    node.register(atom!("tied"), ours.pid()).unwrap();
+    ours
+}
+
+/// Both are told of the end of the connection, by the link and by the monitor, once each.
+async fn are_untied(erl: &mut Erl, ours: &mut Mailbox, of_theirs: Reference) {
+    erl.check(UNTIED, "[{down,noconnection},{exit,noconnection}]")
+        .await;
+    let (mut exits, mut downs) = (0, 0);
+    for _ in [1, 2] {
+        match next(ours).await {
+            Delivery::Exit { reason, .. } if reason.is_atom("noconnection") => exits += 1,
+            Delivery::Down {
+                reference, reason, ..
+            } if reference == of_theirs && reason.is_atom("noconnection") => downs += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((exits, downs), (1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnect_of_either_side_ends_links_and_monitors_of_both() {
     for release in RELEASES {
         let net = Net::new().await;
         let mut erl = net.erl(release, "erl").await;
         let node = net.node("purlin").await;
-        let mut ours = node.attach().unwrap();
-        ours.trap_exit(true);
-        node.register(atom!("tied"), ours.pid()).unwrap();
+        let mut ours = tied(&node);
         for ours_is_first in [false, true] {
-            erl.check(TIE, "ok").await;
-            let of_theirs = ours.monitor(Target::Name(atom!("tied"), name("erl")));
-            // The answer comes after the monitor was set.
-            node.ping(name("erl"), PATIENCE).await.unwrap();
+            let of_theirs = tie(&node, &mut erl, &ours).await;
             match ours_is_first {
                 true => assert!(node.disconnect(name("erl")).await),
                 false => {
@@ -125,23 +154,109 @@ async fn a_disconnect_of_either_side_ends_links_and_monitors_of_both() {
                         .await;
                 }
             }
-            erl.check(UNTIED, "[{down,noconnection},{exit,noconnection}]")
-                .await;
-            let (mut exits, mut downs) = (0, 0);
-            for _ in [1, 2] {
-                match next(&mut ours).await {
-                    Delivery::Exit { reason, .. } if reason.is_atom("noconnection") => exits += 1,
-                    Delivery::Down {
-                        reference, reason, ..
-                    } if reference == of_theirs && reason.is_atom("noconnection") => downs += 1,
-                    other => panic!("{other:?}"),
-                }
-            }
-            assert_eq!((exits, downs), (1, 1));
+            are_untied(&mut erl, &mut ours, of_theirs).await;
         }
         erl.assert_nothing_logged();
         node.stop(PATIENCE).await;
     }
+}
+
+/// A Purlin and an OTP node that find each other by roads that can be cut.
+struct Apart {
+    node: Node,
+    erl: Erl,
+    roads: [Road; 2],
+    _registered: TcpStream,
+    _net: Net,
+}
+
+impl Apart {
+    async fn start(release: Release) -> Self {
+        let net = Net::new().await;
+        let quick = ["-kernel", "net_ticktime", "4"];
+        let erl = net.erl_with(release, "erl", &net.cookie, &quick).await;
+        let to_them = Road::to(net.port_of("erl").await).await;
+        let node = net
+            .builder("purlin")
+            .without_epmd()
+            .peer_address("erl@127.0.0.1", to_them.address())
+            .net_ticktime(Duration::from_secs(4));
+        let node = node.start().await.unwrap();
+        let to_us = Road::to(node.address().unwrap().port()).await;
+        Self {
+            _registered: net.register("purlin", to_us.address().port()).await,
+            roads: [to_them, to_us],
+            node,
+            erl,
+            _net: net,
+        }
+    }
+
+    /// Connects, and waits for OTP's `global`: while it joins it would dial whoever it lost.
+    async fn dial(&mut self, we_dial: bool) {
+        match we_dial {
+            true => self.node.connect_to(name("erl")).await.unwrap(),
+            false => self.erl.check(PONG, "pong").await,
+        }
+        self.erl.check("global:sync()", "ok").await;
+    }
+
+    fn cut(&self, cut: Cut) {
+        self.roads.iter().for_each(|road| road.cut(cut));
+    }
+}
+
+/// The connection ends and both nodes live on: all ties over it end, each side is told once, and they meet
+/// again, whoever dials.
+async fn is_cut(release: Release, cut: Cut, reason: &DownReason, otps_reason: &str) {
+    let mut apart = Apart::start(release).await;
+    apart.erl.check(WATCH, "ok").await;
+    let (mut nodes, mut ours) = (watch(&apart.node), tied(&apart.node));
+    for we_dial in [true, false] {
+        apart.dial(we_dial).await;
+        let connection = comes(&mut nodes).await;
+        told(&mut apart.erl, "up").await;
+        let of_theirs = tie(&apart.node, &mut apart.erl, &ours).await;
+        apart.cut(cut);
+        are_untied(&mut apart.erl, &mut ours, of_theirs).await;
+        assert_eq!(goes(&mut nodes, connection).await, *reason);
+        told(&mut apart.erl, otps_reason).await;
+        assert!(apart.node.nodes().is_empty());
+        apart.erl.check("nodes()", "[]").await;
+    }
+    apart.dial(true).await;
+    comes(&mut nodes).await;
+    told(&mut apart.erl, "up").await;
+    // Nothing was told twice: what comes now is the first thing that comes.
+    let end = Term::from(atom!("end"));
+    for mailbox in [&mut nodes, &mut ours] {
+        mailbox.send(mailbox.pid(), &end).await.unwrap();
+        let first = next(mailbox).await;
+        assert!(matches!(first, Delivery::Message(_)), "{first:?}");
+    }
+    apart
+        .erl
+        .check("receive Any -> Any after 0 -> nothing end", "nothing")
+        .await;
+    apart.erl.assert_nothing_logged_but("not responding");
+    apart.node.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_reset_ends_for_both_and_they_meet_again() {
+    for release in RELEASES {
+        let closed = DownReason::ConnectionClosed;
+        is_cut(release, Cut::Reset, &closed, "connection_closed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_falls_silent_ends_for_both_and_they_meet_again() {
+    let silent = |release| {
+        let late = DownReason::NetTickTimeout;
+        async move { is_cut(release, Cut::Silent, &late, "net_tick_timeout").await }
+    };
+    tokio::join!(silent(RELEASES[0]), silent(RELEASES[1]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use purlin_node::{Delivery, Destination, Mailbox, Node, Term, atom};
 use support::held::Apart;
 use support::{Erl, Net, PATIENCE, Release, name};
-use tokio::process::Command;
 use tokio::time::timeout;
 
 const TICKTIME: Duration = Duration::from_secs(4);
@@ -47,13 +46,6 @@ async fn comes(nodes: &mut Mailbox, alive: &str) {
     let event = timeout(PATIENCE, nodes.receive()).await.unwrap();
     let up = matches!(event, Delivery::NodeUp { node, .. } if node == name(alive));
     assert!(up, "{event:?}");
-}
-
-async fn signal(erl: &Erl, signal: &str) {
-    let pid = erl.os_pid().to_string();
-    let mut kill = Command::new("kill");
-    let status = kill.args([&format!("-{signal}"), &pid]).status();
-    assert!(status.await.unwrap().success());
 }
 
 /// Three ticktimes pass.
@@ -97,7 +89,7 @@ async fn a_message_half_written_when_the_threads_are_held_arrives() {
     let net = Net::new().await;
     let (purlin, _nodes, mut erl) = connected(&net, Release::Otp25).await;
     erl.check("register(sink, self())", "true").await;
-    signal(&erl, "STOP").await;
+    erl.signal("STOP").await;
     let (sent, is_sent) = tokio::sync::oneshot::channel();
     let body = move |mailbox: Mailbox| async move {
         let to = Destination::Name(atom!("sink"), name("erl"));
@@ -108,7 +100,7 @@ async fn a_message_half_written_when_the_threads_are_held_arrives() {
     purlin.node.spawn(body).unwrap();
     is_sent.await.unwrap();
     let held = purlin.hold().await;
-    signal(&erl, "CONT").await;
+    erl.signal("CONT").await;
     erl.check(
         "receive B -> byte_size(B) after 10000 -> none end",
         "67108864",
@@ -123,10 +115,10 @@ async fn a_node_whose_threads_are_all_held_gives_a_frozen_erl_up() {
     let net = Net::new().await;
     let (purlin, mut nodes, erl) = connected(&net, Release::Otp25).await;
     let held = purlin.hold().await;
-    signal(&erl, "STOP").await;
+    erl.signal("STOP").await;
     let event = timeout(2 * TICKTIME, nodes.receive()).await;
     assert!(matches!(event, Ok(Delivery::NodeDown { .. })), "{event:?}");
     held.release();
-    signal(&erl, "CONT").await;
+    erl.signal("CONT").await;
     purlin.node.stop(PATIENCE).await;
 }

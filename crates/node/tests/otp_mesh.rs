@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use purlin_node::{Delivery, Mailbox, Node, NodeName};
+use purlin_node::{Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeName, atom};
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::time::timeout;
 
@@ -313,27 +313,77 @@ impl Mesh {
         for (at, member) in self.present() {
             links[at] = match member {
                 Member::Purlin(node) => node.nodes().iter().map(NodeName::to_string).collect(),
-                Member::Otp(erl) => {
-                    let nodes = erl.eval("lists:sort(nodes())").await;
-                    let names = nodes.split(['[', '\'', ',', ']']);
-                    let names = names.filter(|part| !part.is_empty());
-                    names.map(str::to_owned).collect()
-                }
+                Member::Otp(erl) => atoms(&erl.eval("lists:sort(nodes())").await),
             };
         }
         links
     }
+
+    /// Has each OTP node register its own name with `global`.
+    async fn register(&mut self) {
+        for (at, member) in self.present() {
+            if let Member::Otp(erl) = member {
+                let register = format!("global:register_name({}, self())", THREE[at]);
+                erl.check(&register, "yes").await;
+            }
+        }
+    }
+
+    /// The names that each of the three knows by `global`.
+    async fn names(&mut self) -> [Vec<String>; 3] {
+        let mut names = [const { Vec::new() }; 3];
+        for (at, member) in self.present() {
+            names[at] = match member {
+                Member::Purlin(node) => {
+                    let server = (atom!("global_name_server"), node.name());
+                    let request = atom!("registered_names");
+                    let known = node.call(server, &request, PATIENCE).await;
+                    atoms(&known.unwrap().to_string())
+                }
+                Member::Otp(erl) => atoms(&erl.eval("lists:sort(global:registered_names())").await),
+            };
+        }
+        names
+    }
+
+    /// Whether each knows just the names that its own part has registered.
+    async fn names_are_of(&mut self, links: &Links) -> bool {
+        let owners: Vec<&str> = self
+            .present()
+            .filter(|(_, member)| matches!(member, Member::Otp(_)))
+            .map(|(at, _)| THREE[at])
+            .collect();
+        let names = self.names().await;
+        (0..3).all(|at| {
+            let part = part(links, at);
+            let known = owners.iter().filter(|owner| part.contains(&full(owner)));
+            known.eq(&names[at])
+        })
+    }
+}
+
+/// The atoms of a list, as it is printed.
+fn atoms(list: &str) -> Vec<String> {
+    let atoms = list.split(['[', '\'', ',', ']']);
+    let atoms = atoms.filter(|part| !part.is_empty());
+    atoms.map(str::to_owned).collect()
+}
+
+fn full(alive: &str) -> String {
+    format!("{alive}@127.0.0.1")
+}
+
+/// Whom one of three is connected with, and itself.
+fn part(links: &Links, at: usize) -> Vec<String> {
+    let mut part = links[at].clone();
+    part.push(full(THREE[at]));
+    part.sort();
+    part
 }
 
 /// Whether each is connected with just those of its part, and the first is not of the third's.
 fn is_parted(links: &Links) -> bool {
-    let full = |alive: &str| format!("{alive}@127.0.0.1");
-    let part = |at: usize| {
-        let mut part = links[at].clone();
-        part.push(full(THREE[at]));
-        part.sort();
-        part
-    };
+    let part = |at| part(links, at);
     let are_whole = (0..3).all(|at| {
         let mut members = (0..3).filter(|other| part(at).contains(&full(THREE[*other])));
         members.all(|other| part(other) == part(at))
@@ -343,12 +393,14 @@ fn is_parted(links: &Links) -> bool {
 
 /// One of three nodes loses its connection to another, while both keep theirs to the third. Among OTP nodes the
 /// cluster then ends in parts whose nodes all know each other: all three alone, as a rule, since both report
-/// the other lost, or one alone, if it had to go before it could report.
+/// the other lost, or one alone, if it had to go before it could report. Each part knows the names that its own
+/// nodes have registered with `global`, and no others.
 async fn lost_link(third: Kind, cutter: usize) -> Links {
     let mut mesh = Mesh::start([OTP25, OTP28, third]).await;
     mesh.member(1).connect_to("a").await;
     mesh.member(2).connect_to("b").await;
     mesh.settle().await;
+    mesh.register().await;
     for (_, member) in mesh.present() {
         if let Member::Otp(erl) = member {
             let forget = "(fun Forget() -> receive _ -> Forget() after 0 -> ok end end)()";
@@ -364,13 +416,17 @@ async fn lost_link(third: Kind, cutter: usize) -> Links {
         }
     }
     let parted = async {
-        while !is_parted(&mesh.links().await) {
+        loop {
+            let links = mesh.links().await;
+            if is_parted(&links) && mesh.names_are_of(&links).await {
+                break;
+            }
             tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, parted)
         .await
-        .expect("parts that do not overlap");
+        .expect("parts that do not overlap, with their own names");
     // It stays so: nothing that was under way connects any of them again.
     let mut logs = [const { String::new() }; 3];
     for (at, member) in mesh.present() {
@@ -383,11 +439,14 @@ async fn lost_link(third: Kind, cutter: usize) -> Links {
     }
     let links = mesh.links().await;
     assert!(is_parted(&links), "{links:?}");
+    assert!(mesh.names_are_of(&links).await, "{:?}", mesh.names().await);
     // And it heals when they are connected.
     mesh.logs = logs;
     mesh.member(1).connect_to("a").await;
     mesh.member(2).connect_to("b").await;
     mesh.settle().await;
+    let (healed, known) = (mesh.links().await, mesh.names().await);
+    assert!(mesh.names_are_of(&healed).await, "{known:?}");
     links
 }
 
@@ -404,4 +463,62 @@ lost_links! {
     otp_loses_otp_among_three_otp_nodes: OTP28, 0;
     otp_loses_a_purlin_node_among_three: Kind::Purlin, 0;
     a_purlin_node_loses_otp_among_three: Kind::Purlin, 2;
+}
+
+/// One OTP node of three is frozen past the tick time: the others give it up and keep each other. Thawed, it
+/// has lost both, and stays alone until one of them calls it.
+async fn frozen_otp_among_three(kept: Release, frozen: Release) {
+    let net = Net::new().await;
+    let quick = ["-kernel", "net_ticktime", "4"];
+    let purlin = net.builder("a").net_ticktime(Duration::from_secs(4));
+    let purlin = purlin.start().await.unwrap();
+    let mut kept = net.erl_with(kept, "b", &net.cookie, &quick).await;
+    let mut frozen = net.erl_with(frozen, "c", &net.cookie, &quick).await;
+    purlin.connect_to(name("b")).await.unwrap();
+    purlin.connect_to(name("c")).await.unwrap();
+    three_know_each_other(&purlin, &mut kept, &mut frozen).await;
+    let mut watcher = purlin.attach().unwrap();
+    let reasons = MonitorNodes::default().nodedown_reason();
+    purlin.monitor_nodes_with(watcher.pid(), reasons);
+    kept.check(
+        "net_kernel:monitor_nodes(false), net_kernel:monitor_nodes(true), \
+         (fun Forget() -> receive _ -> Forget() after 0 -> ok end end)()",
+        "ok",
+    )
+    .await;
+
+    frozen.signal("STOP").await;
+    let told = timeout(PATIENCE, watcher.receive()).await;
+    let given_up = matches!(&told, Ok(Delivery::NodeDown { node, reason: DownReason::NetTickTimeout, .. })
+        if *node == name("c"));
+    assert!(given_up, "{told:?}");
+    let nodedown = "receive {nodedown, Down} -> Down after 60000 -> nobody end";
+    kept.check(nodedown, "'c@127.0.0.1'").await;
+    frozen.signal("CONT").await;
+    wait_for_erl_nodes(&mut frozen, &[]).await;
+    let again = "receive Again -> Again after 500 -> nobody end";
+    kept.check(again, "nobody").await;
+    assert_eq!(purlin.nodes(), [name("b")]);
+    let told = timeout(Duration::ZERO, watcher.receive()).await;
+    assert!(told.is_err(), "{told:?}");
+
+    purlin.connect_to(name("c")).await.unwrap();
+    three_know_each_other(&purlin, &mut kept, &mut frozen).await;
+    purlin.stop(PATIENCE).await;
+}
+
+async fn three_know_each_other(a: &Node, b: &mut Erl, c: &mut Erl) {
+    wait_for_nodes(a, &["b", "c"]).await;
+    for (erl, others) in [(b, ["a", "c"]), (c, ["a", "b"])] {
+        wait_for_erl_nodes(erl, &others).await;
+        erl.check("global:sync()", "ok").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purlin_and_an_otp_node_give_a_frozen_third_up_and_keep_each_other() {
+    tokio::join!(
+        frozen_otp_among_three(Release::Otp25, Release::Otp28),
+        frozen_otp_among_three(Release::Otp28, Release::Otp25)
+    );
 }

@@ -4,10 +4,10 @@
 
 mod support;
 
-use purlin_node::{Delivery, Destination, Flags, Mailbox, Pid, Reference, Term, atom};
+use purlin_node::{Destination, Flags, Mailbox, Pid, Reference, Term, atom};
 use purlin_runtime::AliasMode;
+use support::mailbox::message;
 use support::{Net, PATIENCE, Release, name};
-use tokio::time::timeout;
 
 /// Messages in each direction, and which of them is the largest.
 const MANY: usize = 300;
@@ -25,15 +25,21 @@ fn len(number: usize) -> usize {
     }
 }
 
+/// Bytes of a body that are alike. A fragment has several such blocks, and a prime number of them differ: in
+/// other places they make another body.
+const BLOCK: usize = 4096;
+
 fn body(number: usize) -> Vec<u8> {
-    vec![(number % 251) as u8; len(number)]
+    let byte = |at: usize| ((number + at / BLOCK) % 251) as u8;
+    (0..len(number)).map(byte).collect()
 }
 
 /// [`body`], and what OTP does with it.
-const PREPARE: &str = "N = 'purlin@127.0.0.1', Len = fun(I) -> case I rem 50 of \
-        0 -> 1 bsl 20; 25 -> 1 bsl 16; 26 -> 1 bsl 16 + 1; R when R rem 10 =:= 3 -> 5000; _ -> I rem 7 end end, \
-    Copy = fun(I, L) -> binary:copy(<<(I rem 251)>>, L) end, \
-    Body = fun(150) -> binary:copy(Copy(150, 1 bsl 16), 1024); (I) -> Copy(I, Len(I)) end, \
+const PREPARE: &str = "N = 'purlin@127.0.0.1', \
+    Len = fun(150) -> 64 bsl 20; (I) -> case I rem 50 of 0 -> 1 bsl 20; 25 -> 1 bsl 16; 26 -> 1 bsl 16 + 1; \
+        R when R rem 10 =:= 3 -> 5000; _ -> I rem 7 end end, \
+    Block = fun(I, K) -> binary:copy(<<((I + K) rem 251)>>, max(0, min(4096, Len(I) - K * 4096))) end, \
+    Body = fun(I) -> iolist_to_binary([Block(I, K) || K <- lists:seq(0, Len(I) div 4096)]) end, \
     To = fun(I, P, A) -> case I rem 3 of 0 -> P; 1 -> {box, N}; 2 -> A end end, \
     catch unregister(sink), register(sink, self()), ok";
 
@@ -42,13 +48,6 @@ const EXCHANGE: &str = "(fun() -> {box, N} ! {self(), alias()}, receive {P, A} -
     [To(I, P, A) ! {I, Body(I)} || I <- lists:seq(1, 300)], \
     case lists:dropwhile(fun(I) -> receive {J, B} -> J =:= I andalso B =:= Body(I) after 60000 -> false end end, \
         lists:seq(1, 300)) of [] -> in_order; [I | _] -> I end end)()";
-
-async fn next(mailbox: &mut Mailbox) -> Term {
-    match timeout(PATIENCE, mailbox.receive()).await {
-        Ok(Delivery::Message(message)) => message.to_term().unwrap(),
-        other => panic!("a message, not {other:?}"),
-    }
-}
 
 /// The pid and the alias that stand in a message.
 fn addresses(message: &Term) -> (Pid, Reference) {
@@ -72,7 +71,7 @@ async fn send_all(from: &Mailbox, to: (Pid, Reference), alive: &str) {
 
 async fn take_all(ours: &mut Mailbox) {
     for number in 1..=MANY {
-        let message = next(ours).await;
+        let message = message(ours).await;
         let Some([Term::Int(found), binary]) = message.as_tuple() else {
             panic!("not {message}")
         };
@@ -95,7 +94,7 @@ async fn run(release: Release, flags: Flags) {
         let (mut ours, sender) = (node.attach().unwrap(), node.attach().unwrap());
         node.register(atom!("box"), ours.pid()).unwrap();
         let both_ways = async {
-            let theirs = addresses(&next(&mut ours).await);
+            let theirs = addresses(&message(&mut ours).await);
             let alias = ours.alias(AliasMode::ExplicitUnalias);
             let told = Term::tuple([ours.pid().into(), alias.into()]);
             sender.send(theirs.0, &told).await.unwrap();

@@ -177,7 +177,7 @@ async fn a_frozen_erl_is_down_after_net_ticktime_and_may_come_back() {
         erl.check(PONG, "pong").await;
         node_comes(&mut nodes).await;
         let start = std::time::Instant::now();
-        signal(&erl, "STOP").await;
+        erl.signal("STOP").await;
         let event = next_node_event(&mut nodes).await;
         let Delivery::NodeDown { reason, .. } = event else {
             panic!("{event:?}")
@@ -185,20 +185,12 @@ async fn a_frozen_erl_is_down_after_net_ticktime_and_may_come_back() {
         assert_eq!(reason, DownReason::NetTickTimeout);
         let after = start.elapsed();
         assert!(after >= ticktime.mul_f32(0.7), "{after:?}");
-        signal(&erl, "CONT").await;
+        erl.signal("CONT").await;
         node.ping(name("frozen"), PATIENCE).await.unwrap();
         node_comes(&mut nodes).await;
         erl.check("nodes()", "['purlin@127.0.0.1']").await;
         node.stop(PATIENCE).await;
     }
-}
-
-async fn signal(erl: &Erl, signal: &str) {
-    let pid = erl.os_pid().to_string();
-    let kill = Command::new("kill")
-        .args([&format!("-{signal}"), &pid])
-        .status();
-    assert!(kill.await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,8 @@
 mod support;
 
 use purlin_node::{Delivery, Mailbox, Node, Pid, Target, Term, atom};
+use support::mailbox::{message, next};
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
-use tokio::time::timeout;
 
 /// Exit reasons of every kind, as Erlang text.
 const REASONS: [&str; 7] = [
@@ -71,19 +71,6 @@ impl Pair {
     async fn end(self) {
         self.erl.assert_nothing_logged();
         self.node.stop(PATIENCE).await;
-    }
-}
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    timeout(PATIENCE, mailbox.receive())
-        .await
-        .expect("something arrives")
-}
-
-async fn message(mailbox: &mut Mailbox) -> Term {
-    match next(mailbox).await {
-        Delivery::Message(message) => message.to_term().unwrap(),
-        other => panic!("a message, not {other:?}"),
     }
 }
 

@@ -6,26 +6,14 @@ use purlin_node::{
     Delivery, Flags, Mailbox, MonitorOptions, Node, NodeName, Pid, Reference, RequestOptions,
     SpawnOnError, Term, atom,
 };
+use support::mailbox::{message, next, trapping};
 use support::{Erl, Net, PATIENCE, RELEASES, name};
-use tokio::time::timeout;
 
 fn linked_and_monitored() -> RequestOptions {
     RequestOptions {
         link: true,
         monitor: Some(MonitorOptions::default()),
         ..RequestOptions::default()
-    }
-}
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    let next = timeout(PATIENCE, mailbox.receive()).await;
-    next.expect("something arrives")
-}
-
-async fn message(mailbox: &mut Mailbox) -> Term {
-    match next(mailbox).await {
-        Delivery::Message(message) => message.to_term().unwrap(),
-        other => panic!("a message, not {other:?}"),
     }
 }
 
@@ -43,12 +31,6 @@ async fn exit(mailbox: &mut Mailbox) -> (Pid, Term) {
         Delivery::Exit { from, reason } => (from, reason),
         other => panic!("an EXIT, not {other:?}"),
     }
-}
-
-fn trapping(node: &Node) -> Mailbox {
-    let mailbox = node.attach().unwrap();
-    mailbox.trap_exit(true);
-    mailbox
 }
 
 /// The end of a process's life are told with this reason: a link and a monitor, in OTP's order.

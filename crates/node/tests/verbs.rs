@@ -11,20 +11,9 @@ use purlin_node::{
     CallError, Caller, Delivery, Destination, Envelope, Flags, Mailbox, Node, Pid, Reference, Term,
     atom,
 };
+use support::mailbox::{message, next, trapping};
 use support::{Net, PATIENCE, name};
 use tokio::time::timeout;
-
-async fn next(mailbox: &mut Mailbox) -> Delivery {
-    let next = timeout(PATIENCE, mailbox.receive()).await;
-    next.expect("something arrives")
-}
-
-async fn message(mailbox: &mut Mailbox) -> Term {
-    match next(mailbox).await {
-        Delivery::Message(message) => message.to_term().unwrap(),
-        other => panic!("a message, not {other:?}"),
-    }
-}
 
 async fn exit(mailbox: &mut Mailbox) -> (Pid, String) {
     match next(mailbox).await {
@@ -40,12 +29,6 @@ async fn down(mailbox: &mut Mailbox) -> (Reference, String) {
         } => (reference, reason.to_string()),
         other => panic!("a DOWN, not {other:?}"),
     }
-}
-
-fn trapping(node: &Node) -> Mailbox {
-    let mailbox = node.attach().unwrap();
-    mailbox.trap_exit(true);
-    mailbox
 }
 
 /// A process that ends with the first message it gets.
@@ -131,6 +114,7 @@ async fn who_cannot_be_reached_is_noconnection_and_nothing_of_what_was_taken_bac
     assert_eq!(exit(&mut me).await, (gone, "noconnection".into()));
     assert_eq!(down(&mut me).await, (monitor, "noconnection".into()));
     // The services of a node dial nobody that others name.
+    me.exit_connected(gone, atom!("nobody hears it"));
     let watched = me.monitor_connected(gone);
     assert_eq!(down(&mut me).await, (watched, "noconnection".into()));
     assert!(timeout(Duration::ZERO, me.receive()).await.is_err());

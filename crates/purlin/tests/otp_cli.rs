@@ -7,7 +7,8 @@ mod support;
 use std::time::Instant;
 
 use otp::RELEASES;
-use support::{Done, Running, finish, purlin};
+use support::iex::Iex;
+use support::{Done, Running, finish, purlin, readme};
 
 /// A command in the network of the test.
 fn command(net: &otp::Net, args: &[&str]) -> std::process::Command {
@@ -17,9 +18,22 @@ fn command(net: &otp::Net, args: &[&str]) -> std::process::Command {
     command
 }
 
-/// Runs a command to its end, off the test's runtime, which serves as the port mapper.
-async fn run(net: &otp::Net, args: &[&str]) -> Done {
+/// A command that finds the cookie where `erl` and `iex` do.
+fn command_at_home(net: &otp::Net, args: &[&str]) -> std::process::Command {
     let mut command = command(net, args);
+    command
+        .env_remove("PURLIN_COOKIE")
+        .env("HOME", net.folder());
+    command
+}
+
+/// Runs a command to its end.
+async fn run(net: &otp::Net, args: &[&str]) -> Done {
+    run_one(command(net, args)).await
+}
+
+/// Off the test's runtime, which serves as the port mapper.
+async fn run_one(mut command: std::process::Command) -> Done {
     tokio::task::spawn_blocking(move || finish(&mut command))
         .await
         .unwrap()
@@ -39,7 +53,10 @@ async fn wait_for(net: &otp::Net, args: &[&str], expected: &str) {
 
 /// Starts a command and waits for that many `ready` lines.
 async fn start(net: &otp::Net, args: &[&str], ready: usize) -> Running {
-    let mut command = command(net, args);
+    start_one(command(net, args), ready).await
+}
+
+async fn start_one(mut command: std::process::Command, ready: usize) -> Running {
     let start = move || {
         let running = Running::spawn(&mut command);
         for _ in 0..ready {
@@ -318,6 +335,55 @@ async fn erl_joins_the_cluster_of_dev() {
     }
 }
 
+/// README's cluster, which makes the cookie of a home without one.
+async fn cluster_of_readme(net: &otp::Net) -> Running {
+    start_one(command_at_home(net, &["dev"]), 3).await
+}
+
+/// README's commands, which ask a node `me`.
+async fn readmes_commands_hold(net: &otp::Net) {
+    for (args, answer) in readme::for_the_shell() {
+        let done = run_one(command_at_home(net, &args)).await;
+        assert_eq!(done, printed(&format!("{answer}\n")), "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_lines_hold_in_erl_and_for_the_shell_beside_it() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let _dev = cluster_of_readme(&net).await;
+        let cookie = std::fs::read_to_string(net.folder().join(".erlang.cookie")).unwrap();
+        let mut erl = net.erl_with(release, "me", &cookie, &[]).await;
+        for (code, answer) in readme::for_erl() {
+            // "A moment later" for what `global` does in the background, at once for all else.
+            let deadline = Instant::now() + support::PATIENCE;
+            while code.contains("nodes()") && erl.eval(code).await != answer {
+                assert!(Instant::now() < deadline, "`{code}` is never {answer}");
+            }
+            erl.check(code, answer).await;
+        }
+        readmes_commands_hold(&net).await;
+        erl.assert_nothing_logged();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_lines_hold_in_iex_and_for_the_shell_beside_it() {
+    let net = otp::Net::new().await;
+    let _dev = cluster_of_readme(&net).await;
+    let (home, mapper) = (net.folder().to_owned(), net.port());
+    let typing = move || {
+        let mut iex = Iex::start("me@127.0.0.1", &home, mapper);
+        for (code, answer) in readme::for_iex() {
+            assert_eq!(iex.eval(code), answer, "`{code}`");
+        }
+        iex
+    };
+    let _iex = tokio::task::spawn_blocking(typing).await.unwrap();
+    readmes_commands_hold(&net).await;
+}
+
 /// What OTP has of the node `a`: a link and a monitor of a process, a monitor of a name, one of the node,
 /// and a process of its own there that it is linked to.
 const TIES: &str = "N = 'a@127.0.0.1', process_flag(trap_exit, true), \
@@ -409,6 +475,104 @@ async fn otp_gives_a_frozen_node_up_and_takes_it_back_when_it_is_thawed() {
     tokio::join!(
         otp_gives_a_frozen_node_up(RELEASES[0]),
         otp_gives_a_frozen_node_up(RELEASES[1])
+    );
+}
+
+/// The third of three nodes, in an OS process of its own.
+enum Third {
+    Purlin(Running),
+    Otp(Box<otp::Erl>),
+}
+
+impl Third {
+    fn signal(&self, signal: &str) {
+        let pid = match self {
+            Self::Purlin(node) => node.id(),
+            Self::Otp(erl) => erl.os_pid(),
+        };
+        support::signal(pid, signal);
+    }
+
+    /// Waits until it has lost everybody.
+    async fn is_alone(&mut self, net: &otp::Net) {
+        let asking = ["call", "c@127.0.0.1", "erlang", "nodes", "[]"];
+        match self {
+            Self::Purlin(_) => wait_for(net, &asking, "[]\n").await,
+            Self::Otp(erl) => erl.check(&until_nodes(&[]), "ok").await,
+        }
+    }
+}
+
+/// Waits until these are connected.
+fn until_nodes(expected: &[&str]) -> String {
+    let names: Vec<String> = expected
+        .iter()
+        .map(|alive| format!("'{alive}@127.0.0.1'"))
+        .collect();
+    let names = names.join(",");
+    format!("(fun L() -> case lists:sort(nodes()) of [{names}] -> ok; _ -> L() end end)()")
+}
+
+/// What is told of nodes from now on; `Next` waits for it.
+const WATCH: &str = "net_kernel:monitor_nodes(true, #{nodedown_reason => true}), \
+    Next = fun(T) -> receive {nodeup, N, _} -> {up, N}; {nodedown, N, #{nodedown_reason := R}} -> {R, N} \
+      after T -> nothing end end, ok";
+
+/// Two OTP nodes give the third up, which is frozen, and keep each other. Thawed, it has lost both, and
+/// stays alone until one of them calls it.
+async fn frozen_among_three(third: Option<otp::Release>) {
+    let net = otp::Net::new().await;
+    let quick = ["-kernel", "net_ticktime", "4"];
+    let mut a = net.erl_with(RELEASES[0], "a", &net.cookie, &quick).await;
+    let mut b = net.erl_with(RELEASES[1], "b", &net.cookie, &quick).await;
+    let mut c = match third {
+        Some(release) => {
+            let erl = net.erl_with(release, "c", &net.cookie, &quick).await;
+            Third::Otp(Box::new(erl))
+        }
+        None => Third::Purlin(start(&net, &["start", "--name", "c@127.0.0.1"], 1).await),
+    };
+    a.check("net_adm:ping('b@127.0.0.1')", "pong").await;
+    three_meet(&mut a, &mut b).await;
+    a.check(WATCH, "ok").await;
+    b.check(WATCH, "ok").await;
+    c.signal("STOP");
+    for erl in [&mut a, &mut b] {
+        let given_up = "{net_tick_timeout,'c@127.0.0.1'}";
+        erl.check("Next(60000)", given_up).await;
+    }
+    c.signal("CONT");
+    c.is_alone(&net).await;
+    for (erl, other) in [(&mut a, "b"), (&mut b, "a")] {
+        erl.check("Next(500)", "nothing").await;
+        erl.check(&until_nodes(&[other]), "ok").await;
+    }
+    three_meet(&mut a, &mut b).await;
+    for erl in [&a, &b] {
+        let log = erl.log();
+        let reports = log.split("REPORT====").skip(1);
+        let is_due = |it: &str| it.contains("not responding") || it.contains(OTP_RACE);
+        assert!(reports.clone().all(is_due), "{log}");
+    }
+}
+
+/// What OTP logs of a node that another has reported lost, before it sees it itself.
+const OTP_RACE: &str = "in order to prevent overlapping partitions";
+
+/// `a` calls `c`, and all three know each other.
+async fn three_meet(a: &mut otp::Erl, b: &mut otp::Erl) {
+    a.check("net_adm:ping('c@127.0.0.1')", "pong").await;
+    for (erl, others) in [(a, ["b", "c"]), (b, ["a", "c"])] {
+        erl.check(&until_nodes(&others), "ok").await;
+        erl.check("global:sync()", "ok").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_otp_nodes_give_a_frozen_third_up_and_keep_each_other_be_it_purlin_or_otp() {
+    tokio::join!(
+        frozen_among_three(None),
+        frozen_among_three(Some(RELEASES[1]))
     );
 }
 

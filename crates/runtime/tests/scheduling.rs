@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ThreadId;
 use std::time::Duration;
 
-use purlin_runtime::{Address, Config, Process, Runtime, TokioExecutor};
+use purlin_runtime::{Address, Config, Local, Process, Runtime, TokioExecutor, briefly};
 use purlin_term::{NodeName, atom};
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -129,6 +131,115 @@ async fn a_process_woken_while_all_threads_were_busy_goes_on_when_one_is_idle() 
         })
         .unwrap();
     assert!(seen.await.unwrap());
+    runtime.stop(PATIENCE).await;
+}
+
+/// Spins until the flag is set; far longer than that takes, and this gives up.
+fn spin_until(flag: &AtomicBool) {
+    let start = std::time::Instant::now();
+    while !flag.load(Ordering::SeqCst) && start.elapsed() < PATIENCE {
+        std::hint::spin_loop();
+    }
+}
+
+/// Returns when no thread has anything to do.
+fn all_threads_rest(tokio: &RuntimeMetrics) {
+    // The count is odd while a thread is parked.
+    let rests = |worker| tokio.worker_park_unpark_count(worker) % 2 == 1;
+    while !(0..tokio.num_workers()).all(rests) {
+        std::thread::yield_now();
+    }
+}
+
+/// A task that polls as the readers of connections do: it passes on what it gets, briefly, by `forward`.
+fn brief_task<T: Send + 'static>(
+    mut inbox: tokio::sync::mpsc::UnboundedReceiver<T>,
+    forward: impl Fn(T) + Send + 'static,
+) {
+    tokio::spawn(std::future::poll_fn(move |cx| {
+        briefly(|| {
+            loop {
+                match std::task::ready!(inbox.poll_recv(cx)) {
+                    Some(item) => forward(item),
+                    None => return std::task::Poll::Ready(()),
+                }
+            }
+        })
+    }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_woken_by_a_brief_task_goes_on_after_it_on_its_thread() {
+    const ROUNDS: usize = 200;
+    // Long for another thread to take the process in, short for a round.
+    const REST: Duration = Duration::from_millis(1);
+    let runtime = runtime();
+    let (answer, answers) = std::sync::mpsc::channel();
+    let body = move |mut me: Process<Local<ThreadId>>| async move {
+        loop {
+            let Local(waker) = me.receive_message().await;
+            let _ = answer.send(waker == std::thread::current().id());
+        }
+    };
+    let woken = runtime.spawn(body).unwrap();
+    let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
+    let sender = runtime.clone();
+    brief_task(asked, move |()| {
+        let here = std::thread::current().id();
+        sender.try_send(&woken, Local(here)).unwrap();
+        let start = std::time::Instant::now();
+        while start.elapsed() < REST {
+            std::hint::spin_loop();
+        }
+    });
+    let tokio = tokio::runtime::Handle::current().metrics();
+    let asking = tokio::task::spawn_blocking(move || {
+        let rounds = (0..ROUNDS).map(|_| {
+            all_threads_rest(&tokio);
+            ask.send(()).unwrap();
+            answers.recv_timeout(PATIENCE).expect("an answer in time")
+        });
+        rounds.filter(|is_same| *is_same).count()
+    });
+    assert_eq!(asking.await.unwrap(), ROUNDS);
+    runtime.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_woken_by_a_brief_task_goes_on_elsewhere_when_another_task_takes_its_thread() {
+    const ROUNDS: u64 = 200;
+    let runtime = runtime();
+    let (answer, answers) = std::sync::mpsc::channel();
+    let body = move |mut me: Process<Local<Arc<AtomicBool>>>| async move {
+        loop {
+            let Local(is_done) = me.receive_message().await;
+            is_done.store(true, Ordering::SeqCst);
+        }
+    };
+    let woken = runtime.spawn(body).unwrap();
+    let (hold, mut held) = tokio::sync::mpsc::unbounded_channel::<Arc<AtomicBool>>();
+    tokio::spawn(async move {
+        while let Some(is_done) = held.recv().await {
+            spin_until(&is_done);
+            let _ = answer.send(is_done.load(Ordering::SeqCst));
+        }
+    });
+    let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
+    let sender = runtime.clone();
+    brief_task(asked, move |()| {
+        let is_done = Arc::new(AtomicBool::new(false));
+        sender.try_send(&woken, Local(is_done.clone())).unwrap();
+        // Woken last, it is the next of this thread, and keeps it until the process has run.
+        hold.send(is_done).unwrap();
+    });
+    let asking = tokio::task::spawn_blocking(move || {
+        for round in 0..ROUNDS {
+            ask.send(()).unwrap();
+            let answer = answers.recv_timeout(2 * PATIENCE);
+            assert_eq!(answer, Ok(true), "in round {round}");
+        }
+    });
+    asking.await.unwrap();
     runtime.stop(PATIENCE).await;
 }
 

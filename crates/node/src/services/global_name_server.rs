@@ -179,8 +179,7 @@ impl NameServer {
                 }
             }
             // What peers name is not dialled.
-            Output::Kill(pid) if !self.node.is_connected(pid.node) => {}
-            Output::Kill(pid) => server.exit(pid, atom!("kill")),
+            Output::Kill(pid) => server.exit_connected(pid, atom!("kill")),
             Output::Resolve {
                 token,
                 node,
@@ -203,16 +202,16 @@ impl NameServer {
     fn resolve(&self, token: u64, peer: NodeName, arguments: [Term; 4]) {
         let (node, reports) = (self.node.clone(), self.reports.clone());
         self.node.host().spawn(Box::pin(async move {
-            let called = node
-                .erpc_call(
-                    peer,
-                    "global",
-                    "resolve_it",
-                    &arguments[..],
-                    RESOLVE_PATIENCE,
-                )
-                .await;
-            let _ = reports.send(Report::Resolved(token, called.map_err(|e| e.to_string())));
+            let arguments = &arguments[..];
+            let result = match node.is_connected(peer) {
+                true => node
+                    .erpc_call(peer, "global", "resolve_it", arguments, RESOLVE_PATIENCE)
+                    .await
+                    .map_err(|error| error.to_string()),
+                // Lost a moment ago: the call would dial it.
+                false => Err("nodedown".to_owned()),
+            };
+            let _ = reports.send(Report::Resolved(token, result));
         }));
     }
 }

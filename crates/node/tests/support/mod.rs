@@ -12,6 +12,8 @@
 
 pub mod capture;
 pub mod held;
+pub mod mailbox;
+pub mod road;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -269,6 +271,13 @@ impl Erl {
     /// Ends the node without a word, as a crash of its machine would.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Sends a signal to the OS process, `STOP` for instance.
+    pub async fn signal(&self, signal: &str) {
+        let pid = self.os_pid().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.await.unwrap().success());
     }
 
     /// The OS process.

@@ -6,6 +6,9 @@
     reason = "not every test file uses every part, and each is a crate of its own"
 )]
 
+pub mod iex;
+pub mod readme;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -96,9 +99,7 @@ impl Running {
 
     /// Sends a signal, `TERM` for instance.
     pub fn signal(&self, signal: &str) {
-        let pid = self.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(sent.expect("there is a kill").success());
+        self::signal(self.id(), signal);
     }
 
     /// Waits for its end.
@@ -127,6 +128,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to an OS process.
+pub fn signal(pid: u32, signal: &str) {
+    let pid = pid.to_string();
+    let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+    assert!(sent.expect("there is a kill").success());
 }
 
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {

@@ -353,6 +353,16 @@ impl<M: Message> Process<M> {
         self.runtime().send_signal(from, to, signal, None);
     }
 
+    /// As [`Process::exit`], but a node that is not connected stays so, and nothing is sent. For whoever
+    /// ends what others name.
+    pub fn exit_connected(&self, to: Pid, reason: impl Into<Term>) {
+        let (from, reason) = (self.pid(), Reason::new(reason.into()));
+        let epoch = self.runtime().epoch(to.node);
+        let signal = Signal::Exit2 { from, reason };
+        self.runtime()
+            .send_signal(from, to.into(), signal, Some(epoch));
+    }
+
     /// Where output of this process goes.
     pub fn group_leader(&self) -> Pid {
         self.inside().group_leader()

@@ -11,6 +11,19 @@ pub enum Way {
     Pid(Pid),
     /// To the name that the receiver of each node is registered with.
     Name,
+    /// To an alias.
+    Alias(Alias),
+}
+
+/// An alias of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alias {
+    /// Itself.
+    pub reference: Reference,
+    /// Whose.
+    pub of: Pid,
+    /// The first message by it takes it back.
+    pub is_for_one: bool,
 }
 
 /// What a process did or saw.
@@ -46,6 +59,13 @@ pub enum Observation {
         from: Pid,
         /// Which.
         number: u64,
+    },
+    /// A process has taken an alias back, and has read all that was in its mailbox since.
+    Unaliased {
+        /// Whose it was.
+        by: Pid,
+        /// The alias.
+        alias: Reference,
     },
     /// A process sets a monitor, having read all that was in its mailbox.
     Monitoring {
@@ -282,6 +302,7 @@ impl fmt::Display for Observation {
                 match way {
                     Way::Pid(pid) => write!(f, "pid {pid}"),
                     Way::Name => f.write_str("name"),
+                    Way::Alias(alias) => write!(f, "alias {}", alias.reference),
                 }
             }
             Self::Sent {
@@ -294,6 +315,7 @@ impl fmt::Display for Observation {
                 write!(f, "{from} {outcome} {number} to {to}")
             }
             Self::Received { by, from, number } => write!(f, "{by} received {number} of {from}"),
+            Self::Unaliased { by, alias } => write!(f, "{by} has taken {alias} back"),
             Self::Monitoring {
                 watcher,
                 watched,

@@ -8,15 +8,16 @@
 //! between two sends, both went the same way, and the later one did not arrive without the earlier.
 //!
 //! - safety: numbers of one sender count up at a node, whichever address each message had, and
-//!   nothing arrives that was never sent;
-//! - convergence: every gap has a lost connection; with none after the last message, it arrived;
-//!   and everybody who still sends reaches the other side again.
+//!   nothing arrives that was never sent; by an alias nothing arrives anywhere but at its owner, after it was
+//!   taken back, or after the one message that it was for;
+//! - convergence: every gap has a lost connection, or an alias that was taken back; with none after the last
+//!   message, it arrived; and everybody who still sends reaches the other side again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use purlin_node::{NodeName, Pid};
+use purlin_node::{NodeName, Pid, Reference};
 
-use super::{Judge, Lives, Observation, Way};
+use super::{Alias, Judge, Lives, Observation, Way};
 
 /// A message that a process began to send.
 struct Message {
@@ -40,9 +41,30 @@ struct Stream {
 pub struct SignalOrder {
     lives: Lives,
     streams: BTreeMap<(Pid, NodeName), Stream>,
+    taken_back: BTreeSet<Reference>,
 }
 
 impl SignalOrder {
+    /// A message came by this alias.
+    fn by_alias(&mut self, by: Pid, number: u64, alias: &Alias) -> Result<(), String> {
+        let Alias { reference, of, .. } = alias;
+        if by != *of {
+            return Err(format!(
+                "{by} received {number} by {reference}, an alias of {of}"
+            ));
+        }
+        let is_over = match alias.is_for_one {
+            true => !self.taken_back.insert(*reference),
+            false => self.taken_back.contains(reference),
+        };
+        match is_over {
+            true => Err(format!(
+                "{by} received {number} by {reference}, an alias no more"
+            )),
+            false => Ok(()),
+        }
+    }
+
     fn received(&mut self, by: Pid, from: Pid, number: u64) -> Result<(), String> {
         let stream = self.streams.entry((from, by.node)).or_default();
         let Some(message) = stream.messages.get_mut(&number) else {
@@ -56,10 +78,14 @@ impl SignalOrder {
             ));
         }
         message.received_by = Some(by);
+        let way = message.way;
         let last = stream.last_received.replace(number);
-        match last.filter(|last| *last >= number) {
-            Some(last) => Err(format!("{by} received {number} of {from} after {last}")),
-            None => Ok(()),
+        if let Some(last) = last.filter(|last| *last >= number) {
+            return Err(format!("{by} received {number} of {from} after {last}"));
+        }
+        match way {
+            Way::Alias(alias) => self.by_alias(by, number, &alias),
+            Way::Pid(_) | Way::Name => Ok(()),
         }
     }
 
@@ -109,6 +135,10 @@ impl Judge for SignalOrder {
                 is_sent,
             } => self.sent(from, to, number, is_sent),
             Observation::Received { by, from, number } => self.received(by, from, number),
+            Observation::Unaliased { alias, .. } => {
+                self.taken_back.insert(alias);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -119,7 +149,7 @@ impl Judge for SignalOrder {
 
     fn converge(&mut self) -> Vec<String> {
         let streams = self.streams.iter();
-        let gaps = streams.filter_map(|((from, _), stream)| stream.gaps(*from));
+        let gaps = streams.filter_map(|((from, _), stream)| stream.gaps(*from, &self.taken_back));
         gaps.chain(self.all_lost_at_the_end()).collect()
     }
 }
@@ -138,9 +168,14 @@ impl SignalOrder {
         if message.received_by.is_some() {
             return None;
         }
-        if let Way::Pid(pid) = message.way
-            && self.lives.is_gone(pid)
-        {
+        let is_address_gone = match message.way {
+            Way::Name => false,
+            Way::Pid(pid) => self.lives.is_gone(pid),
+            Way::Alias(alias) => {
+                self.lives.is_gone(alias.of) || self.taken_back.contains(&alias.reference)
+            }
+        };
+        if is_address_gone {
             return None;
         }
         let now = self.lives.node_downs(from, to);
@@ -157,7 +192,7 @@ impl SignalOrder {
 
 impl Stream {
     /// Messages that did not arrive although a later one on the same connection did.
-    fn gaps(&self, from: Pid) -> Option<String> {
+    fn gaps(&self, from: Pid, taken_back: &BTreeSet<Reference>) -> Option<String> {
         let mut later: Option<(u64, &Message)> = None;
         for (number, message) in self.messages.iter().rev() {
             if message.received_by.is_some() {
@@ -170,6 +205,9 @@ impl Stream {
             let was_to_same = match message.way {
                 Way::Name => true,
                 Way::Pid(pid) => after.received_by == Some(pid),
+                Way::Alias(alias) => {
+                    after.received_by == Some(alias.of) && !taken_back.contains(&alias.reference)
+                }
             };
             let was_on_same = after.after.is_some_and(|after| after == message.before);
             if message.is_sent == Some(true) && was_to_same && was_on_same {
@@ -265,6 +303,59 @@ mod tests {
             receive(&mut judge, 1).unwrap();
             assert_eq!(judge.converge().len(), failures, "lost after {lost:?}");
         }
+    }
+
+    /// Three messages to an alias that is for one message or for all.
+    fn judge_of_alias(is_for_one: bool) -> (SignalOrder, Reference) {
+        let (from, of) = (pid("a@order", 1), pid("b@order", 1));
+        let reference = Reference::new(of.node, 1, &[1, 2, 3]).unwrap();
+        let way = Way::Alias(Alias {
+            reference,
+            of,
+            is_for_one,
+        });
+        let mut judge = SignalOrder::default();
+        for number in 1..=3 {
+            let to = of.node;
+            let sending = Observation::Sending {
+                from,
+                to,
+                way,
+                number,
+            };
+            judge.observe(&sending).unwrap();
+            let is_sent = true;
+            let sent = Observation::Sent {
+                from,
+                to,
+                number,
+                is_sent,
+            };
+            judge.observe(&sent).unwrap();
+        }
+        (judge, reference)
+    }
+
+    #[test]
+    fn by_an_alias_nothing_comes_that_is_too_late_for_it() {
+        let (mut judge, alias) = judge_of_alias(false);
+        receive(&mut judge, 1).unwrap();
+        assert_eq!(judge.converge().len(), 1, "it is one still");
+        let by = pid("b@order", 1);
+        judge
+            .observe(&Observation::Unaliased { by, alias })
+            .unwrap();
+        assert_eq!(judge.converge(), Vec::<String>::new());
+        assert!(receive(&mut judge, 2).is_err());
+    }
+
+    #[test]
+    fn an_alias_for_one_message_is_one_until_that_comes() {
+        let (mut judge, _) = judge_of_alias(true);
+        assert_eq!(judge.converge().len(), 1, "the first is due");
+        receive(&mut judge, 1).unwrap();
+        assert_eq!(judge.converge(), Vec::<String>::new());
+        assert!(receive(&mut judge, 2).is_err());
     }
 
     #[test]

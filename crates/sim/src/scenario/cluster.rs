@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::actors;
 use crate::host::SimHost;
-use crate::judge::{Court, Observation};
+use crate::judge::{Alias, Court, Observation};
 use crate::machine::Machine;
 use crate::random::Random;
 use crate::world::World;
@@ -43,6 +43,8 @@ pub(super) struct Member {
 pub(super) struct Directory {
     /// The receiver of each node that is up.
     pub(super) receivers: BTreeMap<NodeName, Pid>,
+    /// Aliases of the receivers of each node, old ones among them.
+    pub(super) aliases: BTreeMap<NodeName, Vec<Alias>>,
     /// Processes to watch. Those that have ended stay for a while: watching them is a case too.
     pub(super) workers: Vec<Pid>,
     /// Those of them that were asked for from elsewhere, with who asked.
@@ -50,10 +52,22 @@ pub(super) struct Directory {
     pub(super) is_quiet: bool,
 }
 
+/// Aliases of a node that others may send to: those of before, which lead nowhere, are a case too.
+const ALIASES_KNOWN_MAX: usize = 3;
+
 /// Workers that others may watch, the dead among them.
 const WORKERS_KNOWN_MAX: usize = 24;
 
 impl Directory {
+    /// Lets others send to an alias; the oldest of its node is forgotten when there are many.
+    pub(super) fn add_alias(&mut self, alias: Alias) {
+        let aliases = self.aliases.entry(alias.of.node).or_default();
+        aliases.push(alias);
+        if aliases.len() > ALIASES_KNOWN_MAX {
+            aliases.remove(0);
+        }
+    }
+
     /// Lets others watch a worker; the oldest is forgotten when there are many.
     pub(super) fn add_worker(&mut self, worker: Pid) {
         self.workers.push(worker);

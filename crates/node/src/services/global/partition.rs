@@ -14,6 +14,8 @@
 //! (seen with OTP 28 in about one run in three, of few, on a busy machine). So each member is asked
 //! for its protocol version first, and told when it has answered: by then it has seen what lay
 //! before the question. A node that is connected again by then was not lost.
+//! A node that another reports lost is told so at once: it cannot expel itself, and if it is frozen, its answer
+//! would come when we have given it up, and connect the two again.
 //! Who is asked to close a connection while it waits for such an answer says at once what it was to report:
 //! now the cluster splits anyhow, and ends as it would have with an OTP node in our place. It closes when
 //! the answer is there, since the answer to a node that is gone would connect the two again.
@@ -107,7 +109,7 @@ impl Global {
                 node.into(),
             ],
         );
-        self.multicast(&report, node, Some(node));
+        self.multicast(&report, node, node);
     }
 
     /// The creation, with random bits above it. OTP's lies in the same range.
@@ -148,7 +150,7 @@ impl Global {
                 lost.into(),
             ],
         );
-        self.multicast(&report, reporter, None);
+        self.multicast(&report, lost, reporter);
         self.remember(now, key, incarnation, operation);
         // All others remove us; only the reporter is left for us to let go of.
         let node = if lost == self.me() { reporter } else { lost };
@@ -224,8 +226,9 @@ impl Global {
         self.known.contains_key(&node) || self.pending.contains_key(&node)
     }
 
-    /// Tells all members but one that understand it, each after a round trip.
-    fn multicast(&mut self, message: &Term, except: NodeName, lost: Option<NodeName>) {
+    /// Tells all members but one that understand it that `about` is lost, each after a round trip; and that
+    /// one, where it is not the excepted one, at once.
+    fn multicast(&mut self, message: &Term, about: NodeName, except: NodeName) {
         let members: Vec<NodeName> = self
             .known
             .iter()
@@ -234,11 +237,14 @@ impl Global {
             .map(|(&node, _)| node)
             .collect();
         for to in members {
-            let message = Some(message.clone());
+            if to == about {
+                self.send_now(to, message.clone());
+                continue;
+            }
             self.ask_then_send(Unconfirmed {
                 to,
-                message,
-                lost,
+                message: Some(message.clone()),
+                lost: (about == except).then_some(about),
                 closes: false,
             });
         }

@@ -84,15 +84,20 @@ impl Global {
                 break;
             };
             let (his, ours) = (&clash.his, &clash.ours);
-            if ours.pid.node == self.config.locker.node {
+            let node = ours.pid.node;
+            if node == self.config.locker.node {
                 let (method, name) = (ours.method.clone(), ours.name.clone());
                 let kept = self.resolve_here(&method, &name, his.pid, ours.pid);
                 self.decide(&clash, Ok(kept));
                 continue;
             }
+            if !self.connected.contains(&node) {
+                // It went while others were resolved: to ask it would connect it again.
+                self.decide(&clash, Err("nodedown".to_owned()));
+                continue;
+            }
             let token = self.next_resolution;
             self.next_resolution += 1;
-            let node = ours.pid.node;
             let (method, name) = (ours.method.clone(), ours.name.clone());
             let arguments = [method, name, his.pid.into(), ours.pid.into()];
             let until = now + RESOLVE_WAIT;
@@ -183,7 +188,7 @@ impl Global {
             .take_if(|resolution| resolution.node == node);
     }
 
-    /// The node that was asked is gone.
+    /// The node that was asked is gone, and nothing is taken to it from now on.
     pub(super) fn resolver_node_down(&mut self, now: Duration, node: NodeName) {
         self.give_up_waiting(now, "nodedown", |waiting| {
             waiting.clash.ours.pid.node == node

@@ -1,26 +1,28 @@
-//! Receivers and talkers: numbered messages, to pids and to names.
+//! Receivers and talkers: numbered messages, to pids, to names and to aliases.
 
 use std::time::Duration;
 
-use purlin_node::{Delivery, Destination, Node, NodeName, Term, atom};
+use purlin_node::{AliasMode, Delivery, Destination, Node, NodeName, Term, atom};
 
-use super::{Actor, spawn};
-use crate::judge::{Observation, Way};
+use super::{Actor, next_at_hand, spawn};
+use crate::judge::{Alias, Observation, Way};
 use crate::random::Random;
 use crate::scenario::cluster::Cluster;
+
+/// A receiver takes its alias back after so many messages, on average.
+const ALIAS_LIFE: u64 = 12;
 
 pub(super) fn receive(cluster: &Cluster, node: &Node) {
     let random = cluster.world().random();
     let pid = spawn(cluster, node, random, |mut actor| async move {
         actor.monitor_nodes();
+        let mut alias = make_alias(&mut actor);
         loop {
-            match actor.mailbox.receive().await {
-                Delivery::Message(message) => {
-                    if let Ok(message) = message.to_term() {
-                        receive_one(&actor, &message);
-                    }
-                }
-                other => actor.note(other),
+            let delivery = actor.mailbox.receive().await;
+            receive_one(&actor, delivery);
+            if actor.random.one_in(ALIAS_LIFE) {
+                take_alias_back(&mut actor, alias).await;
+                alias = make_alias(&mut actor);
             }
         }
     });
@@ -29,11 +31,43 @@ pub(super) fn receive(cluster: &Cluster, node: &Node) {
     cluster.directory().receivers.insert(node.name(), pid);
 }
 
-fn receive_one(actor: &Actor, message: &Term) {
+fn receive_one(actor: &Actor, delivery: Delivery) {
+    let Delivery::Message(message) = delivery else {
+        return actor.note(delivery);
+    };
+    let Ok(message) = message.to_term() else {
+        return;
+    };
     if let Some([Term::Pid(from), Term::Int(number), _]) = message.as_tuple() {
         let (by, from, number) = (actor.me(), *from, *number as u64);
         actor.observe(&Observation::Received { by, from, number });
     }
+}
+
+/// Makes an alias that others know.
+fn make_alias(actor: &mut Actor) -> Alias {
+    let is_for_one = actor.random.one_in(3);
+    let mode = match is_for_one {
+        true => AliasMode::ReplyDemonitor,
+        false => AliasMode::ExplicitUnalias,
+    };
+    let alias = Alias {
+        reference: actor.mailbox.alias(mode),
+        of: actor.me(),
+        is_for_one,
+    };
+    actor.cluster.directory().add_alias(alias);
+    alias
+}
+
+/// What came by it before is read first.
+async fn take_alias_back(actor: &mut Actor, alias: Alias) {
+    actor.mailbox.unalias(alias.reference);
+    while let Some(delivery) = next_at_hand(&mut actor.mailbox).await {
+        receive_one(actor, delivery);
+    }
+    let (by, alias) = (actor.me(), alias.reference);
+    actor.observe(&Observation::Unaliased { by, alias });
 }
 
 pub(super) fn talk(cluster: &Cluster, node: &Node, to: NodeName, random: Random) {
@@ -62,14 +96,11 @@ pub(super) fn talk(cluster: &Cluster, node: &Node, to: NodeName, random: Random)
 
 async fn say(actor: &mut Actor, to: NodeName, number: u64) {
     let from = actor.me();
-    let receiver = actor.cluster.directory().receivers.get(&to).copied();
-    let way = match receiver.filter(|_| actor.random.one_in(2)) {
-        Some(pid) => Way::Pid(pid),
-        None => Way::Name,
-    };
+    let way = choose_way(actor, to);
     let destination = match way {
         Way::Pid(pid) => Destination::Pid(pid),
         Way::Name => Destination::Name(atom!("receiver"), to),
+        Way::Alias(alias) => Destination::Alias(alias.reference),
     };
     // Now and then one that leaves in several fragments.
     let len = match actor.random.one_in(64) {
@@ -92,6 +123,26 @@ async fn say(actor: &mut Actor, to: NodeName, number: u64) {
         number,
         is_sent,
     });
+}
+
+fn choose_way(actor: &mut Actor, to: NodeName) -> Way {
+    let (receiver, aliases) = {
+        let directory = actor.cluster.directory();
+        let aliases = directory.aliases.get(&to).cloned();
+        (
+            directory.receivers.get(&to).copied(),
+            aliases.unwrap_or_default(),
+        )
+    };
+    match (actor.random.below(3), receiver) {
+        (0, Some(pid)) => Way::Pid(pid),
+        (1, _) => actor
+            .random
+            .pick(&aliases)
+            .copied()
+            .map_or(Way::Name, Way::Alias),
+        _ => Way::Name,
+    }
 }
 
 fn filler(len: usize) -> Term {

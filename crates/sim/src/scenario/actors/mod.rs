@@ -1,6 +1,6 @@
 //! The processes of a scenario. They use a node as any program does, and tell the judges.
 //!
-//! On each node: a *receiver* with a name; *talkers*, which send it and those of other nodes
+//! On each node: a *receiver* with a name and an alias, which it takes back now and then; *talkers*, which send it and those of other nodes
 //! numbered messages; *workers*, which live for a while, take a name if they can, and end with a
 //! reason; *watchers*, which monitor and link to workers anywhere, take that back now and then, have
 //! *children* started on any node, which are workers too, and end in their turn; and a *keeper*, which
@@ -14,7 +14,9 @@ mod ties;
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use purlin_node::{ConnectionInfo, Delivery, Mailbox, Node, Pid, Target, Term};
@@ -193,14 +195,32 @@ fn peer(of: &ConnectionInfo) -> Peer {
 }
 
 /// What is in the mailbox already. Not through tokio's cooperative budget, which would make a full
-/// mailbox look empty.
+/// mailbox look empty; and where the process has to let others run first, after that.
 async fn next_at_hand(mailbox: &mut Mailbox) -> Option<Delivery> {
     let mut receiving = pin!(unconstrained(mailbox.receive()));
-    std::future::poll_fn(|context| match receiving.as_mut().poll(context) {
-        Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
-        Poll::Pending => Poll::Ready(None),
+    std::future::poll_fn(|context| {
+        let is_woken = Arc::new(IsWoken::default());
+        let waker = Waker::from(is_woken.clone());
+        match receiving.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
+            Poll::Pending if is_woken.0.load(Ordering::Relaxed) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(None),
+        }
     })
     .await
+}
+
+/// Whether a future that is not ready wants to be polled again at once.
+#[derive(Default)]
+struct IsWoken(AtomicBool);
+
+impl Wake for IsWoken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn spawn<B, F>(cluster: &Cluster, node: &Node, random: Random, body: B) -> Pid

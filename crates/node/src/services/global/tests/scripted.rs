@@ -315,9 +315,29 @@ fn a_name_that_clashes_is_resolved_on_its_node_by_the_lower_of_both() {
     assert_eq!(outputs(&mut us), [], "a late answer changes nothing");
 }
 
+#[test]
+fn a_clash_is_not_taken_to_a_node_that_is_gone() {
+    let mut us = global("b@script");
+    let both = ["his", "other"];
+    passive_join_with(&mut us, "y@script", &both);
+    join_until_exchange(&mut us, "z@script", 78, &both);
+    let is_resolve = |output: &Output| matches!(output, Output::Resolve { .. });
+    assert_eq!(outputs(&mut us).into_iter().filter(is_resolve).count(), 1);
+    // With the node goes whom the second clash is to be taken to: to ask there would connect it again.
+    us.handle_node_down(ms(1), node("y@script"));
+    let after = outputs(&mut us);
+    assert!(!after.iter().any(is_resolve), "{after:?}");
+    let told = sent(&after, node("z@script"));
+    assert!(told.iter().any(|it| it.to_string().contains("resolved")));
+}
+
 /// `b@script` joins a peer that registered `his`, without looking at the messages.
 fn passive_join_of(us: &mut Global, peer: &str) {
-    let tag = join_until_exchange(us, peer, 77);
+    passive_join_with(us, peer, &["his"]);
+}
+
+fn passive_join_with(us: &mut Global, peer: &str, names: &[&str]) {
+    let tag = join_until_exchange(us, peer, 77, names);
     let resolved = tuple![
         "resolved",
         node(peer),
@@ -336,14 +356,16 @@ fn passive_join_of(us: &mut Global, peer: &str) {
     outputs(us);
 }
 
-fn join_until_exchange(us: &mut Global, peer: &str, his_tag: i64) -> Term {
+/// He has these names, each for a process of its own.
+fn join_until_exchange(us: &mut Global, peer: &str, his_tag: i64, names: &[&str]) -> Term {
     us.handle_node_up(ms(0), node(peer), 1);
     let tag = my_tag(&sent(&outputs(us), node(peer))[0]);
     us.handle_message(ms(0), None, &init_connect(peer, his_tag));
     let lock_set = cast(tuple!["lock_set", locker(peer), true, list![], &tag]);
     us.handle_message(ms(0), Some(him(peer)), &lock_set);
     answer_lock_calls(us);
-    let names = list![tuple!["his", pid(peer, 99), "method"]];
+    let named = |(number, &name)| tuple![super::atom(name), pid(peer, 99 + number), "method"];
+    let names = Term::list((0_u32..).zip(names).map(named));
     let exchange = cast(tuple!["exchange", node(peer), names, list![], &tag]);
     us.handle_message(ms(0), Some(him(peer)), &exchange);
     tag
@@ -365,7 +387,7 @@ fn answer_lock_calls(us: &mut Global) {
 }
 
 fn sent_resolution(us: &mut Global) -> Output {
-    join_until_exchange(us, "z@script", 78);
+    join_until_exchange(us, "z@script", 78, &["his"]);
     let is_resolve = |output: &Output| matches!(output, Output::Resolve { .. });
     outputs(us)
         .into_iter()
