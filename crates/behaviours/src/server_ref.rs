@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::alarm::Alarm;
 use crate::by;
 use crate::call::{CALL_PATIENCE, CallError, call, cast};
-use crate::gen_server::{GenServer, ServerMessage};
+use crate::gen_server::{GenServer, ServerMessage, Starter};
 use crate::messages::{Has, Messages};
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
@@ -92,10 +92,11 @@ impl<S: GenServer> ServerRef<S> {
         Self::new(Road::Here(address), runtime)
     }
 
-    /// The server that has this pid or name, here or on another node. That it is of type `S` the caller
+    /// The server that has this pid or name, here or on another node, as `on` sees it: a node, or a process
+    /// or runtime of one. That it is of type `S` the caller
     /// vouches for: a request that it does not take is answered with an error.
-    pub fn of(runtime: &Runtime, target: impl Into<Target>) -> Self {
-        Self::new(Road::To(target.into()), runtime.clone())
+    pub fn of(on: &(impl Starter + ?Sized), target: impl Into<Target>) -> Self {
+        Self::new(Road::To(target.into()), on.starting().runtime.clone())
     }
 
     /// Where it is asked: the pid, or a name.

@@ -464,7 +464,7 @@ fn log(report: &Report<Start>, ctx: &Context<Supervisor>) {
     let id = &report.offender.spec.id;
     let reason = &report.reason;
     match report.context {
-        Happened::Progress => tracing::debug!(%supervisor, %id, "a child is started"),
+        Happened::Progress { .. } => tracing::debug!(%supervisor, %id, "a child is started"),
         Happened::StartError => {
             tracing::error!(%supervisor, %id, %reason, "a child could not be started");
         }
