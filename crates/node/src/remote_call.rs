@@ -180,7 +180,8 @@ pub(crate) async fn apply(
             )
             .await
         }
-        None => match builtins::call(node, &name, &args).await {
+        // Apart: each process would have room for the largest of them.
+        None => match Box::pin(builtins::call(node, &name, &args)).await {
             Some(outcome) => outcome,
             None => Err(Raise::undef()),
         },

@@ -111,6 +111,7 @@ pub(crate) fn peel<'a>(
         atoms,
         nodes,
         names,
+        known: [None; 2],
     };
     let (op, tuple) = match *bytes.first_chunk()? {
         [SMALL_TUPLE, 3, SMALL_INTEGER, SEND_SENDER] => {
@@ -173,6 +174,8 @@ struct Peel<'a, 'b> {
     atoms: &'a [Atom],
     nodes: &'b mut RecentNodes,
     names: &'b mut NameBudget,
+    /// The nodes of this tuple by the numbers of their atoms: the two that talk.
+    known: [Option<(u8, NodeName)>; 2],
 }
 
 impl<'a> Peel<'a, '_> {
@@ -194,8 +197,19 @@ impl<'a> Peel<'a, '_> {
     }
 
     fn node(&mut self) -> Option<NodeName> {
-        let name = self.atom()?;
-        self.nodes.find(name, self.names)
+        let [ATOM_REF, number] = self.take()? else {
+            return None;
+        };
+        let mut known = self.known.iter().flatten();
+        if let Some((_, node)) = known.find(|(known, _)| *known == number) {
+            return Some(*node);
+        }
+        let name = self.atoms.get(usize::from(number))?;
+        let node = self.nodes.find(name, self.names)?;
+        if let Some(free) = self.known.iter_mut().find(|place| place.is_none()) {
+            *free = Some((number, node));
+        }
+        Some(node)
     }
 
     fn pid(&mut self) -> Option<Pid> {
