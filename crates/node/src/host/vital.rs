@@ -6,9 +6,9 @@
 //!
 //! - `V1` the future is polled by one thread at a time, and never again once it is done, was aborted or
 //!   has panicked;
-//! - `V2` a wake is never lost: the future's waker always wakes tokio's task, which polls again; one that is
-//!   put off by [`yield_turn`] is known to the stand-in meanwhile, since the thread that it waits on may
-//!   be held;
+//! - `V2` a wake is never lost: the future's waker always wakes tokio's task, which polls again; but perhaps
+//!   after processes that the waking task has woken ([`purlin_runtime::wake_later`]), or after all that is
+//!   ready on the thread ([`yield_turn`]). The stand-in knows of it meanwhile, since that thread may be held;
 //! - `V3` the future is dropped with no lock held, by its task, or by the stand-in where it was that found
 //!   its end.
 
@@ -146,7 +146,7 @@ impl Vital {
     /// Before its first turn the task needs no waking: it has one coming.
     fn wake_task(&self) {
         if let Some(task) = self.task.get() {
-            task.wake_by_ref();
+            purlin_runtime::wake_later(task);
         }
     }
 
