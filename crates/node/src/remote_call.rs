@@ -95,11 +95,16 @@ pub(crate) async fn run(mailbox: Mailbox, request: SpawnRequest) -> Term {
             group_leader,
         })
     };
-    let (called, reference) = match (name.module.as_str(), name.function.as_str(), &args[..]) {
-        ("erpc", "execute_call", [reference, module, function, args]) => {
+    let is_erpc = name.module == atom!("erpc");
+    let (called, reference) = match &args[..] {
+        [reference, module, function, args]
+            if is_erpc && name.function == atom!("execute_call") =>
+        {
             (inner(module, function, args), Some(reference.clone()))
         }
-        ("erpc", "execute_cast", [module, function, args]) => (inner(module, function, args), None),
+        [module, function, args] if is_erpc && name.function == atom!("execute_cast") => {
+            (inner(module, function, args), None)
+        }
         _ => (None, None),
     };
     let is_call = called.is_some();
@@ -175,7 +180,8 @@ pub(crate) async fn apply(
             )
             .await
         }
-        None => match builtins::call(node, &name, &args).await {
+        // Apart: each process would have room for the largest of them.
+        None => match Box::pin(builtins::call(node, &name, &args)).await {
             Some(outcome) => outcome,
             None => Err(Raise::undef()),
         },
@@ -208,7 +214,7 @@ async fn run_export(export: &Export, name: &FunctionName, run: Run) -> Outcome {
 ///
 /// A fun with an environment is code, which does not travel: it stays `erlang:apply/2`, undefined.
 fn unfold_apply(application: Application) -> Application {
-    if application.name.module != *"erlang" || application.name.function != *"apply" {
+    if application.name.module != atom!("erlang") || application.name.function != atom!("apply") {
         return application;
     }
     let (module, function, args) = match &application.args[..] {

@@ -14,7 +14,7 @@ use purlin_proto::channel::{FlowId, Receiver, Sender};
 use purlin_proto::control::encode_signal;
 use purlin_proto::flags::Flags;
 use purlin_proto::frame::{Deframer, Frame};
-use purlin_proto::signal::{Recipient, Signal};
+use purlin_proto::signal::{Monitored, Recipient, Signal, SpawnRequest};
 use purlin_term::Term;
 
 /// One direction of a connection, with the stream between its two machines.
@@ -302,6 +302,52 @@ fn pids_of_many_nodes_keep_their_nodes() {
     }
     wire.finish();
     assert_eq!(wire.arrived, 100);
+}
+
+/// The bytes of such terms are the same for different atoms, which only the header tells apart.
+#[test]
+fn terms_of_atoms_are_not_taken_for_those_that_came_before() {
+    let atoms = |names: &[&str]| Term::list(names.iter().map(|name| Term::from(atom(name))));
+    let lists: [&[&str]; 6] = [
+        &["monitor"],
+        &["link"],
+        &[],
+        &["monitor", "link"],
+        &["link", "monitor"],
+        &[""],
+    ];
+    for flags in FLAGS {
+        let mut wire = Wire::new(flags);
+        for mark in 0..60 {
+            let options = lists[mark as usize * 7 % lists.len()];
+            let (id, from) = (reference(&[mark, 2, 3]), pid(mark));
+            wire.push(
+                1,
+                &Signal::SpawnRequest(Box::new(SpawnRequest {
+                    id,
+                    from,
+                    group_leader: pid(71),
+                    module: atom("m"),
+                    function: atom("f"),
+                    arity: mark,
+                    options: encoded(atoms(options)),
+                    arguments: encoded(Term::nil()),
+                    token: None,
+                })),
+            );
+            let reason = ["normal", "shutdown", "normal", "killed", ""][mark as usize % 5];
+            wire.push(
+                1,
+                &Signal::MonitorExit {
+                    from: Monitored::Pid(from),
+                    to: peer_pid(mark),
+                    reference: id,
+                    reason: encoded(atom(reason)),
+                },
+            );
+            wire.finish();
+        }
+    }
 }
 
 #[test]

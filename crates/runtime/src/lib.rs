@@ -30,7 +30,7 @@ pub use purlin_otp::reason::{self, Reason, WeakReason};
 pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions, SpawnOptions as RequestOptions};
 pub use purlin_otp::signal::{Epoch, Signal, Target};
 pub use runtime::{Config, Runtime};
-pub use scheduler::briefly;
+pub use scheduler::{briefly, wake_later};
 pub use send::{Address, Recipient, Route, SendError};
 pub use stop::Stopped;
 pub use system::{SystemEvent, SystemEventKind, SystemMonitor};

@@ -24,13 +24,19 @@
 //! and they go on so, a second runner comes only after [`CROWDED`]: one that sends a lot and one that
 //! receives it are faster in turns on one core than side by side on two.
 //!
+//! Tasks that a brief one wakes ([`wake_later`]) are woken by the runner that comes for the processes which
+//! that one wakes too: as the one thing that is ready then, they follow the processes on their thread. Two
+//! things that are ready have tokio wake another thread for one of them, which takes longer than both.
+//!
 //! Invariants:
 //! - `I1` a runner sleeps only after it was seen in `idle` and then found the common queue empty; who
 //!   pushes there looks at `idle` afterwards. All of that is sequentially consistent, so one of the two
 //!   sees the other, and nothing lies in the common queue while all sleep.
 //! - `I2` a runner that sleeps has nothing in its own queue.
 //! - `I3` `searching` counts the runners that are awake and have found nothing yet, those included that
-//!   were just woken.
+//!   were just woken;
+//! - `I4` what is to be woken later was handed over before a process came into the common queue, and whoever
+//!   takes from there looks for it afterwards: before it sleeps, and with each of its turns of tokio's.
 //!
 //! How they sleep, wake and end is decided in [`sleep`], which is modelled.
 
@@ -39,7 +45,7 @@ mod sleep;
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -93,7 +99,37 @@ struct Shared {
     decoy: OnceLock<Waker>,
     /// Whoever searches next looks at what other runners have next, too.
     is_rescuing: AtomicBool,
+    later: Later,
     bereaved: Weak<dyn Bereaved>,
+}
+
+/// Tasks that the next runner wakes.
+#[derive(Default)]
+struct Later {
+    has_some: AtomicBool,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl Later {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cold]
+    fn take_over(&self, wakers: Vec<Waker>) {
+        self.lock().extend(wakers);
+        self.has_some.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    fn take(&self) -> Vec<Waker> {
+        if !self.has_some.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        // Before they are taken: what is handed over after that says so anew.
+        self.has_some.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *self.lock())
+    }
 }
 
 impl Common for Injector<Runnable> {
@@ -135,6 +171,7 @@ impl Scheduler {
             seats: queues.iter().map(seat).collect(),
             decoy: OnceLock::new(),
             is_rescuing: AtomicBool::new(false),
+            later: Later::default(),
             bereaved,
         });
         for (index, queue) in queues.into_iter().enumerate() {
@@ -185,6 +222,8 @@ thread_local! {
     static HERE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
     /// The task that runs on this thread gives it back soon.
     static BRIEF: Cell<bool> = const { Cell::new(false) };
+    /// What that task has woken.
+    static LATER: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
 }
 
 /// Polls a task that gives its thread back soon, whatever it finds to do: a process that it wakes
@@ -194,10 +233,23 @@ pub fn briefly<R>(poll: impl FnOnce() -> R) -> R {
     impl Drop for Before {
         fn drop(&mut self) {
             BRIEF.set(self.0);
+            if !self.0 {
+                wake_all(LATER.take());
+            }
         }
     }
     let _before = Before(BRIEF.replace(true));
     poll()
+}
+
+/// Wakes a task: at once, or if a brief one does it, after that one and after the processes that it wakes.
+pub fn wake_later(task: &Waker) {
+    if !BRIEF.get() {
+        return task.wake_by_ref();
+    }
+    let mut later = LATER.take();
+    later.push(task.clone());
+    LATER.set(later);
 }
 
 /// A process was woken, or has just begun, or yields.
@@ -218,6 +270,12 @@ fn schedule(process: Runnable, info: ScheduleInfo) {
 
 impl Shared {
     fn inject(&self, process: Runnable) {
+        if BRIEF.get() && !self.sleepers.is_closed() {
+            let later = LATER.take();
+            if !later.is_empty() {
+                self.later.take_over(later);
+            }
+        }
         if let Some(runner) = self.sleepers.inject(process) {
             self.wake(runner);
         }
@@ -422,6 +480,7 @@ impl Runner {
         let _scope = Scope::enter(self);
         for _ in 0..TURNS {
             while here(Local::next).map(Runnable::run).is_none() {
+                wake_all(here(|local| local.shared.later.take()));
                 if here(Local::sleep) {
                     return Rest::Sleep;
                 }
@@ -434,7 +493,11 @@ impl Runner {
     }
 }
 
-/// The runner of this thread. It is let go of before a process runs.
+fn wake_all(tasks: Vec<Waker>) {
+    tasks.into_iter().for_each(Waker::wake);
+}
+
+/// The runner of this thread. It is let go of before a process runs, and before a task is woken.
 #[inline(always)]
 fn here<R>(ask: impl FnOnce(&mut Local) -> R) -> R {
     HERE.with_borrow_mut(|here| ask(here.as_mut().expect("its runner has entered it")))
@@ -451,6 +514,7 @@ impl Future for Runner {
                 return Poll::Ready(());
             }
             local.sleeper.awake(sleepers);
+            wake_all(local.shared.later.take());
         }
         if let Rest::Sleep = self.run() {
             return Poll::Pending;

@@ -9,19 +9,29 @@ use purlin_proto::channel::Receiver;
 use purlin_proto::channel::limits::ChannelLimits;
 use purlin_proto::frame::{Deframer, Frame};
 use purlin_proto::handshake::Established;
+use purlin_proto::signal::Signal;
 use purlin_proto::tick::{self, Ticker};
 use purlin_term::{Atom, NodeName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::{ConnectError, Connection, DownReason, Link};
-use crate::host::{Stream, TaskHandle};
+use crate::host::{Stream, TaskHandle, yield_turn};
 use crate::node::Node;
 use crate::process::NodeEvent;
 
 /// Bytes and large payloads taken from the queue for one write: enough to fill the kernel's buffers.
 const BATCH_BYTES: usize = 256 << 10;
 const BATCH_PAYLOADS: usize = 64;
+
+/// Messages that are handled before processes have their turn: so many as a runner lets run. Many
+/// enough that a flood to one process is not read more slowly (by a few percent at 16, measured by R2).
+const PORTION: u32 = 64;
+
+/// So many messages count for as much as one of the other signals: each of them starts or wakes another
+/// process mostly. Sixteen in a portion, measured by R6 with 64 clients: at eight the system calls
+/// tell, and without portions it does half as much.
+const TIE_SHARE: u32 = 4;
 
 /// Asks whether the peer has sent what was not read yet.
 type HasUnread = Box<dyn Fn() -> bool + Send + Sync>;
@@ -199,6 +209,9 @@ async fn read_all(
     }
 }
 
+/// What is read goes on in portions ([`PORTION`]): processes run, and what they answer is written, before
+/// the next one. So the peer has something to do meanwhile; else both ends wait for each other in turns.
+///
 /// Every frame counts towards the time this task has before it is another's turn, as every receive
 /// does: so a flood of small messages is not read much faster than its receiver can run.
 async fn handle_frames(
@@ -207,22 +220,35 @@ async fn handle_frames(
     deframer: &mut Deframer,
     receiver: &mut Receiver,
 ) -> Result<(), String> {
+    let mut left = PORTION;
     while let Some(frame) = deframer.next_frame().map_err(|error| error.to_string())? {
         tokio::task::coop::consume_budget().await;
         let Frame::Body(body) = frame else { continue };
         let signal = receiver
             .handle_frame(body)
             .map_err(|error| error.to_string())?;
-        if let Some(signal) = signal {
-            connection.figures.signals_read.add(1);
-            node.handle_signal(connection, signal);
-            if connection.is_closing() {
-                // Nothing more of a peer that was just rejected.
-                return Ok(());
-            }
+        let Some(signal) = signal else { continue };
+        if left == 0 {
+            yield_turn().await;
+            left = PORTION;
+        }
+        left = left.saturating_sub(share_of(&signal));
+        connection.figures.signals_read.add(1);
+        node.handle_signal(connection, signal);
+        if connection.is_closing() {
+            // Nothing more of a peer that was just rejected.
+            return Ok(());
         }
     }
     Ok(())
+}
+
+/// What a signal takes of a portion.
+fn share_of(signal: &Signal) -> u32 {
+    match signal {
+        Signal::Send { .. } => 1,
+        _ => TIE_SHARE,
+    }
 }
 
 /// Writes what is queued until the connection ends. An idle socket is written at once; what queues

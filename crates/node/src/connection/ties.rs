@@ -11,8 +11,10 @@
 //! - `I2` a peer's link or monitor is counted once, from its signal until the signal that ends it, in
 //!   whichever direction that goes;
 //! - `I3` after [`Ties::close`] nothing is noted.
+//!
+//! What each spawn request of either side goes through is hashed; no order of it is ever seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use purlin_runtime::Reason;
@@ -29,13 +31,13 @@ pub(crate) struct Ties(Mutex<Option<Open>>);
 #[derive(Default)]
 struct Open {
     /// Processes of this node that made a tie or asked for a process.
-    ours: BTreeSet<Pid>,
+    ours: HashSet<Pid>,
     /// How many of them there may be before the dead are dropped.
     sweep_at: usize,
     /// The links that the peer made: its process, and ours.
     links: BTreeSet<(Pid, Pid)>,
     /// The monitors that the peer holds: its process, and ours.
-    monitors: BTreeMap<Reference, (Pid, Pid)>,
+    monitors: HashMap<Reference, (Pid, Pid)>,
     /// Spawn requests of processes that have ended, and what the children are told.
     orphans: BTreeMap<Reference, Reason>,
 }
@@ -154,7 +156,7 @@ impl Ties {
         let Some(open) = self.open().take() else {
             return BTreeSet::new();
         };
-        let mut all = open.ours;
+        let mut all: BTreeSet<Pid> = open.ours.into_iter().collect();
         all.extend(open.links.into_iter().map(|(_, ours)| ours));
         all.extend(open.monitors.into_values().map(|(_, ours)| ours));
         all

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use purlin_runtime::{BoxFuture, Executor, TaskHandle};
 pub use tokio_host::TokioHost;
+pub(crate) use vital::yield_turn;
 
 /// What a node needs from the world.
 pub trait Host: Executor {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use purlin_runtime::TokioExecutor;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::coop::consume_budget;
@@ -246,12 +246,29 @@ impl AsyncRead for TcpReader {
                 }
                 ready => ready!(ready)?,
             }
-            match self.stream.try_read_buf(buffer) {
+            match read_ready(&self.stream, buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done.map(drop)),
             }
         }
     }
+}
+
+/// Reads from a socket that is said to be ready. One that had less than there was room for is empty:
+/// with that it is not ready any more, which spares asking it again. So do tokio's own streams.
+fn read_ready(stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
+    let room = buffer.remaining();
+    let mut outcome = Err(io::ErrorKind::WouldBlock.into());
+    // What is said to be ready from here on stays so, whatever the reading inside finds.
+    let tried = stream.try_io(Interest::READABLE, || {
+        outcome = stream.try_read_buf(buffer);
+        match outcome {
+            Ok(read) if 0 < read && read < room => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    });
+    drop(tried);
+    outcome
 }
 
 fn read_outright(stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<()> {

@@ -6,10 +6,13 @@
 //!
 //! - `V1` the future is polled by one thread at a time, and never again once it is done, was aborted or
 //!   has panicked;
-//! - `V2` a wake is never lost: the future's waker always wakes tokio's task, which polls again;
+//! - `V2` a wake is never lost: the future's waker always wakes tokio's task, which polls again; but perhaps
+//!   after processes that the waking task has woken ([`purlin_runtime::wake_later`]), or after all that is
+//!   ready on the thread ([`yield_turn`]). The stand-in knows of it meanwhile, since that thread may be held;
 //! - `V3` the future is dropped with no lock held, by its task, or by the stand-in where it was that found
 //!   its end.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -22,6 +25,17 @@ use super::BoxFuture;
 const WAITS_FOR_NOTHING: u8 = 0;
 const WOKEN: u8 = 1;
 const WOKEN_BEFORE_A_LOOK: u8 = 2;
+
+thread_local! {
+    /// The future that is polled here wants its next turn after others had theirs.
+    static YIELDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets everything else that is ready on this thread go first.
+pub(crate) async fn yield_turn() {
+    YIELDS.set(true);
+    tokio::task::yield_now().await;
+}
 
 /// A future, and how its task stands.
 pub(super) struct Vital {
@@ -84,8 +98,14 @@ impl Vital {
             return Poll::Ready(());
         };
         let waker = Waker::from(self.clone());
+        YIELDS.set(false);
         // All that is vital waits for sockets and timers mostly, and yields after some frames.
-        purlin_runtime::briefly(|| Pin::new(future).poll(&mut Context::from_waker(&waker)))
+        let polled =
+            purlin_runtime::briefly(|| Pin::new(future).poll(&mut Context::from_waker(&waker)));
+        if polled.is_pending() && YIELDS.take() {
+            self.note_woken();
+        }
+        polled
     }
 
     /// Its task was dropped, and so is the future.
@@ -126,7 +146,7 @@ impl Vital {
     /// Before its first turn the task needs no waking: it has one coming.
     fn wake_task(&self) {
         if let Some(task) = self.task.get() {
-            task.wake_by_ref();
+            purlin_runtime::wake_later(task);
         }
     }
 
@@ -246,6 +266,23 @@ mod tests {
         vital.poll_in_place();
         assert!(seen.is_dropped.load(Ordering::SeqCst));
         assert!(vital.poll_by_task(Waker::noop()).is_ready());
+    }
+
+    /// The thread on which it waits to be woken may be held before that.
+    #[test]
+    fn one_that_yields_is_stuck_when_it_is_not_woken() {
+        let (vital, _) = watched(async {
+            yield_turn().await;
+            pending().await
+        });
+        assert!(vital.poll_by_task(Waker::noop()).is_pending());
+        vital.look();
+        vital.look();
+        assert!(vital.is_stuck());
+        assert!(vital.poll_by_task(Waker::noop()).is_pending());
+        vital.look();
+        vital.look();
+        assert!(!vital.is_stuck());
     }
 
     #[test]

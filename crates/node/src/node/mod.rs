@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use purlin_runtime::{Reason, Runtime};
-use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid};
+use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid, Term, atom};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -48,6 +48,7 @@ use outside::Roads;
 use reasons::HeldReasons;
 pub use spawn_on::SpawnOnError;
 pub(crate) use spawn_on::Start;
+use spawn_on::StartOptions;
 use spawned::Spawned;
 use watchers::Watchers;
 pub use watchers::{MonitorNodes, NodeType};
@@ -72,12 +73,15 @@ pub(crate) struct Inner {
     pub(crate) services: Mutex<Vec<Arc<Latch>>>,
     /// The exit reason that was encoded last: an end has one, however many are told of it.
     encoded_reason: Mutex<Option<(Reason, EncodedTerm)>>,
+    /// The exit reason that is told most often.
+    encoded_normal: EncodedTerm,
     held_reasons: Mutex<HeldReasons>,
     spawned: Mutex<Spawned>,
     state: Mutex<State>,
     exports: Mutex<Exports>,
     /// The supervisors that the program started on the node, in that order.
     trees: Mutex<Vec<Pid>>,
+    start_options: StartOptions,
     /// What names that peers ask us to dial may add to the table of node names.
     name_budget: Mutex<NameBudget>,
     #[cfg(feature = "planted-bugs")]
@@ -87,6 +91,11 @@ pub(crate) struct Inner {
 pub(crate) struct State {
     pub(crate) peers: Peers,
     watchers: Watchers,
+}
+
+/// A term of a few atoms, encoded.
+fn encoded(term: &Term) -> EncodedTerm {
+    EncodedTerm::encode(term).expect("atoms have an encoding")
 }
 
 impl std::fmt::Debug for Node {
@@ -120,11 +129,13 @@ impl Node {
             dismissing: Latch::default(),
             services: Mutex::default(),
             encoded_reason: Mutex::default(),
+            encoded_normal: encoded(&atom!("normal").into()),
             held_reasons: Mutex::default(),
             spawned: Mutex::default(),
             state: Mutex::new(state),
             exports: Mutex::new(Exports::default()),
             trees: Mutex::default(),
+            start_options: StartOptions::default(),
             name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),
             #[cfg(feature = "planted-bugs")]
             kept_names: crate::connection::KeptNames::default(),

@@ -293,6 +293,9 @@ impl Node {
     /// Encodes an exit reason, once for all who are told of one end. `None` only if even a word for
     /// it had no encoding.
     fn encode_reason(&self, reason: &Reason) -> Option<EncodedTerm> {
+        if reason.is_normal() {
+            return Some(self.0.encoded_normal.clone());
+        }
         if reason.as_atom().is_some() {
             return EncodedTerm::encode(reason).ok();
         }

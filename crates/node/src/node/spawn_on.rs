@@ -19,7 +19,7 @@ use purlin_proto::signal::{Signal as Wire, SpawnRequest};
 use purlin_runtime::{Message, Process, TooManyProcesses};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
 
-use super::Node;
+use super::{Node, encoded};
 use crate::client::{Arguments, ListOf};
 use crate::connection::{ConnectError, Connection, SendError};
 use crate::process::{Delivery, Mailbox};
@@ -80,7 +80,13 @@ impl Start {
         })
     }
 
-    fn request(self, id: Reference, from: Pid, group_leader: Pid, ties: Ties) -> SpawnRequest {
+    fn request(
+        self,
+        id: Reference,
+        from: Pid,
+        group_leader: Pid,
+        options: EncodedTerm,
+    ) -> SpawnRequest {
         SpawnRequest {
             id,
             from,
@@ -88,33 +94,42 @@ impl Start {
             module: self.module,
             function: self.function,
             arity: self.arity,
-            options: ties.encoded(),
+            options,
             arguments: self.arguments,
             token: None,
         }
     }
 }
 
-/// What the peer has to know of the options of a request: the rest is the asking process's.
-#[derive(Clone, Copy)]
-struct Ties {
-    link: bool,
-    monitor: bool,
+/// What the peer has to know of the options of a request, encoded: the rest is the asking process's.
+pub(super) struct StartOptions {
+    none: EncodedTerm,
+    link: EncodedTerm,
+    monitor: EncodedTerm,
+    both: EncodedTerm,
 }
 
-impl Ties {
-    fn of(options: &RequestOptions) -> Self {
+impl Default for StartOptions {
+    fn default() -> Self {
+        let (link, monitor) = (Term::from(atom!("link")), Term::from(atom!("monitor")));
         Self {
-            link: options.link,
-            monitor: options.monitor.is_some(),
+            none: encoded(&Term::nil()),
+            link: encoded(&Term::list([link.clone()])),
+            monitor: encoded(&Term::list([monitor.clone()])),
+            both: encoded(&Term::list([link, monitor])),
         }
     }
+}
 
-    fn encoded(self) -> EncodedTerm {
-        let link = self.link.then(|| Term::from(atom!("link")));
-        let monitor = self.monitor.then(|| atom!("monitor").into());
-        let options = Term::list(link.into_iter().chain(monitor));
-        EncodedTerm::encode(&options).expect("two atoms have an encoding")
+impl StartOptions {
+    fn of(&self, options: &RequestOptions) -> EncodedTerm {
+        let encoded = match (options.link, options.monitor.is_some()) {
+            (false, false) => &self.none,
+            (true, false) => &self.link,
+            (false, true) => &self.monitor,
+            (true, true) => &self.both,
+        };
+        encoded.clone()
     }
 }
 
@@ -180,10 +195,11 @@ impl Node {
         start: Start,
         options: RequestOptions,
     ) -> Result<Reference, SendError> {
-        let (pid, leader, ties) = (process.pid(), process.group_leader(), Ties::of(&options));
+        let (pid, leader) = (process.pid(), process.group_leader());
+        let told = self.0.start_options.of(&options);
         if peer == self.name() {
             let (id, _) = process.note_spawn_request(peer, options);
-            self.spawn_for_one_here(start.request(id, pid, leader, ties));
+            self.spawn_for_one_here(start.request(id, pid, leader, told));
             return Ok(id);
         }
         let connection = self.connect(peer).await?;
@@ -201,7 +217,7 @@ impl Node {
             unsent.refuse(atom!("noconnection"));
             return Ok(id);
         }
-        let request = start.request(id, pid, leader, ties);
+        let request = start.request(id, pid, leader, told);
         unsent.send(&connection, request).await?;
         Ok(id)
     }

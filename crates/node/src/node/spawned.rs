@@ -11,7 +11,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use purlin_otp::signal::{ChildIs, Epoch, Signal};
 use purlin_proto::signal::{Signal as Wire, SpawnRequest as WireRequest};
 use purlin_runtime::{Prepared, SpawnOptions as Options};
-use purlin_term::{Atom, NodeName, Pid, Reference, atom};
+use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, atom};
 
 use super::Node;
 use crate::connection::{Connection, TieRefused};
@@ -29,6 +29,31 @@ struct Load {
     processes: usize,
     bytes: usize,
     was_refused: bool,
+    /// The options of the last request, as they came and as they were read: nearly always those of
+    /// the next.
+    options: Option<(EncodedTerm, SpawnOptions)>,
+}
+
+/// Options that take more bytes are read anew each time: room for more than there are.
+const OPTIONS_KEPT_LEN_MAX: usize = 64;
+
+impl Load {
+    /// Reads the options of a request.
+    fn options(&mut self, encoded: &EncodedTerm) -> Option<SpawnOptions> {
+        let is_same = |known: &EncodedTerm| {
+            known.bytes() == encoded.bytes() && known.atoms() == encoded.atoms()
+        };
+        if let Some((known, options)) = &self.options
+            && is_same(known)
+        {
+            return Some(*options);
+        }
+        let options = SpawnOptions::parse(&encoded.to_term().ok()?)?;
+        if encoded.bytes().len() <= OPTIONS_KEPT_LEN_MAX {
+            self.options = Some((encoded.clone(), options));
+        }
+        Some(options)
+    }
 }
 
 /// The place of a process among those that a peer may have, given back when it is dropped.
@@ -46,9 +71,8 @@ impl Drop for Place {
         };
         load.processes -= 1;
         load.bytes -= self.bytes;
-        if load.processes == 0 {
-            spawned.0.remove(&self.peer);
-        }
+        // What is left of it stays, since the next process comes soon: names of nodes are bounded.
+        load.was_refused &= load.processes > 0;
     }
 }
 
@@ -111,8 +135,7 @@ impl Node {
     /// A process that does not run yet, or what a spawn reply says of it.
     fn prepare_for(&self, asker: &Asker<'_>, request: WireRequest) -> Result<Child, Atom> {
         let bytes = request.arguments.bytes().len();
-        let options = request.options.to_term().ok();
-        let options = options.and_then(|options| SpawnOptions::parse(&options));
+        let options = asker.options(&request.options);
         let options = options.ok_or(atom!("badopt"))?;
         let request = decode_request(request).ok_or(atom!("badopt"))?;
         let place = asker.place(bytes)?;
@@ -174,6 +197,14 @@ impl Asker<'_> {
             }
             Self::Here(_) => Ok(None),
         }
+    }
+
+    fn options(&self, encoded: &EncodedTerm) -> Option<SpawnOptions> {
+        let (node, asker) = match self {
+            Self::Peer(node, connection) => (node, connection.peer()),
+            Self::Here(node) => (node, node.name()),
+        };
+        node.spawned().0.entry(asker).or_default().options(encoded)
     }
 
     fn epoch(&self) -> Epoch {

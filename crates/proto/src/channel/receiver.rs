@@ -18,9 +18,9 @@ use super::error::ChannelError as Error;
 use super::header::{self, Form, Input};
 use super::limits::{COPIED_PAYLOAD_MAX, ChannelLimits};
 use super::reassembly::{FragmentId, Reassembly, Sequence};
-use crate::control::{Control, Op, RecentNodes, send_tuple};
+use crate::control::{ATOM_REF, Control, NIL, Op, RecentNodes, SpawnTuple, Tuple, peel};
 use crate::flags::Flags;
-use crate::signal::Signal;
+use crate::signal::{Monitored, Signal, SpawnRequest};
 
 /// The receiving half of a channel.
 ///
@@ -42,7 +42,38 @@ struct Terms {
     limits: Limits,
     names: NameBudget,
     nodes: RecentNodes,
+    options: Recent,
+    /// A payload that is an atom, as most exit reasons are.
+    atom: Recent,
 }
+
+/// A small term whose only content are atoms, as it came last: nearly always what comes next, too.
+#[derive(Debug, Default)]
+struct Recent(Option<EncodedTerm>);
+
+impl Recent {
+    /// The term of these bytes, the numbers of whose atoms start at `atoms_at`, each after a tag.
+    fn find(&self, bytes: &[u8], atoms_at: usize, atoms: &[Atom]) -> Option<EncodedTerm> {
+        let known = self.0.as_ref().filter(|known| known.bytes() == bytes)?;
+        let items = bytes.get(atoms_at..).unwrap_or_default();
+        let mut numbers = items.chunks_exact(2).map(|atom| usize::from(atom[1]));
+        let is_same = numbers.all(|number| known.atoms().get(number) == atoms.get(number));
+        is_same.then(|| known.clone())
+    }
+
+    fn keep(&mut self, term: EncodedTerm) -> EncodedTerm {
+        if term.bytes().len() <= RECENT_LEN_MAX {
+            self.0 = Some(term.clone());
+        }
+        term
+    }
+}
+
+/// The tag and the length of a list.
+const LIST_HEAD_LEN: usize = 5;
+
+/// Longer terms are not kept: room for more options than there are.
+const RECENT_LEN_MAX: usize = 64;
 
 impl Receiver {
     /// A receiver for a connection with these negotiated `flags`.
@@ -56,6 +87,8 @@ impl Receiver {
                 limits: limits.term,
                 names: NameBudget::new(limits.term.new_node_names_max),
                 nodes: RecentNodes::default(),
+                options: Recent::default(),
+                atom: Recent::default(),
             },
             poisoned: false,
         }
@@ -124,7 +157,7 @@ impl Receiver {
         let mut input = Input::new(frame);
         input.take(2)?;
         header::read(&mut input, self.form, &mut self.cache, &mut self.atoms)?;
-        if let Some(signal) = self.terms.send(frame, input, &self.atoms)? {
+        if let Some(signal) = self.terms.frequent(frame, input, &self.atoms)? {
             return Ok(signal);
         }
         let tuple = self.terms.tuple(input.rest(), &self.atoms)?;
@@ -195,25 +228,72 @@ impl Terms {
         Ok(control.signal(payload)?)
     }
 
-    /// The message in `frame` behind its header, if it is of a frequent form.
-    fn send(
+    /// The signal in `frame` behind its header, if it is of a frequent form.
+    fn frequent(
         &mut self,
         frame: &Bytes,
         input: Input<'_>,
         atoms: &[Atom],
     ) -> Result<Option<Signal>, Error> {
-        let tuple = send_tuple(input.rest(), atoms, &mut self.nodes, &mut self.names);
-        let Some(tuple) = tuple.filter(|tuple| tuple.len < input.rest().len()) else {
+        let Some(peeled) = peel(input.rest(), atoms, &mut self.nodes, &mut self.names) else {
             return Ok(None);
         };
-        let message = self.payload(tuple.op, frame, input.at() + tuple.len, atoms)?;
-        Ok(Some(Signal::Send {
-            from: Some(tuple.from),
-            to: tuple.to,
-            message,
-            priority: false,
-            token: None,
+        let (op, at) = (peeled.op, input.at() + peeled.len);
+        if op.has_payload() != (at < frame.len()) {
+            return Ok(None);
+        }
+        let mut payload = || self.payload(op, frame, at, atoms);
+        Ok(Some(match peeled.tuple {
+            Tuple::Whole(signal) => signal,
+            Tuple::Send { from, to } => Signal::Send {
+                from: Some(from),
+                to,
+                message: payload()?,
+                priority: false,
+                token: None,
+            },
+            Tuple::MonitorExit {
+                from,
+                to,
+                reference,
+            } => Signal::MonitorExit {
+                from: Monitored::Pid(from),
+                to,
+                reference,
+                reason: payload()?,
+            },
+            Tuple::SpawnRequest(request) => {
+                let arguments = payload()?;
+                self.spawn_request(request, arguments, atoms)?
+            }
         }))
+    }
+
+    fn spawn_request(
+        &mut self,
+        request: SpawnTuple<'_>,
+        arguments: EncodedTerm,
+        atoms: &[Atom],
+    ) -> Result<Signal, Error> {
+        let options = match self.options.find(request.options, LIST_HEAD_LEN, atoms) {
+            Some(known) => known,
+            None => {
+                let bytes = Bytes::copy_from_slice(request.options);
+                let options = EncodedTerm::validated(bytes, atoms, &self.limits, &mut self.names);
+                self.options.keep(options.map_err(Error::ControlTerm)?)
+            }
+        };
+        Ok(Signal::SpawnRequest(Box::new(SpawnRequest {
+            id: request.id,
+            from: request.from,
+            group_leader: request.group_leader,
+            module: request.module.clone(),
+            function: request.function.clone(),
+            arity: request.arity,
+            options,
+            arguments,
+            token: None,
+        })))
     }
 
     /// The payload that `buffer` holds from `at` on.
@@ -224,13 +304,19 @@ impl Terms {
         at: usize,
         atoms: &[Atom],
     ) -> Result<EncodedTerm, Error> {
-        let bytes = if buffer.len() - at <= COPIED_PAYLOAD_MAX {
-            Bytes::copy_from_slice(&buffer[at..])
-        } else {
-            buffer.slice(at..)
+        let mut validated = |bytes| {
+            EncodedTerm::validated(bytes, atoms, &self.limits, &mut self.names)
+                .map_err(|error| Error::Payload { op, error })
         };
-        EncodedTerm::validated(bytes, atoms, &self.limits, &mut self.names)
-            .map_err(|error| Error::Payload { op, error })
+        match &buffer[at..] {
+            atom @ [ATOM_REF, _] => match self.atom.find(atom, 0, atoms) {
+                Some(known) => Ok(known),
+                None => Ok(self.atom.keep(validated(Bytes::copy_from_slice(atom))?)),
+            },
+            [NIL] => validated(Bytes::from_static(&[NIL])),
+            small if small.len() <= COPIED_PAYLOAD_MAX => validated(Bytes::copy_from_slice(small)),
+            _ => validated(buffer.slice(at..)),
+        }
     }
 
     /// The payload that follows the tag of a compressed term. Only pass-through frames have those:

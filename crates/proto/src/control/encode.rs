@@ -71,7 +71,10 @@ pub fn encode_signal(signal: &Signal, flags: Flags) -> Result<OutMessage, Error>
             atoms.extend_from_slice(payload.atoms());
             (Encoder::continuing(atoms), payload.bytes().clone())
         }
-        (true, None) => (Encoder::with_atom_refs(), Bytes::new()),
+        (true, None) => {
+            let atoms = Vec::with_capacity(CONTROL_ATOMS);
+            (Encoder::continuing(atoms), Bytes::new())
+        }
         (false, Some(payload)) => (Encoder::plain(), written_out(payload)?),
         (false, None) => (Encoder::plain(), Bytes::new()),
     };

@@ -27,4 +27,4 @@ pub(crate) use decode::Control;
 pub use encode::{OutMessage, encode_signal};
 pub use error::{ControlError, EncodeSignalError};
 pub use op::Op;
-pub(crate) use peel::{RecentNodes, send_tuple};
+pub(crate) use peel::{ATOM_REF, NIL, RecentNodes, SpawnTuple, Tuple, peel};

@@ -22,6 +22,7 @@ use crate::binary::Binary;
 use crate::identity::{Pid, Port, Reference};
 use crate::limits::{ATOM_CHARS_MAX, ATOM_REFS_MAX};
 use crate::list::{List, Parts};
+use crate::node_name::NodeName;
 use crate::term::{Export, Fun, Term};
 
 /// Longest list that is written as `STRING_EXT`.
@@ -54,15 +55,34 @@ struct AtomList {
     /// For each bucket of a hash of the text the last atom seen there, plus one. A hint that
     /// is checked, so a collision costs only a search.
     hints: [u8; HINTS],
+    /// The first nodes of pids and references, with their numbers.
+    nodes: [Option<(NodeName, u8)>; NODES],
 }
 
 const HINTS: usize = 64;
+
+/// The sender's node and the receiver's: few messages name others.
+const NODES: usize = 2;
 
 impl AtomList {
     /// The number of `atom` in the list; `None` if it is not there and the list is full.
     #[inline]
     fn number(&mut self, atom: &Atom) -> Option<u8> {
         self.number_of(atom.as_bytes(), |known| known == atom, || atom.clone())
+    }
+
+    /// The number of the name of a node: mostly it is one that was asked for before.
+    #[inline]
+    fn number_of_node(&mut self, node: NodeName) -> Option<u8> {
+        let mut known = self.nodes.iter().flatten();
+        if let Some((_, number)) = known.find(|(known, _)| *known == node) {
+            return Some(*number);
+        }
+        let number = self.number(node.atom())?;
+        if let Some(free) = self.nodes.iter_mut().find(|place| place.is_none()) {
+            *free = Some((node, number));
+        }
+        Some(number)
     }
 
     /// As [`AtomList::number`]; the atom is made only if it is not in the list yet.
@@ -148,6 +168,7 @@ impl Encoder {
             refs: Some(AtomList {
                 atoms,
                 hints: [0; HINTS],
+                nodes: [None; NODES],
             }),
         }
     }
@@ -300,6 +321,15 @@ impl Encoder {
         }
     }
 
+    /// The name of a node.
+    fn node(&mut self, node: NodeName) {
+        let list = self.refs.as_mut();
+        match list.and_then(|list| list.number_of_node(node)) {
+            Some(number) => self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, number]),
+            None => self.inline_atom(node.atom()),
+        }
+    }
+
     /// An atom of `text`; a long one is made only where the list needs a new one.
     #[inline]
     pub(crate) fn atom_str(&mut self, text: &str) -> Result<(), AtomTooLong> {
@@ -363,7 +393,7 @@ impl Encoder {
     #[inline(never)]
     pub fn pid(&mut self, pid: &Pid) {
         let numbers = [pid.id, pid.serial, pid.creation];
-        self.pid_of(numbers, |encoder| encoder.atom(pid.node.atom()));
+        self.pid_of(numbers, |encoder| encoder.node(pid.node));
     }
 
     /// A pid of id, serial and creation, whose node `node` writes.
@@ -381,7 +411,7 @@ impl Encoder {
     /// A port: in the 32-bit form where its number fits.
     pub fn port(&mut self, port: &Port) {
         self.port_of(port.id, port.creation, |encoder| {
-            encoder.atom(port.node.atom());
+            encoder.node(port.node);
         });
     }
 
@@ -410,7 +440,7 @@ impl Encoder {
     /// A reference.
     pub fn reference(&mut self, reference: &Reference) {
         self.reference_of(reference.creation(), reference.words(), |encoder| {
-            encoder.atom(reference.node().atom());
+            encoder.node(reference.node());
         });
     }
 

@@ -66,7 +66,7 @@ impl EncodedTerm {
         let (bytes, atoms) = encoder.finish();
         Self {
             bytes,
-            atoms: shared(&atoms),
+            atoms: (!atoms.is_empty()).then(|| atoms.into()),
         }
     }
 
