@@ -35,8 +35,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tree = one_for_one().registered("counter", || Counter(40));
     node.supervise(tree).await?;
 
-    let counter = ServerRef::<Counter>::of(&node, (atom!("counter"), node.name()));
-    assert_eq!(counter.call(Add(2)).await?, 42);
+    // By name, on this node or another; and by type, which the compiler checks against what it takes.
+    let name = (atom!("counter"), node.name());
+    assert_eq!(node.call(name.clone(), Add(2)).await?, 42);
+    let counter = ServerRef::<Counter>::of(&node, name);
     counter.cast(Reset).await?;
     assert_eq!(counter.call(Get).await?, 0);
     println!("the counter counts");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use purlin_behaviours::{CALL_PATIENCE, Request};
 use purlin_runtime::{AliasMode, Destination, Message, MonitorOptions, Process, Raw, Target};
 use purlin_term::{Atom, EncodedTerm, NodeName, Reference, Term, atom};
 use serde::Serialize;
@@ -13,7 +14,36 @@ use crate::node::Node;
 use crate::process::{Delivery, Mailbox};
 
 impl Node {
-    /// `gen_server:call`: sends a request and waits for its reply.
+    /// `gen_server:call`: sends a request and waits for its reply, which has the type that the request says;
+    /// for five seconds.
+    ///
+    /// # Errors
+    /// [`CallError`](purlin_behaviours::CallError): see there what each case says about whether the call
+    /// took place.
+    pub async fn call<R: Request>(
+        &self,
+        to: impl Into<Target>,
+        request: R,
+    ) -> Result<R::Reply, purlin_behaviours::CallError> {
+        self.call_timeout(to, request, CALL_PATIENCE).await
+    }
+
+    /// As [`Node::call`], waiting no longer than `patience`.
+    ///
+    /// # Errors
+    /// [`CallError`](purlin_behaviours::CallError): see there what each case says about whether the call
+    /// took place.
+    pub async fn call_timeout<R: Request>(
+        &self,
+        to: impl Into<Target>,
+        request: R,
+        patience: Duration,
+    ) -> Result<R::Reply, purlin_behaviours::CallError> {
+        purlin_behaviours::call(self.runtime(), to, &request, patience).await
+    }
+
+    /// `gen_server:call` of what has no type here: sends a request and waits for its reply. [`Node::call`] knows
+    /// both by their types.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the call took place.
@@ -23,12 +53,12 @@ impl Node {
     /// use std::time::Duration;
     /// use purlin_node::atom;
     /// let counter = (atom!("counter"), peer);
-    /// let value = node.call(counter, &(atom!("add"), 2), Duration::from_secs(5)).await?;
+    /// let value = node.call_term(counter, &(atom!("add"), 2), Duration::from_secs(5)).await?;
     /// println!("{value}");
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn call(
+    pub async fn call_term(
         &self,
         to: impl Into<Target>,
         request: &(impl Serialize + Sync + ?Sized),

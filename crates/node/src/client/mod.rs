@@ -92,7 +92,7 @@ impl Node {
     pub async fn ping(&self, peer: NodeName, patience: Duration) -> Result<(), CallError> {
         let request = (atom!("is_auth"), Term::from(self.name()));
         let server = (atom!("net_kernel"), peer);
-        let reply = self.call(server, &request, patience).await?;
+        let reply = self.call_term(server, &request, patience).await?;
         match reply.is_atom("yes") {
             true => Ok(()),
             false => Err(CallError::Malformed(reply.to_string())),

@@ -27,7 +27,7 @@ impl Node {
         request: &(impl Serialize + Sync + ?Sized),
         patience: Duration,
     ) -> Answers<Term, CallError> {
-        let call = |node| self.call((name.clone(), node), request, patience);
+        let call = |node| self.call_term((name.clone(), node), request, patience);
         on_each(nodes, call).await
     }
 
