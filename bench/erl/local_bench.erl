@@ -6,7 +6,9 @@
 %%   to the end sends the only message.
 %% - Processes have the default heap, which is what a user gets.
 -module(local_bench).
+-behaviour(gen_server).
 -export([main/0]).
+-export([init/1, handle_call/3, handle_cast/2]).
 
 main() ->
     [Load, Size, Operations] = init:get_plain_arguments(),
@@ -17,6 +19,7 @@ main() ->
 run(ping_pong, Size, Operations) -> ping_pong(Size, Operations div Size);
 run(fan_in, Size, Operations) -> fan_in(Size, Operations div Size);
 run(ring, Size, Operations) -> ring(Size, Operations);
+run(call, Size, Operations) -> calls(Size, Operations div Size);
 run(spawn, Size, _) -> spawn_and_end(Size);
 run(idle, Size, _) -> idle(Size);
 run(watch_many, Size, _) -> watch_many(Size);
@@ -109,6 +112,30 @@ idle(Processes) ->
     Answer = at_rest() - Before,
     hd(Pids) ! stop,
     Answer.
+
+%% L7
+
+calls(Clients, Calls) ->
+    Latch = latch(Clients),
+    {ok, Server} = gen_server:start(?MODULE, [], []),
+    Pids = each(Clients, fun(_) ->
+        spawn(fun() -> receive start -> call(Server, Calls) end, arrive(Latch) end)
+    end),
+    at_rest(),
+    Start = now_ns(),
+    [Pid ! start || Pid <- Pids],
+    wait(Latch),
+    now_ns() - Start.
+
+call(_, 0) -> ok;
+call(Server, N) ->
+    Sum = N + 1,
+    Sum = gen_server:call(Server, N),
+    call(Server, N - 1).
+
+init([]) -> {ok, none}.
+handle_call(N, _, State) -> {reply, N + 1, State}.
+handle_cast(_, State) -> {noreply, State}.
 
 %% L8
 

@@ -16,6 +16,8 @@ pub(super) enum Kind {
     FanIn,
     /// One token goes round a ring of processes.
     Ring,
+    /// Clients call one server, which adds one.
+    Call,
     /// Processes are started by one; each sends a message to a collector and ends.
     Spawn,
     /// Processes that have nothing to do: their resident bytes.
@@ -29,10 +31,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::PingPong,
         Self::FanIn,
         Self::Ring,
+        Self::Call,
         Self::Spawn,
         Self::Idle,
         Self::WatchMany,
@@ -45,6 +48,7 @@ impl Kind {
             Self::PingPong => "ping_pong",
             Self::FanIn => "fan_in",
             Self::Ring => "ring",
+            Self::Call => "call",
             Self::Spawn => "spawn",
             Self::Idle => "idle",
             Self::WatchMany => "watch_many",
@@ -271,6 +275,28 @@ pub(super) const ALL: &[Load] = &[
         sizes: &[10_000, 100_000, 1_000_000],
         operations: None,
         goals: &[Goal::AtMost(500.0)],
+    },
+    Load {
+        name: "L7",
+        title: "1 M calls of a server that adds one, from one client",
+        kind: Kind::Call,
+        unit: Unit::Rate("calls/s"),
+        sizes_are: ["client", "clients"],
+        size: 1,
+        sizes: &[1],
+        operations: Some(1_000_000),
+        goals: &[Goal::Times(5.0, BEAM)],
+    },
+    Load {
+        name: "L7",
+        title: "1 M calls of a server that adds one, from many clients",
+        kind: Kind::Call,
+        unit: Unit::Rate("calls/s"),
+        sizes_are: ["client", "clients"],
+        size: 64,
+        sizes: &[64, 10_000],
+        operations: Some(1_000_000),
+        goals: &[Goal::Times(6.0, BEAM)],
     },
     Load {
         name: "L8a",

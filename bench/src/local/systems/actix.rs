@@ -64,6 +64,10 @@ impl Loads for Actix {
         self.run(|threads| ring(threads, processes, hops))
     }
 
+    fn call(&self, clients: u64, calls: u64) -> Answer {
+        self.run(|threads| call(threads, clients, calls))
+    }
+
     fn spawn(&self, processes: u64) -> Answer {
         self.run(|threads| spawn(threads, processes))
     }
@@ -294,6 +298,54 @@ impl Actor for Brief {
         send(&self.collector, Number(self.number));
         context.stop();
     }
+}
+
+struct Adder;
+
+impl Actor for Adder {
+    type Context = Context<Self>;
+}
+
+#[derive(Message)]
+#[rtype(result = "u64")]
+struct Increment(u64);
+
+impl Handler<Increment> for Adder {
+    type Result = u64;
+
+    fn handle(&mut self, Increment(number): Increment, _: &mut Context<Self>) -> u64 {
+        number + 1
+    }
+}
+
+/// The server is on the first thread, the clients are on the others, if there are others.
+async fn call(threads: Threads, clients: u64, calls: u64) -> Answer {
+    let server = threads.start_on(0, Adder);
+    let done = Latch::new(clients);
+    let Threads(arbiters) = &threads;
+    let starts: Vec<_> = (0..clients)
+        .map(|_| {
+            let (start, started) = tokio::sync::oneshot::channel::<()>();
+            let (server, done) = (server.clone(), done.clone());
+            let client = async move {
+                let _ = started.await;
+                for number in 0..calls {
+                    let sum = server.send(Increment(number)).await;
+                    assert!(sum.is_ok_and(|sum| sum == number + 1));
+                }
+                done.arrive();
+            };
+            arbiters[arbiters.len() - 1].spawn(client);
+            start
+        })
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for client in starts {
+        let _ = client.send(());
+    }
+    done.wait().await;
+    nanoseconds_since(start)
 }
 
 async fn spawn(threads: Threads, processes: u64) -> Answer {

@@ -42,6 +42,10 @@ impl Loads for Kameo {
         threads::run(ring(processes, hops))
     }
 
+    fn call(&self, clients: u64, calls: u64) -> Answer {
+        threads::run(call(clients, calls))
+    }
+
     fn spawn(&self, processes: u64) -> Answer {
         threads::run(spawn(processes))
     }
@@ -281,6 +285,55 @@ impl Actor for Brief {
         send(&collector, me.id().sequence_id());
         Ok(Self)
     }
+}
+
+struct Adder;
+
+struct Increment(u64);
+
+impl Actor for Adder {
+    type Args = Self;
+    type Error = Infallible;
+
+    async fn on_start(adder: Self, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(adder)
+    }
+}
+
+impl Message<Increment> for Adder {
+    type Reply = u64;
+
+    async fn handle(&mut self, Increment(n): Increment, _: &mut Context<Self, u64>) -> u64 {
+        n + 1
+    }
+}
+
+/// The clients are tasks, as in its own guide.
+async fn call(clients: u64, calls: u64) -> Answer {
+    let server = start(Adder);
+    let done = Latch::new(clients);
+    let starts: Vec<_> = (0..clients)
+        .map(|_| {
+            let (start, started) = tokio::sync::oneshot::channel::<()>();
+            let (server, done) = (server.clone(), done.clone());
+            tokio::spawn(async move {
+                let _ = started.await;
+                for number in 0..calls {
+                    let sum = server.ask(Increment(number)).await;
+                    assert!(sum.is_ok_and(|sum| sum == number + 1));
+                }
+                done.arrive();
+            });
+            start
+        })
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for client in starts {
+        let _ = client.send(());
+    }
+    done.wait().await;
+    nanoseconds_since(start)
 }
 
 async fn spawn(processes: u64) -> Answer {

@@ -72,6 +72,8 @@ pub(super) trait Loads: Sync {
     /// `messages` from each sender.
     fn fan_in(&self, senders: u64, messages: u64) -> Answer;
     fn ring(&self, processes: u64, hops: u64) -> Answer;
+    /// `calls` of each client, of one server.
+    fn call(&self, clients: u64, calls: u64) -> Answer;
     fn spawn(&self, processes: u64) -> Answer;
     fn idle(&self, processes: u64) -> Answer;
     fn watch_many(&self, _watched: u64) -> Answer {
@@ -96,6 +98,7 @@ pub(super) fn perform(loads: &dyn Loads, job: Job) -> Answer {
         Kind::PingPong => loads.ping_pong(size, operations / size),
         Kind::FanIn => loads.fan_in(size, operations / size),
         Kind::Ring => loads.ring(size, operations),
+        Kind::Call => loads.call(size, operations / size),
         Kind::Spawn => loads.spawn(size),
         Kind::Idle => loads.idle(size),
         Kind::WatchMany => loads.watch_many(size),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use purlin_behaviours::{Context, GenServer, HandleCall, Request, by};
 use purlin_runtime::{Address, Config, Process, Runtime, TokioExecutor};
 use purlin_term::{NodeName, Term, atom};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,10 @@ impl Loads for Purlin {
 
     fn ring(&self, processes: u64, hops: u64) -> Answer {
         threads::run(ring(processes, hops))
+    }
+
+    fn call(&self, clients: u64, calls: u64) -> Answer {
+        threads::run(call(clients, calls))
     }
 
     fn spawn(&self, processes: u64) -> Answer {
@@ -186,6 +191,52 @@ async fn pass_on(mut me: Process<Token>, next: Address<Token>, done: Latch) {
             Token::Next(_) => {}
         }
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Increment(u64);
+
+impl Request for Increment {
+    type Reply = u64;
+}
+
+struct Adder;
+
+impl GenServer for Adder {
+    type Messages = (by::Call<Increment>,);
+}
+
+impl HandleCall<Increment> for Adder {
+    async fn handle_call(&mut self, Increment(n): Increment, _: &mut Context<Self>) -> u64 {
+        n + 1
+    }
+}
+
+async fn call(clients: u64, calls: u64) -> Answer {
+    let runtime = runtime();
+    let server = Adder.start(&runtime).await.expect(ROOM);
+    let done = Latch::new(clients);
+    let starts: Vec<_> = (0..clients)
+        .map(|_| {
+            let (server, done) = (server.clone(), done.clone());
+            let client = runtime.spawn(move |mut me: Process<()>| async move {
+                me.receive_message().await;
+                for number in 0..calls {
+                    let sum = server.call(Increment(number)).await;
+                    assert!(sum.is_ok_and(|sum| sum == number + 1));
+                }
+                done.arrive();
+            });
+            client.expect(ROOM)
+        })
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for client in &starts {
+        let _ = runtime.try_send(client, ());
+    }
+    done.wait().await;
+    nanoseconds_since(start)
 }
 
 async fn spawn(processes: u64) -> Answer {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 
 use super::{Answer, Loads, Runs, System, all_of_it, threads};
 use crate::local::loads::Kind;
@@ -36,6 +36,10 @@ impl Loads for Ractor {
 
     fn ring(&self, processes: u64, hops: u64) -> Answer {
         threads::run(ring(processes, hops))
+    }
+
+    fn call(&self, clients: u64, calls: u64) -> Answer {
+        threads::run(call(clients, calls))
     }
 
     fn spawn(&self, processes: u64) -> Answer {
@@ -275,6 +279,56 @@ impl Actor for Brief {
         me.stop(None);
         Ok(collector)
     }
+}
+
+struct Adder;
+
+enum Sum {
+    Increment(u64, RpcReplyPort<u64>),
+}
+
+impl Actor for Adder {
+    type Msg = Sum;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Sum>, (): ()) -> Handled {
+        Ok(())
+    }
+
+    async fn handle(&self, _: ActorRef<Sum>, sum: Sum, (): &mut ()) -> Handled {
+        let Sum::Increment(number, reply) = sum;
+        let _ = reply.send(number + 1);
+        Ok(())
+    }
+}
+
+/// The clients are tasks, as in its own guide.
+async fn call(clients: u64, calls: u64) -> Answer {
+    let server = start(Adder, ()).await;
+    let done = Latch::new(clients);
+    let starts: Vec<_> = (0..clients)
+        .map(|_| {
+            let (start, started) = tokio::sync::oneshot::channel::<()>();
+            let (server, done) = (server.clone(), done.clone());
+            tokio::spawn(async move {
+                let _ = started.await;
+                for number in 0..calls {
+                    let sum = ractor::call!(server, Sum::Increment, number);
+                    assert!(sum.is_ok_and(|sum| sum == number + 1));
+                }
+                done.arrive();
+            });
+            start
+        })
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for client in starts {
+        let _ = client.send(());
+    }
+    done.wait().await;
+    nanoseconds_since(start)
 }
 
 async fn spawn(processes: u64) -> Answer {

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{Answer, Loads, Runs, System, all_of_it, threads};
@@ -42,6 +42,10 @@ impl Loads for Tokio {
 
     fn ring(&self, processes: u64, hops: u64) -> Answer {
         threads::run(ring(processes, hops))
+    }
+
+    fn call(&self, clients: u64, calls: u64) -> Answer {
+        threads::run(call(clients, calls))
     }
 
     fn spawn(&self, processes: u64) -> Answer {
@@ -171,6 +175,39 @@ async fn pass_on(mut tokens: UnboundedReceiver<u64>, next: UnboundedSender<u64>,
             let _ = next.send(left - 1);
         }
     }
+}
+
+async fn call(clients: u64, calls: u64) -> Answer {
+    let (server, mut requests) = unbounded_channel::<(u64, oneshot::Sender<u64>)>();
+    tokio::spawn(async move {
+        while let Some((number, reply)) = requests.recv().await {
+            let _ = reply.send(number + 1);
+        }
+    });
+    let done = Latch::new(clients);
+    let starts: Vec<_> = (0..clients)
+        .map(|_| {
+            let (start, mut started) = unbounded_channel::<()>();
+            let (server, done) = (server.clone(), done.clone());
+            tokio::spawn(async move {
+                started.recv().await;
+                for number in 0..calls {
+                    let (reply, sum) = oneshot::channel();
+                    let _ = server.send((number, reply));
+                    assert!(sum.await.is_ok_and(|sum| sum == number + 1));
+                }
+                done.arrive();
+            });
+            start
+        })
+        .collect();
+    at_rest().await;
+    let start = Instant::now();
+    for client in &starts {
+        let _ = client.send(());
+    }
+    done.wait().await;
+    nanoseconds_since(start)
 }
 
 async fn spawn(processes: u64) -> Answer {
