@@ -3,10 +3,12 @@
 //! Each process that is booted is a [`SimHost`], on which any number of nodes can start; several
 //! processes on one machine share its address, its loopback and its port mapper.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use purlin_node::{Node, StartError};
 
 use crate::host::SimHost;
 use crate::network::MachineId;
@@ -87,6 +89,18 @@ impl Machine {
         let process = self.0.world.state().tasks.add_process();
         self.running().push(process);
         Arc::new(SimHost::new(self.clone(), process, random))
+    }
+
+    /// Boots an operating-system process and starts a node there: `ALIVE@MACHINE`, with the cookie that all
+    /// nodes started so have.
+    ///
+    /// # Errors
+    /// [`StartError`]: the node did not start.
+    pub async fn start_node(&self, alive: &str) -> Result<Node, StartError> {
+        let address = SocketAddr::new(self.address().into(), 0);
+        let name = format!("{alive}@{}", self.name());
+        let builder = Node::builder(&name).cookie("simulated").listen(address);
+        builder.start_on(self.boot()).await
     }
 
     /// Ends the machine without a word to anybody: its processes are gone, and nothing that is
