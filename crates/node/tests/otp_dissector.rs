@@ -67,7 +67,9 @@ async fn exercise_from_us(node: &Node, erl: &mut Erl, alive: &str) {
     let mut ours = node.attach().unwrap();
     ours.trap_exit(true);
     let sink = Target::Name(atom!("kernel_sup"), name(alive));
-    let asked = node.call_term(sink, &atom!("count_children"), PATIENCE).await;
+    let asked = node
+        .call_term(sink, &atom!("count_children"), PATIENCE)
+        .await;
     assert!(asked.is_ok(), "{asked:?}");
     let called = node
         .erpc_call(name(alive), "erlang", "node", (), PATIENCE)

@@ -255,7 +255,9 @@ async fn erls_are_called_and_cast_to_one_by_one_and_many_at_once() {
     // A real gen_server, and one that ends before it answers.
     for peer in names {
         let kernel = (atom!("kernel_sup"), peer);
-        let children = node.call_term(kernel, &atom!("which_children"), PATIENCE).await;
+        let children = node
+            .call_term(kernel, &atom!("which_children"), PATIENCE)
+            .await;
         assert!(children.unwrap().as_list().is_some());
         let ended = node
             .call_term((server.clone(), peer), &atom!("stop"), PATIENCE)

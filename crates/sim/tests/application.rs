@@ -3,24 +3,14 @@
 
 use std::time::Duration;
 
-use purlin_behaviours::supervisor::one_for_one;
-use purlin_behaviours::{CallError, GenServer};
-use purlin_node::{Node, atom};
+use purlin::behaviours::CallError;
+use purlin::prelude::*;
 use purlin_sim::{Config, Cut, Run, Sim, World};
-
-/// What the macros refer to as the crate `purlin`.
-mod purlin {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) use purlin_macros::message;
-    pub(crate) mod __private {
-        pub(crate) use serde;
-    }
-}
 
 #[derive(Default)]
 struct Till(u64);
 
-#[purlin_macros::gen_server(purlin = "crate::purlin")]
+#[purlin::gen_server]
 impl GenServer for Till {
     #[call]
     fn pay(&mut self, sum: u64) -> u64 {
@@ -31,7 +21,7 @@ impl GenServer for Till {
 }
 
 /// What a customer knows after paying ten times: what was taken for sure, and what may have been.
-async fn shop(customer: Node, till: purlin_node::NodeName) -> (u64, u64) {
+async fn shop(customer: Node, till: NodeName) -> (u64, u64) {
     let (mut sure, mut perhaps) = (0, 0);
     for _ in 0..10 {
         let paid = customer.call_timeout((atom!("till"), till), Pay(1), Duration::from_secs(2));
@@ -51,12 +41,17 @@ async fn a_bad_day(world: World) -> (u64, u64, u64) {
     let tree = one_for_one().registered("till", Till::default);
     till.supervise(tree).await.unwrap();
     let shopping = tokio::join!(shop(customer, till.name()), async {
-        world.sleep(Duration::from_millis(world.random().below(20))).await;
+        world
+            .sleep(Duration::from_millis(world.random().below(20)))
+            .await;
         world.cut(&[&north], &[&south], Cut::Silent);
         world.sleep(Duration::from_secs(1)).await;
         world.heal();
     });
-    let taken = till.call((atom!("till"), till.name()), Pay(0)).await.unwrap();
+    let taken = till
+        .call((atom!("till"), till.name()), Pay(0))
+        .await
+        .unwrap();
     (shopping.0.0, shopping.0.1, taken)
 }
 
@@ -68,7 +63,10 @@ fn run(seed: u64) -> Run<(u64, u64, u64)> {
 fn money_is_taken_once_or_the_customer_knows_that_it_may_have_been() {
     for seed in 0..50 {
         let (sure, perhaps, taken) = run(seed).output.expect("the day ends");
-        assert!(sure <= taken && taken <= sure + perhaps, "seed {seed}: {sure} {perhaps} {taken}");
+        assert!(
+            sure <= taken && taken <= sure + perhaps,
+            "seed {seed}: {sure} {perhaps} {taken}"
+        );
     }
 }
 
