@@ -2,6 +2,7 @@
 //!
 //! - [`GenServer`]: a process with a state that answers calls and takes casts;
 //! - [`GenStatem`]: a process with a state and a handler that goes from one state to the next;
+//! - [`gen_event`]: a process that hands each event to the handlers that were added to it;
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
 //!
@@ -14,6 +15,7 @@ pub mod __private;
 pub mod by;
 mod call;
 pub mod envelope;
+pub mod gen_event;
 mod gen_server;
 mod gen_statem;
 mod messages;
