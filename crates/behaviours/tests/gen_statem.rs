@@ -293,6 +293,8 @@ enum Told {
     Crash,
     #[cast]
     Finish(String),
+    #[call]
+    Bye(String, ReplyTo<bool>),
     #[cast]
     Watch(Pid),
     #[info]
@@ -336,6 +338,10 @@ impl GenStatem for Script {
             Told::Crash => panic!("as it was told"),
             Told::Finish(reason) => {
                 ctx.next_state(true);
+                ctx.stop(reason.as_str());
+            }
+            Told::Bye(reason, from) => {
+                from.reply(true).await;
                 ctx.stop(reason.as_str());
             }
             Told::Watch(pid) => {
@@ -455,6 +461,49 @@ async fn an_event_that_stops_the_machine_changes_nothing_else_and_its_timers_end
     assert_eq!(said.recv().await.unwrap(), "false ends: <<\"tired\">>");
     assert_eq!(said.recv().await, None);
     assert_eq!(runtime.timer_count(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_comes_before_the_end_of_a_machine_that_replies_and_stops() {
+    let runtime = runtime();
+    let (script, mut said) = script(&runtime).await;
+    assert!(script.call(Bye("bye".into())).await.unwrap());
+    assert_eq!(said.recv().await.unwrap(), "false ends: <<\"bye\">>");
+    let error = script.call(Bye("again".into())).await.unwrap_err();
+    assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linked_machine_that_does_not_trap_ends_with_who_started_it() {
+    let runtime = runtime();
+    let (told, mut started) = mpsc::unbounded_channel();
+    let (lock, mut seen) = code_lock();
+    let parent = runtime.spawn(async move |mut process: Process<Raw>| {
+        let options = ServerOptions::default().link();
+        let lock = lock.start_with(&process, options).await.unwrap();
+        told.send(lock).unwrap();
+        process.receive_message().await;
+    });
+    let lock = started.recv().await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "Locked");
+    runtime.exit(parent.unwrap().pid(), atom!("shutdown"));
+    // Nothing is sent any more when what it was made of is dropped.
+    assert_eq!(seen.recv().await, None);
+    let error = lock.call(CodeLength).await.unwrap_err();
+    assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_too_long_says_so_and_its_reply_reaches_nobody() {
+    let runtime = runtime();
+    let limiter = RateLimiter { left: 1 };
+    let limiter = limiter.start(&runtime).await.unwrap();
+    assert_eq!(limiter.call(Acquire).await.unwrap(), 0);
+    let short = INTERVAL / 2;
+    let error = limiter.call_timeout(Acquire, short).await.unwrap_err();
+    assert!(matches!(error, CallError::TimedOut(_)), "{error}");
+    // What was given up was handled with those that waited.
+    assert_eq!(limiter.call(Acquire).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]

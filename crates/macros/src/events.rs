@@ -62,6 +62,10 @@ struct Event {
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, Error> {
     let purlin = purlin(arguments)?;
     let mut item: ItemEnum = syn::parse2(item)?;
+    if !item.generics.params.is_empty() {
+        let text = "events have no type parameters: their messages are types of their own";
+        return Err(Error::new_spanned(&item.generics, text));
+    }
     let (mut events, mut signals) = (Vec::new(), Vec::new());
     for variant in &mut item.variants {
         let Some((form, existing)) = mark(variant)? else {
@@ -239,6 +243,7 @@ impl Event {
         Some(quote! {
             #[#purlin::message(purlin = #path #(, reply = #reply)*)]
             #[doc = #docs]
+            #[allow(missing_docs)]
             #vis struct #name #fields;
         })
     }
@@ -281,4 +286,65 @@ fn list(entries: Vec<TokenStream>) -> TokenStream {
     }
     let parts = entries.chunks(LIST_LEN).map(|part| quote!((#(#part,)*)));
     list(parts.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(item: &str) -> Result<String, String> {
+        let item: TokenStream = item.parse().unwrap();
+        let written = expand(TokenStream::new(), item).map_err(|error| error.to_string())?;
+        Ok(written.to_string().replace([' ', '\n'], ""))
+    }
+
+    #[test]
+    fn each_marked_variant_becomes_a_message_an_entry_and_the_event() {
+        let written = expanded(
+            "enum Event { #[call] Take(u32, ReplyTo<bool>), #[cast] Reset, #[info(Tick)] Tick(Tick),
+             Refill }",
+        );
+        let written = written.unwrap();
+        for expected in [
+            "enumEvent{Take(u32,ReplyTo<bool>),Reset,Tick(Tick),Refill}",
+            "#[::purlin::message(purlin=\"::purlin\",reply=bool)]",
+            "structTake(pubu32);",
+            "structReset;",
+            "typeMessages=(::purlin::behaviours::by::Call<Take>,",
+            "::purlin::behaviours::by::Cast<Reset>,::purlin::behaviours::by::Info<Tick>,);",
+            "::purlin::behaviours::EventFrom<::purlin::behaviours::by::Cast<Reset>>forEvent",
+            "Self::Refill{..}=>\"refill\",",
+        ] {
+            assert!(written.contains(expected), "{expected} is not in {written}");
+        }
+        assert!(!written.contains("structTick"), "{written}");
+        assert!(!written.contains("structRefill"), "{written}");
+    }
+
+    #[test]
+    fn more_entries_than_a_tuple_takes_are_tuples_in_a_tuple() {
+        let variants: Vec<String> = (0..17).map(|n| format!("#[cast] E{n}")).collect();
+        let written = expanded(&format!("enum Event {{ {} }}", variants.join(","))).unwrap();
+        let end = "Cast<E15>,),(::purlin::behaviours::by::Cast<E16>,),);";
+        assert!(written.contains(end), "{written}");
+    }
+
+    #[test]
+    fn misuse_is_refused_with_what_to_do() {
+        for (item, expected) in [
+            ("enum E { #[call] Get }", "ReplyTo<i64>"),
+            (
+                "enum E { #[cast] Put(ReplyTo<bool>) }",
+                "only a caller waits",
+            ),
+            ("enum E { #[cast] Put { key: u32 } }", "without names"),
+            ("enum E { #[call] #[cast] Put(u32) }", "one form"),
+            ("enum E { #[down] Down(Reference) }", "(Reference, Reason)"),
+            ("enum E { #[info(Tick)] Tick }", "carries it alone"),
+            ("enum E<T> { #[cast] Put(T) }", "no type parameters"),
+        ] {
+            let error = expanded(item).unwrap_err();
+            assert!(error.contains(expected), "{item}: {error}");
+        }
+    }
 }

@@ -445,6 +445,23 @@ fn inserted_events_come_before_postponed_ones_and_both_cancel_an_event_timeout()
     );
 }
 
+/// The zero timeouts of OTP's test `state_timeout`.
+#[test]
+fn zero_timeouts_are_handled_in_order_and_any_event_cancels_the_event_timeout() {
+    let (state, event) = (Timer::State, Timer::Event);
+    let zero = |timer: &Which, event| Op::After(timer.clone(), 0, event);
+    let enter = [Op::Next(1), zero(&event, 4), zero(&state, 1), Op::Insert(0)];
+    let table = only(&[
+        (0, 0, &enter),
+        (1, 0, &[zero(&event, 4)]),
+        (1, 1, &[zero(&event, 2), zero(&state, 4)]),
+        (1, 2, &[zero(&state, 3), zero(&event, 4)]),
+        (1, 3, &[Op::Next(2)]),
+    ]);
+    let called = events(&Driven::run(&table, &[Input::Event(0)]).called);
+    assert_eq!(called, [(0, 0), (0, 1), (1, 1), (2, 1), (3, 1)]);
+}
+
 #[test]
 fn a_change_of_state_cancels_the_state_timeout_and_leaves_the_named_one() {
     let start = [
@@ -487,6 +504,36 @@ fn a_zero_timeout_started_again_with_a_time_waits_for_it() {
         at: 4,
     };
     assert_eq!(called.last(), Some(&fired));
+}
+
+/// As in OTP's test `timeout_cancel_and_update`: the timer is due while the callback runs.
+#[test]
+fn a_timeout_that_is_due_and_was_not_handled_ends_with_its_new_event_or_not_at_all() {
+    let mut machine: Machine<u8, u8, u8> = Machine::new(0);
+    let start = || Timeout::Start(When::After(Duration::from_millis(5)), 1);
+    let ask = |timer: Which, what| Actions {
+        timeouts: vec![(timer, what)],
+        ..Actions::default()
+    };
+    let late = Duration::from_millis(10);
+    machine.handled(Duration::ZERO, ask(Timer::State, start()));
+    assert_eq!(machine.poll_step(), Some(Step::Enter));
+    machine.handled(Duration::ZERO, ask(Timer::Named(0), start()));
+    let mut started = || match machine.poll_output() {
+        Some(Output::Start(token, _)) => token,
+        other => panic!("{other:?}"),
+    };
+    let (state, named) = (started(), started());
+    machine.handle_event(3);
+    assert_eq!(machine.poll_step(), Some(Step::Handle(3)));
+    let mut both = ask(Timer::State, Timeout::Update(2));
+    both.timeouts.push((Timer::Named(0), Timeout::Cancel));
+    machine.handled(late, both);
+    machine.handle_timer(named);
+    machine.handle_timer(state);
+    assert_eq!(machine.poll_step(), Some(Step::Handle(2)));
+    machine.handled(late, Actions::default());
+    assert_eq!(machine.poll_step(), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a handler of a state machine has.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use purlin_otp::statem::{Actions, Next, Timeout, When};
@@ -37,13 +38,15 @@ impl From<Instant> for Due {
 /// transition is made of. What it asks for happens when the handler is done.
 pub struct StatemContext<'a, M: GenStatem> {
     ctx: &'a mut Context<Statem<M>>,
-    actions: ActionsOf<M>,
+    /// Never locked: handlers lend their context to others by reference, so it has to be `Sync`, which an
+    /// event need not be.
+    actions: Mutex<ActionsOf<M>>,
     began: Instant,
 }
 
 impl<'a, M: GenStatem> StatemContext<'a, M> {
     pub(super) fn new(ctx: &'a mut Context<Statem<M>>, began: Instant) -> Self {
-        let actions = Actions::default();
+        let actions = Mutex::default();
         Self {
             ctx,
             actions,
@@ -52,29 +55,36 @@ impl<'a, M: GenStatem> StatemContext<'a, M> {
     }
 
     pub(super) fn into_actions(self) -> ActionsOf<M> {
+        let actions = self.actions.into_inner();
+        actions.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn actions(&mut self) -> &mut ActionsOf<M> {
         self.actions
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The machine goes to this state: `next_state`. If it is another one, it is entered, postponed events
     /// are handled again, and the state timeout is cancelled.
     pub fn next_state(&mut self, state: M::State) {
-        self.actions.next = Next::State(state);
+        self.actions().next = Next::State(state);
     }
 
     /// The state is entered once more: `repeat_state`.
     pub fn repeat_state(&mut self) {
-        self.actions.next = Next::Repeat;
+        self.actions().next = Next::Repeat;
     }
 
     /// The event is handled again after the next change of the state: `postpone`.
     pub fn postpone(&mut self, event: M::Event) {
-        self.actions.postponed = Some(event);
+        self.actions().postponed = Some(event);
     }
 
     /// This event is handled next, before all that wait: `next_event`. Several are handled in the order
     /// in which they were given.
     pub fn next_event(&mut self, event: M::Event) {
-        self.actions.inserted.push(event);
+        self.actions().inserted.push(event);
     }
 
     /// This event happens unless the state changes before: `state_timeout`.
@@ -95,12 +105,14 @@ impl<'a, M: GenStatem> StatemContext<'a, M> {
 
     /// A timeout that runs ends with this event, when it is due; else the event happens at once: `update`.
     pub fn update_timeout(&mut self, timer: Timer, event: M::Event) {
-        self.actions.timeouts.push((timer, Timeout::Update(event)));
+        self.actions()
+            .timeouts
+            .push((timer, Timeout::Update(event)));
     }
 
     /// A timeout does not happen: `cancel`.
     pub fn cancel_timeout(&mut self, timer: Timer) {
-        self.actions.timeouts.push((timer, Timeout::Cancel));
+        self.actions().timeouts.push((timer, Timeout::Cancel));
     }
 
     fn start(&mut self, timer: Timer, due: Due, event: M::Event) {
@@ -109,7 +121,7 @@ impl<'a, M: GenStatem> StatemContext<'a, M> {
             Due::At(at) => When::At(at.saturating_duration_since(self.began)),
         };
         let start = Timeout::Start(when, event);
-        self.actions.timeouts.push((timer, start));
+        self.actions().timeouts.push((timer, start));
     }
 }
 

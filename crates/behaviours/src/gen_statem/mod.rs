@@ -45,6 +45,67 @@ pub type Timer = purlin_otp::statem::Timer<Term>;
 pub type StatemRef<M> = ServerRef<Statem<M>>;
 
 /// A state machine: the data of one, and what it does when an event happens to it.
+///
+/// ```
+/// # extern crate self as purlin;
+/// # pub use {purlin_behaviours as behaviours, purlin_macros::{events, message}};
+/// # pub mod __private { pub use serde; }
+/// # use std::time::Duration;
+/// use purlin::behaviours::{GenStatem, InitError, ReplyTo, StatemContext};
+///
+/// #[purlin::message]
+/// #[derive(PartialEq)]
+/// enum Door {
+///     Locked,
+///     Open,
+/// }
+///
+/// #[purlin::events]
+/// enum Event {
+///     #[cast]
+///     Button(char),
+///     #[call]
+///     IsOpen(ReplyTo<bool>),
+///     Lock,
+/// }
+///
+/// struct CodeLock {
+///     code: String,
+///     pressed: String,
+/// }
+///
+/// impl GenStatem for CodeLock {
+///     type State = Door;
+///     type Event = Event;
+///
+///     async fn init(&mut self, _: &mut StatemContext<'_, Self>) -> Result<Door, InitError> {
+///         Ok(Door::Locked)
+///     }
+///
+///     async fn handle_event(
+///         &mut self,
+///         state: &Door,
+///         event: Event,
+///         ctx: &mut StatemContext<'_, Self>,
+///     ) {
+///         match (state, event) {
+///             (Door::Locked, Event::Button(button)) => {
+///                 self.pressed.push(button);
+///                 if self.pressed.ends_with(&self.code) {
+///                     ctx.state_timeout(Duration::from_secs(10), Event::Lock);
+///                     ctx.next_state(Door::Open);
+///                 }
+///             }
+///             (Door::Open, event @ Event::Button(_)) => ctx.postpone(event),
+///             (_, Event::Lock) => ctx.next_state(Door::Locked),
+///             (state, Event::IsOpen(from)) => from.reply(*state == Door::Open).await,
+///         }
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Started, it is sent `Button('1')` by `cast` and asked `IsOpen` by `call`, messages that the attribute made.
 pub trait GenStatem: Sized + Send + 'static {
     /// The states: an enum, mostly. `sys` shows and replaces them by their encoding.
     type State: Message + PartialEq + Sync;
