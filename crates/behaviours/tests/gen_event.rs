@@ -18,6 +18,7 @@ enum Alarm {
     Fire(u32),
     Over,
     Crash,
+    Swap,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +67,13 @@ impl EventHandler for Notes {
             Alarm::Over => ctx.remove(),
             Alarm::Crash if self.name == "weak" => panic!("too weak"),
             Alarm::Crash => {}
+            Alarm::Swap => {
+                let (seen, name) = (self.seen.clone(), "heir");
+                ctx.swap(id("swap"), id("heir"), move |left| {
+                    let alarms = left.as_int().unwrap() as usize;
+                    Self { name, alarms, seen }
+                });
+            }
         }
     }
 
@@ -223,7 +231,8 @@ async fn a_handler_that_panics_is_removed_and_the_others_go_on() {
         .add_handler(id("fails"), bench.notes("fails"))
         .await
         .unwrap();
-    fails.call(Fail).await.unwrap_err();
+    let failed = fails.call(Fail).await.unwrap_err();
+    assert!(matches!(failed, EventError::Ended), "{failed}");
     assert_eq!(bench.which().await, "[other,strong]");
     bench.alarms.sync_notify(Alarm::Fire(1)).await.unwrap();
     bench
@@ -257,10 +266,38 @@ async fn a_handler_takes_the_place_of_another_with_what_that_one_left() {
         .swap_handler((id("none"), id("swap")), id("lone"), made(took));
     assert_eq!(lone.await.unwrap().call(Count).await.unwrap(), 7);
     assert_eq!(bench.which().await, "[lone,new]");
+    let panics = |_: Option<Term>| -> Notes { panic!("cannot be made") };
+    let swapped = bench
+        .alarms
+        .swap_handler((id("none"), id("swap")), id("never"), panics);
+    let error = swapped.await.unwrap_err();
+    assert!(matches!(error, EventError::NotAdded(_)), "{error}");
+    assert_eq!(bench.which().await, "[lone,new]");
     bench.saw(&["old 1", "old swapped swap"]).await;
 }
 
-/// A process that tells of the ends of handlers, until it gets a message of another kind.
+#[tokio::test(start_paused = true)]
+async fn a_handler_puts_another_in_its_place() {
+    let mut bench = Bench::new().await;
+    for name in ["a", "b"] {
+        let notes = bench.notes(name);
+        bench.alarms.add_handler(id(name), notes).await.unwrap();
+    }
+    bench
+        .alarms
+        .delete_handler(id("b"), Term::nil())
+        .await
+        .unwrap();
+    bench.alarms.sync_notify(Alarm::Fire(1)).await.unwrap();
+    bench.alarms.sync_notify(Alarm::Swap).await.unwrap();
+    assert_eq!(bench.which().await, "[heir]");
+    bench.saw(&["b deleted []", "a 1", "a swapped swap"]).await;
+    let manager = bench.alarms.pid().unwrap();
+    let state = ask_sys(&bench.runtime, manager, id("get_state")).await;
+    assert_eq!(state, "{ok,[{heir,false,1}]}");
+}
+
+/// A process that tells of the ends of handlers.
 fn supervisor(runtime: &Runtime) -> (Pid, mpsc::UnboundedReceiver<String>) {
     let (told, ends) = mpsc::unbounded_channel();
     let process = runtime.spawn(async move |mut process: Process<HandlerExit>| {

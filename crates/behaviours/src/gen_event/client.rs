@@ -7,13 +7,10 @@ use purlin_runtime::{Local, Message, SendError};
 use purlin_term::{Pid, Term};
 use tokio::sync::oneshot;
 
-use super::handler::{AnyHandler, Installed, Query};
+use super::handler::{Installed, Query, Successor};
 use super::{EventHandler, GenEvent, HandleQuery, HandlerContext, Notify};
 use crate::request::Request;
 use crate::server_ref::ServerRef;
-
-/// Makes a handler of what the one before it left; `None` if there was none.
-type Make<E> = Box<dyn FnOnce(Option<Term>) -> Box<dyn AnyHandler<E>> + Send>;
 
 /// What is asked of a manager of this node.
 #[doc(hidden)]
@@ -25,16 +22,14 @@ pub enum Job<E: Message + Sync> {
     #[allow(private_interfaces)]
     Swap(Box<Swap<E>>, oneshot::Sender<Result<(), Term>>),
     #[allow(private_interfaces)]
-    Ask(Term, Query<E>),
+    Ask(Term, Query<E>, oneshot::Sender<bool>),
     Which(oneshot::Sender<Vec<Term>>),
 }
 
 pub(super) struct Swap<E: Message + Sync> {
     pub(super) old: Term,
-    pub(super) argument: Term,
-    pub(super) new: Term,
+    pub(super) new: Successor<E>,
     pub(super) adder: Option<Pid>,
-    pub(super) make: Make<E>,
 }
 
 /// Why an event manager did not do what it was asked.
@@ -105,7 +100,7 @@ impl<E: Message + Sync> ServerRef<GenEvent<E>> {
         adder: Option<Pid>,
         handler: H,
     ) -> Result<HandlerRef<H>, EventError> {
-        let installed = Installed::boxed(id.clone(), adder, Box::new(handler));
+        let installed = Installed::new(id.clone(), adder, handler);
         let added = self.ask(|reply| Job::Add(installed, reply)).await?;
         added.map_err(EventError::NotAdded)?;
         Ok(HandlerRef::new(self, id))
@@ -166,10 +161,8 @@ impl<E: Message + Sync> ServerRef<GenEvent<E>> {
     ) -> Result<HandlerRef<H>, EventError> {
         let swap = Swap {
             old,
-            argument,
-            new: new.clone(),
+            new: Successor::new(new.clone(), argument, make),
             adder,
-            make: Box::new(|left| Box::new(make(left))),
         };
         let added = self.ask(|reply| Job::Swap(Box::new(swap), reply)).await?;
         added.map_err(EventError::NotAdded)?;
@@ -238,27 +231,24 @@ impl<H: EventHandler> HandlerRef<H> {
         H: HandleQuery<R>,
     {
         let (sender, reply) = oneshot::channel();
+        let (found, is_found) = oneshot::channel();
         let query: Query<H::Event> = Box::new(move |handler, ctx: &mut HandlerContext<'_, _>| {
             Box::pin(async move {
-                if let Some(handler) = handler.downcast_mut::<H>() {
-                    let _ = sender.send(handler.handle_query(request, ctx).await);
-                }
+                let Some(handler) = handler.downcast_mut::<H>() else {
+                    return false;
+                };
+                let _ = sender.send(handler.handle_query(request, ctx).await);
+                true
             })
         });
-        self.manager
-            .cast(Local(Job::Ask(self.id.clone(), query)))
-            .await?;
-        match reply.await {
-            Ok(reply) => Ok(reply),
-            Err(_) => Err(self.why_not().await),
+        let ask = Job::Ask(self.id.clone(), query, found);
+        self.manager.cast(Local(ask)).await?;
+        if let Ok(reply) = reply.await {
+            return Ok(reply);
         }
-    }
-
-    /// Why it has not answered.
-    async fn why_not(&self) -> EventError {
-        match self.manager.which_handlers().await {
-            Ok(_) => EventError::NoHandler,
-            Err(error) => error,
+        match is_found.await {
+            Ok(false) => Err(EventError::NoHandler),
+            _ => Err(EventError::Ended),
         }
     }
 

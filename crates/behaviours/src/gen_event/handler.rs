@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Message, panics};
@@ -31,6 +33,29 @@ pub enum Removed {
 }
 
 /// A handler of events: its state, and what it does when one happens.
+///
+/// ```
+/// use purlin_behaviours::GenServer;
+/// use purlin_behaviours::gen_event::{EventHandler, GenEvent, HandlerContext};
+///
+/// struct Log(Vec<String>);
+///
+/// impl EventHandler for Log {
+///     type Event = String;
+///
+///     async fn handle_event(&mut self, event: &String, _: &mut HandlerContext<'_, String>) {
+///         self.0.push(event.clone());
+///     }
+/// }
+///
+/// # async fn example(runtime: purlin_runtime::Runtime) -> Result<(), Box<dyn std::error::Error>> {
+/// let events = GenEvent::new().start(&runtime).await?;
+/// let log = events.add_handler("log", Log(Vec::new())).await?;
+/// events.notify("started".to_owned()).await?;
+/// log.delete("done").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait EventHandler: Sized + Send + 'static {
     /// The events of its manager.
     type Event: Message + Sync;
@@ -107,13 +132,50 @@ pub trait HandleQuery<R: Request>: EventHandler {
 /// What a handler has: the [`Context`] of its manager, to which it derefs.
 pub struct HandlerContext<'a, E: Message + Sync> {
     ctx: &'a mut Context<GenEvent<E>>,
-    is_removed: bool,
+    /// Never locked: handlers lend their context to others by reference, so it has to be `Sync`, which what
+    /// makes another handler need not be.
+    verdict: Mutex<Verdict<E>>,
+}
+
+/// Makes a handler of what the one before it left; `None` if there was none.
+pub(super) type Make<E> = Box<dyn FnOnce(Option<Term>) -> Box<dyn AnyHandler<E>> + Send>;
+
+/// What takes the place of a handler.
+pub(super) struct Successor<E: Message + Sync> {
+    pub(super) id: Term,
+    /// What the handler before it is told.
+    pub(super) argument: Term,
+    pub(super) make: Make<E>,
+}
+
+impl<E: Message + Sync> Successor<E> {
+    pub(super) fn new<H: EventHandler<Event = E>>(
+        id: Term,
+        argument: Term,
+        make: impl FnOnce(Option<Term>) -> H + Send + 'static,
+    ) -> Self {
+        let make: Make<E> = Box::new(|left| Box::new(make(left)));
+        Self { id, argument, make }
+    }
 }
 
 impl<E: Message + Sync> HandlerContext<'_, E> {
     /// The handler ends when this function is done: `remove_handler`.
     pub fn remove(&mut self) {
-        self.is_removed = true;
+        self.verdict = Mutex::new(Verdict::Leaves);
+    }
+
+    /// When this function is done another handler takes the place of this one, made of what this one's
+    /// `terminate` answers, to which the argument goes: `swap_handler`.
+    pub fn swap<H: EventHandler<Event = E>>(
+        &mut self,
+        argument: impl Into<Term>,
+        id: impl Into<Term>,
+        make: impl FnOnce(Term) -> H + Send + 'static,
+    ) {
+        let make = |left: Option<Term>| make(left.unwrap_or(atom!("error").into()));
+        let new = Successor::new(id.into(), argument.into(), make);
+        self.verdict = Mutex::new(Verdict::Swaps(new));
     }
 }
 
@@ -132,17 +194,18 @@ impl<E: Message + Sync> DerefMut for HandlerContext<'_, E> {
 }
 
 /// What becomes of a handler after it did something.
-pub(super) enum Verdict {
+pub(super) enum Verdict<E: Message + Sync> {
     Stays,
     Leaves,
+    Swaps(Successor<E>),
     Panicked(Reason),
 }
 
 type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What is asked of a handler of the type that it was added as.
+/// What is asked of a handler of the type that it was added as; answers whether it is of that type.
 pub(super) type Query<E> = Box<
-    dyn for<'a> FnOnce(&'a mut (dyn Any + Send), &'a mut HandlerContext<'_, E>) -> Doing<'a, ()>
+    dyn for<'a> FnOnce(&'a mut (dyn Any + Send), &'a mut HandlerContext<'_, E>) -> Doing<'a, bool>
         + Send,
 >;
 
@@ -213,8 +276,25 @@ pub(super) struct Installed<E: Message + Sync> {
 }
 
 impl<E: Message + Sync> Installed<E> {
-    pub(super) fn boxed(id: Term, adder: Option<Pid>, handler: Box<dyn AnyHandler<E>>) -> Self {
+    pub(super) fn new<H: EventHandler<Event = E>>(
+        id: Term,
+        adder: Option<Pid>,
+        handler: H,
+    ) -> Self {
+        let handler = Box::new(handler);
         Self { id, adder, handler }
+    }
+
+    /// Made of what the one before it left, by code of the user's, which may panic.
+    pub(super) fn made(
+        id: Term,
+        adder: Option<Pid>,
+        make: Make<E>,
+        left: Option<Term>,
+    ) -> Result<Self, Term> {
+        let made = catch_unwind(AssertUnwindSafe(|| make(left)));
+        let handler = made.map_err(|panic| exit(&panics::exit_reason(&*panic)))?;
+        Ok(Self { id, adder, handler })
     }
 
     pub(super) fn id(&self) -> &Term {
@@ -242,26 +322,31 @@ impl<E: Message + Sync> Installed<E> {
         }
     }
 
-    pub(super) async fn event(&mut self, event: &E, ctx: &mut Context<GenEvent<E>>) -> Verdict {
+    pub(super) async fn event(&mut self, event: &E, ctx: &mut Context<GenEvent<E>>) -> Verdict<E> {
         let mut ctx = context(ctx);
         let done = caught(self.handler.event(event, &mut ctx)).await;
-        verdict(done, &ctx).0
+        verdict(done, ctx).0
     }
 
     pub(super) async fn info(
         &mut self,
         message: &EncodedTerm,
         ctx: &mut Context<GenEvent<E>>,
-    ) -> Verdict {
+    ) -> Verdict<E> {
         let mut ctx = context(ctx);
         let done = caught(self.handler.info(message, &mut ctx)).await;
-        verdict(done, &ctx).0
+        verdict(done, ctx).0
     }
 
-    pub(super) async fn ask(&mut self, query: Query<E>, ctx: &mut Context<GenEvent<E>>) -> Verdict {
+    /// What becomes of the handler, and whether it was of the type that is asked.
+    pub(super) async fn ask(
+        &mut self,
+        query: Query<E>,
+        ctx: &mut Context<GenEvent<E>>,
+    ) -> (Verdict<E>, Option<bool>) {
         let mut ctx = context(ctx);
         let done = caught(query(self.handler.as_any(), &mut ctx)).await;
-        verdict(done, &ctx).0
+        verdict(done, ctx)
     }
 
     /// What is answered to OTP, and what becomes of the handler.
@@ -269,10 +354,10 @@ impl<E: Message + Sync> Installed<E> {
         &mut self,
         query: Term,
         ctx: &mut Context<GenEvent<E>>,
-    ) -> (Verdict, Term) {
+    ) -> (Verdict<E>, Term) {
         let mut ctx = context(ctx);
         let done = caught(self.handler.call(query, &mut ctx)).await;
-        let (verdict, reply) = verdict(done, &ctx);
+        let (verdict, reply) = verdict(done, ctx);
         let crashed = match &verdict {
             Verdict::Panicked(reason) => Term::tuple([atom!("error").into(), exit(reason)]),
             _ => Term::nil(),
@@ -294,19 +379,20 @@ impl<E: Message + Sync> Installed<E> {
 }
 
 fn context<E: Message + Sync>(ctx: &mut Context<GenEvent<E>>) -> HandlerContext<'_, E> {
-    HandlerContext {
-        ctx,
-        is_removed: false,
-    }
+    let verdict = Mutex::new(Verdict::Stays);
+    HandlerContext { ctx, verdict }
 }
 
 fn verdict<E: Message + Sync, T>(
     done: Result<T, Box<dyn Any + Send>>,
-    ctx: &HandlerContext<'_, E>,
-) -> (Verdict, Option<T>) {
+    ctx: HandlerContext<'_, E>,
+) -> (Verdict<E>, Option<T>) {
     match done {
-        Ok(done) if ctx.is_removed => (Verdict::Leaves, Some(done)),
-        Ok(done) => (Verdict::Stays, Some(done)),
+        Ok(done) => {
+            let verdict = ctx.verdict.into_inner();
+            let verdict = verdict.unwrap_or_else(PoisonError::into_inner);
+            (verdict, Some(done))
+        }
         Err(panic) => (Verdict::Panicked(panics::exit_reason(&*panic)), None),
     }
 }

@@ -34,8 +34,8 @@ pub use handler::{EventHandler, HandleQuery, HandlerContext, Removed};
 use crate::by;
 use crate::gen_server::{Context, GenServer, HandleCast, HandleInfo, InitError, Other};
 use crate::sys::Described;
-use client::Job;
-use handler::{Installed, Verdict};
+use client::{Job, Swap};
+use handler::{Installed, Successor, Verdict};
 
 /// An event manager, without handlers at first.
 pub struct GenEvent<E: Message + Sync> {
@@ -176,7 +176,7 @@ impl<E: Message + Sync> HandleCast<Local<Job<E>>> for GenEvent<E> {
 }
 
 impl<E: Message + Sync> GenEvent<E> {
-    /// `E1`. What panics is removed, and what asked for it.
+    /// `E1`.
     async fn notify(&mut self, event: &E, ctx: &mut Context<Self>) {
         let mut place = 0;
         while let Some(handler) = self.handlers.get_mut(place) {
@@ -194,15 +194,39 @@ impl<E: Message + Sync> GenEvent<E> {
         }
     }
 
-    /// Answers whether the handler stays.
-    async fn judge(&mut self, place: usize, verdict: Verdict, ctx: &mut Context<Self>) -> bool {
+    /// Answers whether there is still a handler in that place, which has had what happened.
+    async fn judge(&mut self, place: usize, verdict: Verdict<E>, ctx: &mut Context<Self>) -> bool {
         let (why, told) = match verdict {
             Verdict::Stays => return true,
+            Verdict::Swaps(new) => return self.succeed(place, new, ctx).await,
             Verdict::Leaves => (Removed::ByItself, reason::normal()),
             Verdict::Panicked(reason) => (Removed::Crashed(reason.clone()), reason),
         };
         let handler = self.handlers.remove(place);
         self.end(handler, why, told, ctx).await;
+        false
+    }
+
+    /// A handler puts another in its place; answers whether that wants to be.
+    async fn succeed(&mut self, place: usize, new: Successor<E>, ctx: &mut Context<Self>) -> bool {
+        let old = self.handlers.remove(place);
+        let adder = old.adder();
+        let left = self
+            .end_swapped(old, new.argument, &new.id, adder, ctx)
+            .await;
+        let id = new.id.clone();
+        let made = Installed::made(new.id, adder, new.make, Some(left));
+        let refused = match made {
+            Ok(mut handler) => match handler.init(ctx).await {
+                Ok(()) => {
+                    self.handlers.insert(place, handler);
+                    return true;
+                }
+                Err(refused) => refused,
+            },
+            Err(refused) => refused,
+        };
+        tell(adder, &id, &refused, ctx).await;
         false
     }
 
@@ -229,20 +253,23 @@ impl<E: Message + Sync> GenEvent<E> {
             tracing::error!(%manager, %handler, %reason, "an event handler crashed");
         }
         let left = handler.terminate(&why, ctx).await;
-        if let Some(adder) = handler.adder() {
-            let exit = HandlerExit {
-                handler: handler.id().clone(),
-                reason: Term::clone(&told),
-            };
-            if let Ok(exit) = exit.encode() {
-                let (runtime, pid) = (ctx.runtime().clone(), ctx.pid());
-                let to = Destination::Pid(adder);
-                if let Err(error) = runtime.send_encoded(pid, to, exit).await {
-                    tracing::debug!(%adder, %error, "the end of a handler was not told");
-                }
-            }
-        }
+        tell(handler.adder(), handler.id(), &told, ctx).await;
         left
+    }
+
+    /// Ends a handler whose place another takes.
+    async fn end_swapped(
+        &mut self,
+        old: Installed<E>,
+        argument: Term,
+        new: &Term,
+        adder: Option<Pid>,
+        ctx: &mut Context<Self>,
+    ) -> Term {
+        let supervisor = adder.map_or(atom!("false").into(), Term::from);
+        let told = [atom!("swapped").into(), new.clone(), supervisor];
+        let told = Reason::new(Term::tuple(told));
+        self.end(old, Removed::Swapped(argument), told, ctx).await
     }
 
     /// Adds a handler; answers why it does not want to be.
@@ -284,12 +311,16 @@ impl<E: Message + Sync> GenEvent<E> {
                 let added = self.swap(*swap, ctx).await;
                 let _ = reply.send(added);
             }
-            Job::Ask(id, query) => {
-                if let Some(place) = self.place(&id) {
-                    let verdict = self.handlers[place].ask(query, ctx).await;
+            Job::Ask(id, query, found) => match self.place(&id) {
+                Some(place) => {
+                    let (verdict, is_its_type) = self.handlers[place].ask(query, ctx).await;
+                    if let Some(is_its_type) = is_its_type {
+                        let _ = found.send(is_its_type);
+                    }
                     self.judge(place, verdict, ctx).await;
                 }
-            }
+                None => drop(found.send(false)),
+            },
             Job::Which(reply) => {
                 let ids = self.handlers.iter().map(|handler| handler.id().clone());
                 let _ = reply.send(ids.collect());
@@ -299,19 +330,44 @@ impl<E: Message + Sync> GenEvent<E> {
 
     /// `gen_event:swap_handler` and `swap_sup_handler`: the new one is supervised as the old one was, if
     /// nobody else is to.
-    async fn swap(&mut self, swap: client::Swap<E>, ctx: &mut Context<Self>) -> Result<(), Term> {
-        let mut adder = swap.adder;
+    async fn swap(&mut self, swap: Swap<E>, ctx: &mut Context<Self>) -> Result<(), Term> {
+        let Swap {
+            old,
+            new,
+            mut adder,
+        } = swap;
         let mut left = None;
-        if let Some(place) = self.place(&swap.old) {
-            let handler = self.handlers.remove(place);
-            adder = adder.or(handler.adder());
-            let supervisor = adder.map_or(atom!("false").into(), Term::from);
-            let told = [atom!("swapped").into(), swap.new.clone(), supervisor];
-            let told = Reason::new(Term::tuple(told));
-            let why = Removed::Swapped(swap.argument);
-            left = Some(self.end(handler, why, told, ctx).await);
+        if let Some(place) = self.place(&old) {
+            let old = self.handlers.remove(place);
+            adder = adder.or(old.adder());
+            let end = self.end_swapped(old, new.argument, &new.id, adder, ctx);
+            left = Some(end.await);
         }
-        let handler = Installed::boxed(swap.new, adder, (swap.make)(left));
+        let handler = Installed::made(new.id, adder, new.make, left)?;
         self.add(handler, ctx).await
+    }
+}
+
+/// Tells who supervises a handler that it is gone, and why.
+async fn tell<E: Message + Sync>(
+    supervisor: Option<Pid>,
+    handler: &Term,
+    reason: &Term,
+    ctx: &Context<GenEvent<E>>,
+) {
+    let Some(supervisor) = supervisor else {
+        return;
+    };
+    let exit = HandlerExit {
+        handler: handler.clone(),
+        reason: reason.clone(),
+    };
+    let Ok(exit) = exit.encode() else {
+        return;
+    };
+    let (runtime, pid) = (ctx.runtime().clone(), ctx.pid());
+    let to = Destination::Pid(supervisor);
+    if let Err(error) = runtime.send_encoded(pid, to, exit).await {
+        tracing::debug!(%supervisor, %error, "the end of a handler was not told");
     }
 }
