@@ -36,7 +36,7 @@ impl Caller {
     }
 
     /// `{Pid, Tag}`; `None` for anything else.
-    fn read(from: View<'_>) -> Option<Self> {
+    pub(crate) fn read(from: View<'_>) -> Option<Self> {
         let [pid, tag] = from.as_tuple_of()?;
         Some(Self {
             pid: pid.as_pid()?,

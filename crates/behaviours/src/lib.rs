@@ -1,6 +1,8 @@
 //! OTP's behaviours, on processes of `purlin-runtime`.
 //!
 //! - [`GenServer`]: a process with a state that answers calls and takes casts;
+//! - [`GenStatem`]: a process with a state and a handler that goes from one state to the next;
+//! - [`gen_event`]: a process that hands each event to the handlers that were added to it;
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
 //!
@@ -14,7 +16,9 @@ mod alarm;
 pub mod by;
 mod call;
 pub mod envelope;
+pub mod gen_event;
 mod gen_server;
+mod gen_statem;
 mod messages;
 mod reply_to;
 mod request;
@@ -29,7 +33,10 @@ pub use gen_server::{
 };
 #[doc(hidden)]
 pub use gen_server::{Parent, Starting};
-pub use messages::{Has, Messages};
+pub use gen_statem::{
+    Decoded, Due, EventFrom, EventList, Events, GenStatem, Statem, StatemContext, StatemRef, Timer,
+};
+pub use messages::{Entry, Form, Has, Messages};
 pub use reply_to::ReplyTo;
 pub use request::Request;
 pub use server_ref::{Response, ServerRef};

@@ -60,9 +60,31 @@ pub trait Messages<S: GenServer>: 'static {
     message = "the server does not take this message: there is no `{E}` among its `Messages`",
     label = "not in the server's list of messages"
 )]
-pub trait Has<S: GenServer, E: Messages<S>, Place>: Messages<S> {
+pub trait Has<S: GenServer, E: Entry, Place>: Messages<S> {
     /// The entry's message, as one of the list.
-    fn wrap(message: E::Any) -> Self::Any;
+    fn wrap(message: E::Carried) -> Self::Any;
+}
+
+/// An entry of a list of messages, whoever has the list.
+pub trait Entry {
+    /// What is handed to who takes it: of a call, the request with who waits for the reply.
+    type Carried: Send + 'static;
+}
+
+impl<R: Request> Entry for by::Call<R> {
+    type Carried = (R, ReplyTo<R::Reply>);
+}
+
+impl<M: Message> Entry for by::Cast<M> {
+    type Carried = M;
+}
+
+impl<M: Message> Entry for by::Info<M> {
+    type Carried = M;
+}
+
+impl<M: Send + 'static> Entry for by::Continue<M> {
+    type Carried = M;
 }
 
 impl<S, R> Messages<S> for by::Call<R>
@@ -169,7 +191,7 @@ fn shown<M: Message>(message: &M) -> Term {
     term.unwrap_or_else(|| std::any::type_name::<M>().into())
 }
 
-fn decode<M: Message>(term: View<'_>) -> Result<M, DeserializeError> {
+pub(crate) fn decode<M: Message>(term: View<'_>) -> Result<M, DeserializeError> {
     M::decode(&term.to_encoded())
 }
 
@@ -196,7 +218,7 @@ impl<S: GenServer> Messages<S> for () {
 }
 
 /// Of two reasons why a message fits no entry, the one that came further into it.
-fn further(
+pub(crate) fn further(
     one: Option<DeserializeError>,
     other: Option<DeserializeError>,
 ) -> Option<DeserializeError> {
@@ -252,8 +274,11 @@ macro_rules! list {
         $(list!(@place $any $all $entry $index);)+
     };
     (@place $any:ident ($($all:ident),+) $entry:ident $index:literal) => {
-        impl<S: GenServer, $($all: Messages<S>),+> Has<S, $entry, At<$index>> for ($($all,)+) {
-            fn wrap(message: $entry::Any) -> Self::Any {
+        impl<S: GenServer, $($all: Messages<S>),+> Has<S, $entry, At<$index>> for ($($all,)+)
+        where
+            $entry: Entry<Carried = <$entry as Messages<S>>::Any>,
+        {
+            fn wrap(message: <$entry as Entry>::Carried) -> Self::Any {
                 $any::$entry(message)
             }
         }

@@ -5,7 +5,8 @@
 
 use std::marker::PhantomData;
 
-pub use purlin_term::{EncodedTerm, Term};
+pub use purlin_otp::reason::Reason;
+pub use purlin_term::{EncodedTerm, Pid, Reference, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

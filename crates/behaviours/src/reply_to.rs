@@ -46,6 +46,12 @@ impl<T> ReplyTo<T> {
         self
     }
 
+    /// As [`ReplyTo::answered_by`], without the process at hand.
+    pub(crate) fn remote_by(caller: Caller, by: (Runtime, Pid)) -> Self {
+        let by = Some(by);
+        Self(Road::There(Box::new(There { caller, by })))
+    }
+
     /// Whether nobody waits any more, as far as this node knows: only a caller by
     /// [`ServerRef`](crate::ServerRef) is known to have given up.
     pub fn is_abandoned(&self) -> bool {

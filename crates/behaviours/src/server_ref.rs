@@ -13,7 +13,7 @@ use crate::alarm::Alarm;
 use crate::by;
 use crate::call::{CALL_PATIENCE, CallError, call, cast};
 use crate::gen_server::{GenServer, ServerMessage, Starter};
-use crate::messages::{Has, Messages};
+use crate::messages::Has;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
 
@@ -121,7 +121,6 @@ impl<S: GenServer> ServerRef<S> {
     /// [`CallError`]: see there what each case says about whether the request was carried out.
     pub async fn call<R: Request, Place>(&self, request: R) -> Result<R::Reply, CallError>
     where
-        by::Call<R>: Messages<S, Any = (R, ReplyTo<R::Reply>)>,
         S::Messages: Has<S, by::Call<R>, Place>,
     {
         self.call_timeout(request, CALL_PATIENCE).await
@@ -137,7 +136,6 @@ impl<S: GenServer> ServerRef<S> {
         patience: Duration,
     ) -> Result<R::Reply, CallError>
     where
-        by::Call<R>: Messages<S, Any = (R, ReplyTo<R::Reply>)>,
         S::Messages: Has<S, by::Call<R>, Place>,
     {
         let Road::Here(address) = &self.road else {
@@ -165,7 +163,6 @@ impl<S: GenServer> ServerRef<S> {
     /// Asks without waiting: `gen_server:send_request`. Only of a server of this node, known by its start.
     pub fn send_request<R: Request, Place>(&self, request: R) -> Response<R::Reply>
     where
-        by::Call<R>: Messages<S, Any = (R, ReplyTo<R::Reply>)>,
         S::Messages: Has<S, by::Call<R>, Place>,
     {
         let (sender, reply) = oneshot::channel();
@@ -192,7 +189,6 @@ impl<S: GenServer> ServerRef<S> {
     /// [`SendError`]: it was not sent. Whether a cast that was sent arrives is unknown.
     pub async fn cast<M: Message, Place>(&self, message: M) -> Result<(), SendError>
     where
-        by::Cast<M>: Messages<S, Any = M>,
         S::Messages: Has<S, by::Cast<M>, Place>,
     {
         match &self.road {
@@ -210,7 +206,6 @@ impl<S: GenServer> ServerRef<S> {
     /// [`SendError`]: it was not sent.
     pub async fn send<M: Message, Place>(&self, message: M) -> Result<(), SendError>
     where
-        by::Info<M>: Messages<S, Any = M>,
         S::Messages: Has<S, by::Info<M>, Place>,
     {
         match &self.road {

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use purlin_term::{EncodedTerm, Pid, Term, atom};
+use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
 use crate::envelope::Caller;
 use crate::gen_server::{Context, GenServer};
@@ -20,6 +20,16 @@ const LOG_DEFAULT: usize = 10;
 
 /// Events that a log keeps at most: a peer can ask for any number.
 const LOG_MAX: usize = 10_000;
+
+/// What kind of process `sys:get_status` shows.
+pub struct Described {
+    /// The module of OTP whose process it is.
+    pub(crate) module: Atom,
+    /// What OTP calls such a process.
+    pub(crate) title: &'static str,
+    /// What is shown beside the state.
+    pub(crate) details: Vec<(&'static str, Term)>,
+}
 
 /// What `sys` has set for a process.
 #[derive(Debug, Default)]
@@ -260,11 +270,12 @@ fn replace_state<S: GenServer>(
     }
 }
 
-/// `{status, Pid, {module, Mod}, [Dictionary, State, Parent, Debug, Misc]}`, with the parts of `gen_server`.
+/// `{status, Pid, {module, Mod}, [Dictionary, State, Parent, Debug, Misc]}`, with the parts that OTP's behaviours show.
 fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
     let now = ctx.runtime().executor().wall_clock();
     let pid = Term::from(ctx.pid());
-    let module = pair("module", atom!("gen_server").into());
+    let described = server.described();
+    let module = pair("module", described.module.into());
     let mode = match ctx.debug.is_suspended {
         true => atom!("suspended"),
         false => atom!("running"),
@@ -272,7 +283,8 @@ fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
     let parent = Term::from(ctx.parent().unwrap_or(ctx.pid()));
     let name = ctx.runtime().name_of(ctx.pid());
     let header = format!(
-        "Status for generic server {}",
+        "Status for {} {}",
+        described.title,
         name.map_or_else(|| ctx.pid().to_string(), |name| name.to_string())
     );
     let data = |pairs: Vec<(&str, Term)>| {
@@ -281,13 +293,14 @@ fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
             .map(|(name, value)| Term::tuple([Term::string(name), value]));
         pair("data", Term::list(pairs))
     };
+    let shown = [
+        ("Status", mode.clone().into()),
+        ("Parent", parent.clone()),
+        ("Logged events", Term::nil()),
+    ];
     let misc = Term::list([
         pair("header", Term::string(&header)),
-        data(vec![
-            ("Status", mode.clone().into()),
-            ("Parent", parent.clone()),
-            ("Logged events", Term::nil()),
-        ]),
+        data(shown.into_iter().chain(described.details).collect()),
         data(vec![("State", state(server))]),
     ]);
     let dictionary = Term::nil();

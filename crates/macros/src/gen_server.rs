@@ -91,7 +91,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 }
 
 /// Where the crate `purlin` is.
-fn purlin(arguments: TokenStream) -> Result<Path, Error> {
+pub(crate) fn purlin(arguments: TokenStream) -> Result<Path, Error> {
     let mut path = crate::PURLIN.to_owned();
     let parser = syn::meta::parser(|meta| {
         if !meta.path.is_ident("purlin") {
@@ -395,7 +395,7 @@ fn state(kept: &[ImplItem], purlin: &Path) -> Vec<ImplItem> {
 }
 
 /// Whether the last part of a path is that.
-fn is_named(given: &Type, name: &str) -> bool {
+pub(crate) fn is_named(given: &Type, name: &str) -> bool {
     match given {
         Type::Path(given) => given
             .path
@@ -407,7 +407,7 @@ fn is_named(given: &Type, name: &str) -> bool {
 }
 
 /// The one type argument of a path.
-fn argument_of(given: &Type) -> Option<Type> {
+pub(crate) fn argument_of(given: &Type) -> Option<Type> {
     let Type::Path(given) = given else {
         return None;
     };
@@ -420,7 +420,7 @@ fn argument_of(given: &Type) -> Option<Type> {
     }
 }
 
-fn path_text(path: &Path) -> String {
+pub(crate) fn path_text(path: &Path) -> String {
     let text = quote!(#path).to_string();
     text.replace(' ', "")
 }

@@ -1,9 +1,11 @@
 //! The attribute macros of Purlin. Use them through the crate `purlin`.
 //!
-//! [`macro@message`] makes types messages, [`macro@gen_server`] writes what a server repeats. What they
+//! [`macro@message`] makes types messages, [`macro@gen_server`] writes what a server repeats, [`macro@events`] what
+//! the events of a state machine do. What they
 //! write is decided in the modules of their names; how the names of messages are read, in
 //! `purlin-term`'s `serde::names`.
 
+mod events;
 mod gen_server;
 mod message;
 
@@ -61,6 +63,27 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn gen_server(arguments: TokenStream, item: TokenStream) -> TokenStream {
     gen_server::expand(arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes an enum the events of a state machine: writes a type for each message that is one, and how it
+/// becomes the event.
+///
+/// On an enum whose variants are marked by how they come:
+///
+/// - `#[call] Take(u32, ReplyTo<bool>)` is the request `Take(n)`, `{take, N}` in Erlang, with who waits for
+///   the reply, last;
+/// - `#[cast] Button(char)` is the cast `Button(c)`;
+/// - `#[info] Tick` is the plain message `Tick`;
+/// - `#[exit] Ended(Pid, Reason)` is the end of a linked process, `#[down] Down(Reference, Reason)` that of a
+///   watched one, `#[other] Other(Other)` any message that is none of the others;
+/// - what is not marked does not come from elsewhere: timeouts, and events that the machine inserts.
+///
+/// With a type, `#[cast(Button)]`, the message is one that exists already, and the event carries it.
+#[proc_macro_attribute]
+pub fn events(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    events::expand(arguments.into(), item.into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -239,7 +239,7 @@ fn plain(ident: &Ident) -> String {
 }
 
 /// As serde's `rename_all = "snake_case"` names a variant.
-fn snake_case(name: &str) -> String {
+pub(crate) fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for (at, letter) in name.char_indices() {
         if at > 0 && letter.is_uppercase() {

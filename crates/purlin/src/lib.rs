@@ -43,7 +43,7 @@
 //! runs a node, and asks others, from the command line.
 
 pub use purlin_behaviours as behaviours;
-pub use purlin_macros::{gen_server, message};
+pub use purlin_macros::{events, gen_server, message};
 pub use purlin_node as node;
 pub use purlin_runtime as runtime;
 pub use purlin_term as term;
@@ -60,8 +60,9 @@ pub mod prelude {
         Child, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one,
     };
     pub use purlin_behaviours::{
-        Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
-        InitError, ReplyTo, Request, ServerOptions, ServerRef, by,
+        Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast, HandleContinue,
+        HandleInfo, InitError, ReplyTo, Request, ServerOptions, ServerRef, StatemContext,
+        StatemRef, by,
     };
     pub use purlin_node::{
         Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,

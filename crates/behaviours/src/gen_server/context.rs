@@ -81,7 +81,6 @@ impl<S: GenServer> Context<S> {
     /// When the handler is done, the server goes on with this, before any message: `{continue, _}`.
     pub fn continue_with<M: Send + 'static, Place>(&mut self, message: M)
     where
-        by::Continue<M>: Messages<S, Any = M>,
         S::Messages: Has<S, by::Continue<M>, Place>,
     {
         self.continues().push_back(S::Messages::wrap(message));
@@ -90,7 +89,6 @@ impl<S: GenServer> Context<S> {
     /// Sends the server a plain message after a while: `erlang:send_after(Time, self(), Message)`.
     pub fn send_after<M: Message, Place>(&self, after: Duration, message: M) -> TimerRef
     where
-        by::Info<M>: Messages<S, Any = M>,
         S::Messages: Has<S, by::Info<M>, Place>,
     {
         let message = ServerMessage::own(S::Messages::wrap(message));
@@ -136,6 +134,16 @@ impl<S: GenServer> Context<S> {
         cast_from(&self.process, to.into(), &message).await
     }
 
+    /// The server goes on with this, before any message.
+    pub(crate) fn go_on_with(&mut self, message: <S::Messages as Messages<S>>::Any) {
+        self.continues().push_back(message);
+    }
+
+    /// Whether a handler has stopped the server.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
     fn continues(&mut self) -> &mut VecDeque<<S::Messages as Messages<S>>::Any> {
         self.continues
             .get_mut()
@@ -148,7 +156,7 @@ impl<S: GenServer> Context<S> {
     }
 
     /// A message that nobody handles: counted, and told the first time.
-    pub(super) fn unhandled(&mut self, message: &dyn fmt::Display) {
+    pub(crate) fn unhandled(&mut self, message: &dyn fmt::Display) {
         self.unhandled += 1;
         if self.unhandled == 1 {
             let (pid, server) = (self.process.pid(), std::any::type_name::<S>());

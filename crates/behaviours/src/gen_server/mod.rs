@@ -31,11 +31,11 @@ use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_otp::supervisor::Kind;
 use purlin_runtime::Message;
-use purlin_term::{EncodedTerm, Pid, Reference, Term};
+use purlin_term::{EncodedTerm, Pid, Reference, Term, atom};
 
 pub use context::Context;
 pub use message::{Other, ServerMessage};
-pub(crate) use serve::handle_next;
+pub(crate) use serve::{caught, handle_next};
 pub use start::{InitError, Parent, ServerOptions, StartError, Starter, Starting};
 pub(crate) use start::{launch, not_started};
 
@@ -43,6 +43,7 @@ use crate::messages::Messages;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
 use crate::server_ref::ServerRef;
+use crate::sys::Described;
 
 /// A server: the state of one, and what it does when something happens to it.
 ///
@@ -156,6 +157,16 @@ pub trait GenServer: Sized + Send + 'static {
     fn replace_state(&mut self, state: &EncodedTerm) -> bool {
         let _ = state;
         false
+    }
+
+    /// What `sys:get_status` shows beside the state.
+    #[doc(hidden)]
+    fn described(&self) -> Described {
+        Described {
+            module: atom!("gen_server"),
+            title: "generic server",
+            details: Vec::new(),
+        }
     }
 
     /// The state is to go on under other code: `sys:change_code`, with the version that the caller names

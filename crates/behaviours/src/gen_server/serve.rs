@@ -18,7 +18,7 @@ use crate::sys;
 
 pin_project_lite::pin_project! {
     /// A future whose panic is its output.
-    struct Caught<F> {
+    pub(crate) struct Caught<F> {
         #[pin]
         future: F,
     }
@@ -38,7 +38,8 @@ impl<F: Future> Future for Caught<F> {
     }
 }
 
-fn caught<F: Future>(future: F) -> Caught<F> {
+/// A future that answers a panic of its own.
+pub(crate) fn caught<F: Future>(future: F) -> Caught<F> {
     Caught { future }
 }
 
