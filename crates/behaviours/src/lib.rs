@@ -3,6 +3,8 @@
 //! - [`GenServer`]: a process with a state that answers calls and takes casts;
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
+//! - [`supervisor`]: processes that start others and restart them;
+//! - [`task`]: computations in processes of their own, one or many.
 //!
 //! What is said on the wire, and here between untyped addresses, is OTP's: `{'$gen_call', From, Request}`
 //! and its siblings ([`envelope`]). An OTP shell looks into these processes with `sys`.
@@ -20,6 +22,7 @@ mod request;
 mod server_ref;
 pub mod supervisor;
 pub mod sys;
+pub mod task;
 
 pub use call::{CALL_PATIENCE, CallError, call, call_from, cast, cast_from};
 pub use gen_server::{
