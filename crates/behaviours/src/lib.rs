@@ -4,7 +4,8 @@
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
 //! - [`supervisor`]: processes that start others and restart them;
-//! - [`task`]: computations in processes of their own, one or many.
+//! - [`task`]: computations in processes of their own, one or many;
+//! - [`Agent`]: state in a process, by closures.
 //!
 //! What is said on the wire, and here between untyped addresses, is OTP's: `{'$gen_call', From, Request}`
 //! and its siblings ([`envelope`]). An OTP shell looks into these processes with `sys`.
@@ -12,6 +13,7 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod agent;
 pub mod by;
 mod call;
 pub mod envelope;
@@ -25,6 +27,7 @@ pub mod supervisor;
 pub mod sys;
 pub mod task;
 
+pub use agent::Agent;
 pub use call::{CALL_PATIENCE, CallError, call, call_from, cast, cast_from};
 pub use gen_server::{
     Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
