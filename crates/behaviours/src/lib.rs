@@ -5,7 +5,8 @@
 //!   `gen_server:call`, by pid or name, here or on another node.
 //! - [`supervisor`]: processes that start others and restart them;
 //! - [`task`]: computations in processes of their own, one or many;
-//! - [`Agent`]: state in a process, by closures.
+//! - [`Agent`]: state in a process, by closures;
+//! - [`application`]: what a node runs, by name, with what it depends on.
 //!
 //! What is said on the wire, and here between untyped addresses, is OTP's: `{'$gen_call', From, Request}`
 //! and its siblings ([`envelope`]). An OTP shell looks into these processes with `sys`.
@@ -14,6 +15,7 @@
 #[path = "private.rs"]
 pub mod __private;
 mod agent;
+pub mod application;
 pub mod by;
 mod call;
 pub mod envelope;
