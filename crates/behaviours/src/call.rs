@@ -199,7 +199,7 @@ pub(crate) fn send_request<R: Request>(
             let (runtime, from, call) = (runtime.clone(), asking.from, asking.call);
             let on = runtime.clone();
             let sending = async move { runtime.send_encoded(from, to, call).await };
-            Some(Task::start(&on, sending)?)
+            Some(Task::async_(&on, sending)?)
         }
         Err(error) => return Err(error.into()),
     };

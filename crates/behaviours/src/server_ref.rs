@@ -56,6 +56,10 @@ impl<S: GenServer> ServerRef<S> {
         Self { road, runtime }
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// The server that has this pid or name, here or on another node. That it is of type `S` the caller
     /// vouches for: a request that it does not take is answered with an error.
     pub fn of(runtime: &Runtime, target: impl Into<Target>) -> Self {

@@ -50,7 +50,7 @@ where
 async fn a_task_answers_its_value_without_the_codec() {
     let runtime = runtime();
     let (sender, receiver) = oneshot::channel::<u8>();
-    let task = Task::start(&runtime, async { sender }).unwrap();
+    let task = Task::async_(&runtime, async { sender }).unwrap();
     task.await.unwrap().send(1).unwrap();
     assert_eq!(receiver.await, Ok(1));
 }
@@ -58,14 +58,14 @@ async fn a_task_answers_its_value_without_the_codec() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_panics_or_is_ended_answers_why() {
     let runtime = runtime();
-    let panicking = Task::start(&runtime, async { panic!("no") }).unwrap();
+    let panicking = Task::async_(&runtime, async { panic!("no") }).unwrap();
     let result: Result<(), _> = panicking.await;
     let TaskError::Exit(reason) = result.unwrap_err() else {
         panic!("it ended");
     };
     assert!(reason.to_string().contains("no"), "{reason}");
     for (sent, heard) in [("kill", "killed"), ("other", "other")] {
-        let task = Task::start(&runtime, std::future::pending::<()>()).unwrap();
+        let task = Task::async_(&runtime, std::future::pending::<()>()).unwrap();
         runtime.exit(task.pid(), Term::clone(&exit(sent)));
         assert_eq!(task.await, Err(TaskError::Exit(exit(heard))));
     }
@@ -78,10 +78,10 @@ async fn a_task_that_takes_too_long_can_be_waited_for_again() {
         sleep(ms(100)).await;
         5
     };
-    let mut task = Task::start(&runtime, slow()).unwrap();
+    let mut task = Task::async_(&runtime, slow()).unwrap();
     assert_eq!(task.yield_(ms(60)).await, None);
     assert_eq!(task.yield_(ms(60)).await, Some(Ok(5)));
-    let task = Task::start(&runtime, slow()).unwrap();
+    let task = Task::async_(&runtime, slow()).unwrap();
     let timed_out = TaskError::TimedOut(ms(10));
     assert_eq!(task.await_timeout(ms(10)).await, Err(timed_out));
 }
@@ -94,7 +94,7 @@ async fn many_tasks_are_waited_for_as_long_as_one() {
             sleep(ms(after)).await;
             after
         };
-        Task::start(&runtime, body).unwrap()
+        Task::async_(&runtime, body).unwrap()
     });
     let (mut tasks, began) = (Vec::from(tasks), Instant::now());
     let results = yield_many(&mut tasks, ms(100)).await;
@@ -108,7 +108,7 @@ async fn a_process_falls_with_its_task_and_a_task_with_its_process() {
     let runtime = runtime();
     let (seen, mut told) = mpsc::unbounded_channel();
     let reason = in_process(&runtime, async move |process| {
-        let task = Task::start_with(&process, async |task: Process<()>| {
+        let task = Task::async_with(&process, async |task: Process<()>| {
             task.exit(task.pid(), atom!("bad"));
             sleep(ms(1)).await;
         });
@@ -123,7 +123,7 @@ async fn a_process_falls_with_its_task_and_a_task_with_its_process() {
             let _alive = alive;
             std::future::pending::<()>().await;
         };
-        let _task = Task::start(&process, body).unwrap();
+        let _task = Task::async_(&process, body).unwrap();
         process.exit(process.pid(), atom!("gone"));
         sleep(ms(1)).await;
     })
@@ -137,7 +137,7 @@ async fn a_task_that_is_shut_down_takes_nobody_with_it() {
     let runtime = runtime();
     let (seen, mut told) = mpsc::unbounded_channel();
     let reason = in_process(&runtime, async move |process| {
-        let pending = || Task::start(&process, std::future::pending::<u8>()).unwrap();
+        let pending = || Task::async_(&process, std::future::pending::<u8>()).unwrap();
         let five = Shutdown::Timeout(ms(5));
         let _ = seen.send(pending().shutdown(&process, five).await);
         let _ = seen.send(pending().shutdown(&process, Shutdown::BrutalKill).await);
@@ -145,10 +145,10 @@ async fn a_task_that_is_shut_down_takes_nobody_with_it() {
             task.trap_exit(true);
             std::future::pending::<u8>().await
         };
-        let deaf = Task::start_with(&process, deaf).unwrap();
+        let deaf = Task::async_with(&process, deaf).unwrap();
         tokio::task::yield_now().await;
         let _ = seen.send(deaf.shutdown(&process, five).await);
-        let ready = Task::start(&process, async { 9 }).unwrap();
+        let ready = Task::async_(&process, async { 9 }).unwrap();
         sleep(ms(1)).await;
         let _ = seen.send(ready.shutdown(&process, five).await);
         let _ = seen.send(pending().ignore(&process));
@@ -190,10 +190,10 @@ async fn a_supervised_task_that_is_linked_takes_who_started_it_with_it() {
     let supervisor = supervisor(&runtime).await;
     let asked = supervisor.clone();
     let reason = in_process(&runtime, async move |process| {
-        let quick = asked.async_linked(&process, async { 1 }).await.unwrap();
+        let quick = asked.async_(&process, async { 1 }).await.unwrap();
         assert_eq!(quick.await, Ok(1));
         let bad = async { panic!("bad") };
-        let task: Task<()> = asked.async_linked(&process, bad).await.unwrap();
+        let task: Task<()> = asked.async_(&process, bad).await.unwrap();
         let _ = task.await;
     })
     .await;
@@ -289,6 +289,38 @@ async fn a_stream_that_is_dropped_ends_what_runs() {
     drop(stream);
     sleep(ms(1)).await;
     assert_eq!(runtime.process_count(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_under_a_supervisor_has_its_items_as_children_and_takes_them_with_it() {
+    let runtime = runtime();
+    let supervisor = dynamic().max_children(3).start(&runtime).await.unwrap();
+    let function = |n: u64| async move {
+        sleep(ms(10)).await;
+        assert_ne!(n, 3, "three");
+        n
+    };
+    let stream = supervisor.async_stream_nolink(0..6, function);
+    let all: Vec<_> = stream.max_concurrency(2).collect().await;
+    for (n, result) in (0..6).zip(all) {
+        match n {
+            3 => assert!(result.unwrap_err().to_string().contains("three")),
+            n => assert_eq!(result, Ok(n)),
+        }
+    }
+    let hangs = |_: u64| std::future::pending::<u64>();
+    let stream = supervisor.async_stream_nolink(0..4, hangs);
+    let mut stream = stream.max_concurrency(4).unordered();
+    assert_eq!(stream.next().await, Some(Err(TaskError::Refused)));
+    assert_eq!(supervisor.count_children().await.unwrap().active, 3);
+    drop(stream);
+    sleep(ms(1)).await;
+    assert_eq!(supervisor.count_children().await.unwrap().active, 0);
+    let stream = supervisor.async_stream_nolink(0..2, hangs);
+    runtime.exit(supervisor.pid().unwrap(), atom!("kill"));
+    sleep(ms(1)).await;
+    let all: Vec<_> = stream.collect().await;
+    assert_eq!(all, [Err(TaskError::Refused), Err(TaskError::Refused)]);
 }
 
 #[tokio::test(start_paused = true)]

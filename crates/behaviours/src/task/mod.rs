@@ -3,7 +3,9 @@
 //! A [`Task`] is linked to the process that starts it, and its result is moved to whoever awaits it, without
 //! the codec and without the mailbox. [`async_stream`] runs a function over many items, each in a process of its
 //! own, so many at once. Under a [`dynamic`](crate::supervisor::dynamic) supervisor tasks outlive the fall of
-//! who waits for them: [`ServerRef::async_nolink`](crate::ServerRef::async_nolink), [`Child::task`].
+//! who waits for them: [`ServerRef::async_nolink`](crate::ServerRef::async_nolink) and
+//! [`async_stream_nolink`](crate::ServerRef::async_stream_nolink),
+//! [`Child::task`](crate::supervisor::Child::task).
 //!
 //! Source: Elixir's `Task` and `Task.Supervisor`. Deviations:
 //! - whoever has the task may await it, not its owner alone;
@@ -51,6 +53,8 @@ pub enum TaskError {
     TimedOut(Duration),
     /// There was no room for its process; nothing of it ran.
     NotStarted(TooManyProcesses),
+    /// Its supervisor did not start it, or is not there; nothing of it ran.
+    Refused,
 }
 
 impl std::error::Error for TaskError {}
@@ -63,6 +67,7 @@ impl fmt::Display for TaskError {
                 write!(f, "the task had no result within {} ms", after.as_millis())
             }
             Self::NotStarted(error) => error.fmt(f),
+            Self::Refused => write!(f, "the supervisor did not start the task"),
         }
     }
 }
@@ -81,7 +86,7 @@ impl fmt::Display for TaskError {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let node = NodeName::new(&atom!("tasks@doc"))?;
 /// # let runtime = Runtime::new(node, 1, Arc::new(TokioExecutor::current()), Config::default());
-/// let task = Task::start(&runtime, async { 6 * 7 })?;
+/// let task = Task::async_(&runtime, async { 6 * 7 })?;
 /// assert_eq!(task.await?, 42);
 /// # Ok(())
 /// # }
@@ -104,23 +109,22 @@ struct Waiting<T> {
 impl<T> Unpin for Task<T> {}
 
 impl<T: Send + 'static> Task<T> {
-    /// Starts a task, linked to `on` if that is a process: Elixir's `Task.async`, whose name is a word of
-    /// Rust's.
+    /// Starts a task, linked to `on` if that is a process: Elixir's `Task.async`.
     ///
     /// # Errors
     /// [`TooManyProcesses`] when as many live as may; nothing was started.
-    pub fn start<F>(on: &(impl Starter + ?Sized), body: F) -> Result<Self, TooManyProcesses>
+    pub fn async_<F>(on: &(impl Starter + ?Sized), body: F) -> Result<Self, TooManyProcesses>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        Self::start_with(on, |_: Process<()>| body)
+        Self::async_with(on, |_: Process<()>| body)
     }
 
-    /// As [`Task::start`], for a body that does something as a process: links, sends, receives.
+    /// As [`Task::async_`], for a body that does something as a process: links, sends, receives.
     ///
     /// # Errors
     /// [`TooManyProcesses`] when as many live as may; nothing was started.
-    pub fn start_with<M, B, F>(
+    pub fn async_with<M, B, F>(
         on: &(impl Starter + ?Sized),
         body: B,
     ) -> Result<Self, TooManyProcesses>
@@ -177,6 +181,9 @@ impl<T> Task<T> {
     }
 
     /// Waits for the result for a while; `None` if it is not there yet, and can be waited for again.
+    ///
+    /// # Panics
+    /// If the task has come out before: as any future, it does so once.
     pub async fn yield_(&mut self, patience: Duration) -> Option<Result<T, TaskError>> {
         timeout(patience, self).await.ok()
     }

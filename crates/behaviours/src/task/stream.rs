@@ -9,23 +9,27 @@
 //!
 //! Invariants:
 //! - `S1` at most `max_concurrency` items run at once;
-//! - `S2` where order is kept, at most `max_concurrency` results wait for their turn, so no item is started
-//!   that is `2 * max_concurrency` or more after the oldest whose result was not taken;
+//! - `S2` where order is kept, no item is started that is `2 * max_concurrency` or more after the oldest whose
+//!   result was not taken: so fewer results than that wait for their turn;
 //! - `S3` each item has one result, in the order of the items if that is asked for;
 //! - `S4` nothing runs on when the stream is dropped.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use purlin_runtime::Process;
+use purlin_runtime::{Prepared, Process};
 use purlin_term::{Pid, atom};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::supervised::{child, refused};
 use super::{TaskError, prepare};
-use crate::gen_server::{Starter, Starting};
+use crate::gen_server::{ServerMessage, Starter, Starting};
+use crate::server_ref::ServerRef;
+use crate::supervisor::Supervisor;
 
 /// How many items run at once where nothing else is said. Elixir takes the number of schedulers; what runs here
 /// mostly waits, and a number of the machine would not be the same everywhere. A guess.
@@ -82,6 +86,28 @@ where
     AsyncStream::new(on.starting(), items.into_iter(), function, false)
 }
 
+impl ServerRef<Supervisor> {
+    /// As [`async_stream_nolink`], with the items' processes as children of this supervisor, which is to be one of
+    /// this node that was started here: Elixir's `Task.Supervisor.async_stream_nolink`. An item that it does
+    /// not start has the result [`TaskError::Refused`].
+    pub fn async_stream_nolink<I, F, Fut>(
+        &self,
+        items: I,
+        function: F,
+    ) -> AsyncStream<'_, I::IntoIter, F, Fut::Output>
+    where
+        I: IntoIterator,
+        F: Fn(I::Item) -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Send + 'static,
+    {
+        let starting = Starting::on(self.runtime());
+        let mut stream = AsyncStream::new(starting, items.into_iter(), function, false);
+        stream.supervisor = Some(self.clone());
+        stream
+    }
+}
+
 /// The results of a function over many items: see [`async_stream`].
 #[must_use = "nothing runs until somebody waits for the next result"]
 pub struct AsyncStream<'a, I, F, T> {
@@ -92,6 +118,8 @@ pub struct AsyncStream<'a, I, F, T> {
     max_concurrency: usize,
     is_ordered: bool,
     timeout: Option<Duration>,
+    /// Whose children the items are, if a supervisor's.
+    supervisor: Option<ServerRef<Supervisor>>,
     running: Running,
     /// The next item's number.
     next: u64,
@@ -152,6 +180,7 @@ impl<'a, I, F, T> AsyncStream<'a, I, F, T> {
             max_concurrency: MAX_CONCURRENCY,
             is_ordered: true,
             timeout: None,
+            supervisor: None,
             running: Running::default(),
             next: 0,
             has_more: true,
@@ -254,7 +283,7 @@ where
     }
 
     fn start_items(&mut self) {
-        let window = 2 * self.max_concurrency;
+        let window = self.max_concurrency.saturating_mul(2);
         while self.has_more
             && self.running.len() < self.max_concurrency
             && self.waiting.len() < window
@@ -272,37 +301,156 @@ where
         if self.is_ordered {
             self.waiting.push_back(None);
         }
-        let outcome = move |result| Outcome {
-            item: number,
+        let launch = Launch {
+            function: self.function.clone(),
+            item,
+            patience: self.timeout,
+            teller: Teller {
+                item: number,
+                place,
+                tell: self.tell.clone(),
+            },
+        };
+        let pid = match &self.supervisor {
+            Some(supervisor) => {
+                start_under(supervisor, launch);
+                self.starting.runtime.nobody()
+            }
+            None => self.start_here(launch),
+        };
+        self.running.places[place] = Some((number, pid));
+    }
+
+    /// Starts an item; answers its process.
+    fn start_here(&self, launch: Launch<F, I::Item, T>) -> Pid {
+        match prepare(&self.starting) {
+            Ok(prepared) => {
+                let pid = prepared.pid();
+                launch.start(prepared, Launch::run);
+                pid
+            }
+            Err(error) => {
+                launch.teller.tell(Err(TaskError::NotStarted(error)));
+                self.starting.runtime.nobody()
+            }
+        }
+    }
+}
+
+/// An item that is to run.
+struct Launch<F, A, T> {
+    function: Arc<F>,
+    item: A,
+    patience: Option<Duration>,
+    teller: Teller<T>,
+}
+
+/// Tells what an item came out with.
+struct Teller<T> {
+    item: u64,
+    place: usize,
+    tell: mpsc::UnboundedSender<Outcome<T>>,
+}
+
+impl<T> Clone for Teller<T> {
+    fn clone(&self) -> Self {
+        Self {
+            tell: self.tell.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<T> Teller<T> {
+    fn tell(&self, result: Result<T, TaskError>) {
+        let (item, place) = (self.item, self.place);
+        // The stream may have been dropped.
+        let _ = self.tell.send(Outcome {
+            item,
             place,
             result,
-        };
-        let tell = self.tell.clone();
-        let prepared = match prepare::<()>(&self.starting) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                self.running.places[place] = Some((number, self.starting.runtime.nobody()));
-                let _ = tell.send(outcome(Err(TaskError::NotStarted(error))));
-                return;
-            }
-        };
-        self.running.places[place] = Some((number, prepared.pid()));
-        let ended = tell.clone();
+        });
+    }
+}
+
+impl<F, A, Fut, T> Launch<F, A, T>
+where
+    F: Fn(A) -> Fut + Send + Sync + 'static,
+    A: Send + 'static,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    /// Has it run in a process.
+    fn start<B>(self, prepared: Prepared<()>, run: impl FnOnce(Self) -> B + Send + 'static)
+    where
+        B: Future<Output = ()> + Send + 'static,
+    {
+        let ended = self.teller.clone();
         prepared.at_end(move |reason| {
             if !reason.is_normal() {
-                let _ = ended.send(outcome(Err(TaskError::Exit(reason.clone()))));
+                ended.tell(Err(TaskError::Exit(reason.clone())));
             }
         });
-        let (function, patience) = (self.function.clone(), self.timeout);
-        prepared.start(move |_: Process<()>| async move {
-            let result = match patience {
-                None => Ok(function(item).await),
-                Some(patience) => timeout(patience, function(item))
-                    .await
-                    .map_err(|_| TaskError::TimedOut(patience)),
-            };
-            let _ = tell.send(outcome(result));
-        });
+        prepared.start(move |_: Process<()>| run(self));
+    }
+
+    async fn run(self) {
+        let result = match self.patience {
+            None => Ok((self.function)(self.item).await),
+            Some(patience) => timeout(patience, (self.function)(self.item))
+                .await
+                .map_err(|_| TaskError::TimedOut(patience)),
+        };
+        self.teller.tell(result);
+    }
+
+    /// As `run`, until nobody takes results any more: for one whose process the stream does not know.
+    async fn run_while_wanted(self) {
+        let tell = self.teller.tell.clone();
+        let (mut running, mut closed) = (pin!(self.run()), pin!(tell.closed()));
+        std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
+            Poll::Pending => closed.as_mut().poll(cx),
+            Poll::Ready(()) => Poll::Ready(()),
+        })
+        .await;
+    }
+}
+
+/// Asks a supervisor to start an item. One that does not, or is not there, drops what would have started it,
+/// which is told.
+fn start_under<F, A, Fut, T>(supervisor: &ServerRef<Supervisor>, launch: Launch<F, A, T>)
+where
+    F: Fn(A) -> Fut + Send + Sync + 'static,
+    A: Send + 'static,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let unstarted = Unstarted(Some(launch.teller.clone()));
+    let start = move |supervisor: &Process<ServerMessage<Supervisor>>| {
+        let prepared = prepare(&supervisor.starting()).map_err(refused)?;
+        let pid = prepared.pid();
+        supervisor.link(pid);
+        unstarted.started();
+        launch.start(prepared, Launch::run_while_wanted);
+        Ok(pid)
+    };
+    supervisor.start_child_unheard(child(std::any::type_name::<F>(), start));
+}
+
+/// An item that a supervisor has not started yet. Dropped, it will not be.
+struct Unstarted<T>(Option<Teller<T>>);
+
+impl<T> Unstarted<T> {
+    fn started(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<T> Drop for Unstarted<T> {
+    fn drop(&mut self) {
+        if let Some(teller) = &self.0 {
+            teller.tell(Err(TaskError::Refused));
+        }
     }
 }
 

@@ -30,7 +30,8 @@ where
     }
 }
 
-fn child<B>(shown: &str, body: B) -> Child
+/// A temporary child that is started once.
+pub(super) fn child<B>(shown: &str, body: B) -> Child
 where
     B: FnOnce(&Process<ServerMessage<Supervisor>>) -> Result<Pid, Reason> + Send + 'static,
 {
@@ -38,7 +39,7 @@ where
     Child::started_by(Term::from(atom!("undefined")), shown, start).temporary()
 }
 
-fn refused(_: impl std::error::Error) -> Reason {
+pub(super) fn refused(_: impl std::error::Error) -> Reason {
     Reason::new(atom!("system_limit").into())
 }
 
@@ -62,7 +63,7 @@ impl ServerRef<Supervisor> {
     /// # Errors
     /// [`ChildError`]: the supervisor was not reached, or may have no more children. Nothing was started, if
     /// it was reached.
-    pub async fn async_linked<T, F>(
+    pub async fn async_<T, F>(
         &self,
         by: &(impl Starter + ?Sized),
         body: F,
@@ -98,7 +99,7 @@ impl ServerRef<Supervisor> {
     {
         let (begun, task) = oneshot::channel::<Task<T>>();
         let start = move |supervisor: &Process<ServerMessage<Supervisor>>| {
-            let started = Task::start(supervisor, body).map_err(refused)?;
+            let started = Task::async_(supervisor, body).map_err(refused)?;
             let pid = started.pid;
             let _ = begun.send(started);
             Ok(pid)
