@@ -6,7 +6,8 @@
 //! - [`supervisor`]: processes that start others and restart them;
 //! - [`task`]: computations in processes of their own, one or many;
 //! - [`Agent`]: state in a process, by closures;
-//! - [`application`]: what a node runs, by name, with what it depends on.
+//! - [`application`]: what a node runs, by name, with what it depends on;
+//! - [`skeleton`]: farm, pipe, map, reduce.
 //!
 //! What is said on the wire, and here between untyped addresses, is OTP's: `{'$gen_call', From, Request}`
 //! and its siblings ([`envelope`]). An OTP shell looks into these processes with `sys`.
@@ -25,6 +26,7 @@ mod reply_to;
 mod request;
 mod requests;
 mod server_ref;
+pub mod skeleton;
 pub mod supervisor;
 pub mod sys;
 pub mod task;

@@ -56,12 +56,14 @@ pub mod __private {
 
 /// What most programs use.
 pub mod prelude {
+    pub use purlin_behaviours::application::Application;
     pub use purlin_behaviours::supervisor::{
         Child, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one,
     };
+    pub use purlin_behaviours::task::{Task, async_stream};
     pub use purlin_behaviours::{
-        Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
-        InitError, ReplyTo, Request, ServerOptions, ServerRef, by,
+        Agent, Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue,
+        HandleInfo, InitError, ReplyTo, Request, Requests, ServerOptions, ServerRef, by,
     };
     pub use purlin_node::{
         Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,

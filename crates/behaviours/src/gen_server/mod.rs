@@ -35,7 +35,7 @@ use purlin_term::{EncodedTerm, Pid, Reference, Term};
 
 pub use context::Context;
 pub use message::{Other, ServerMessage};
-pub(crate) use serve::handle_next;
+pub(crate) use serve::{caught, handle_next};
 pub use start::{InitError, Parent, ServerOptions, StartError, Starter, Starting};
 pub(crate) use start::{launch, not_started};
 

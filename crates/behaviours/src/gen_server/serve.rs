@@ -18,13 +18,13 @@ use crate::sys;
 
 pin_project_lite::pin_project! {
     /// A future whose panic is its output.
-    struct Caught<F> {
+    pub(crate) struct Caught<F> {
         #[pin]
         future: F,
     }
 }
 
-type Panic = Box<dyn Any + Send>;
+pub(crate) type Panic = Box<dyn Any + Send>;
 
 impl<F: Future> Future for Caught<F> {
     type Output = Result<F::Output, Panic>;
@@ -38,7 +38,7 @@ impl<F: Future> Future for Caught<F> {
     }
 }
 
-fn caught<F: Future>(future: F) -> Caught<F> {
+pub(crate) fn caught<F: Future>(future: F) -> Caught<F> {
     Caught { future }
 }
 
