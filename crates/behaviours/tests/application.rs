@@ -186,8 +186,8 @@ async fn the_environment_has_values_by_type_and_is_seen_by_who_holds_it() {
     let twice = applications.load(Application::new("shop"));
     assert_eq!(twice, Err(ApplicationError::AlreadyLoaded(name("shop"))));
     let env = applications.env(&name("shop")).unwrap();
-    for port in [80, 8080] {
-        env.put("port", port as u16);
+    for port in [80_u16, 8080] {
+        env.put("port", port);
         applications.start(&name("shop")).await.unwrap();
         assert_eq!(told.recv().await.unwrap(), (Some(port), None));
         applications.stop(&name("shop")).await.unwrap();
