@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use purlin_otp::relations::Info;
 use purlin_runtime::{
-    AliasMode, Attached, Destination, Message, MonitorOptions, Process, Raw, Received, Runtime,
-    SendError, Target, TooManyProcesses,
+    AliasMode, Attached, BoxFuture, Destination, Message, MonitorOptions, Process, Raw, Received,
+    Runtime, SendError, Target, TooManyProcesses,
 };
 use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
 use tokio::time::timeout;
 
 use crate::request::Request;
+use crate::task::Task;
 
 /// How long a call waits for its reply where nothing else is said: OTP's `gen_server:call/2`.
 pub const CALL_PATIENCE: Duration = Duration::from_secs(5);
@@ -131,28 +132,84 @@ fn read<T: Message>(reply: EncodedTerm) -> Result<T, CallError> {
     T::decode(&reply).map_err(|error| CallError::Malformed(error.to_string()))
 }
 
-/// Sends `{'$gen_call', {From, [alias | Ref]}, Request}` and waits for `{[alias | Ref], Reply}`.
+/// A call that was made and is to be sent: by whom it is asked, and what is sent.
+struct Asking {
+    asker: Attached<Raw>,
+    monitor: Reference,
+    /// In whose flow it is sent.
+    from: Pid,
+    to: Target,
+    call: EncodedTerm,
+}
+
+/// Makes `{'$gen_call', {From, [alias | Ref]}, Request}`, and who waits for `{[alias | Ref], Reply}`.
+fn make_call(
+    runtime: &Runtime,
+    from: Option<Pid>,
+    to: Target,
+    request: &EncodedTerm,
+) -> Result<Asking, CallError> {
+    let asker: Attached<Raw> = runtime.attach()?;
+    // It ends with this call, and its monitor and alias with it.
+    let options = MonitorOptions {
+        alias: Some(AliasMode::ReplyDemonitor),
+        ..MonitorOptions::default()
+    };
+    let monitor = asker.monitor_with(to.clone(), options);
+    let from = from.unwrap_or(asker.pid());
+    let tag = Term::list_with_tail([atom!("alias").into()], monitor.into());
+    let caller = encode(&Term::tuple([from.into(), tag]))?;
+    let name = encode(&atom!("$gen_call").into())?;
+    let call = envelope([name.view(), caller.view(), request.view()])?;
+    Ok(Asking {
+        asker,
+        monitor,
+        from,
+        to,
+        call,
+    })
+}
+
 async fn ask(
     runtime: &Runtime,
     from: Option<Pid>,
     to: Target,
     request: &EncodedTerm,
 ) -> Result<EncodedTerm, CallError> {
-    let mut asker: Attached<Raw> = runtime.attach()?;
-    // It ends with this call, and its monitor and alias with it.
-    let options = MonitorOptions {
-        alias: Some(AliasMode::ReplyDemonitor),
-        ..MonitorOptions::default()
+    let mut asking = make_call(runtime, from, to, request)?;
+    let (node, to) = (asking.to.node(), asking.to.into());
+    runtime.send_encoded(asking.from, to, asking.call).await?;
+    wait_for_reply(&mut asking.asker, asking.monitor, node).await
+}
+
+/// Sends a request to whatever answers calls; its reply is waited for later. Where there is no road to it
+/// yet, or no room, a process waits for that in the caller's place.
+pub(crate) fn send_request<R: Request>(
+    runtime: &Runtime,
+    to: Target,
+    request: &R,
+) -> Result<BoxFuture<'static, Result<R::Reply, CallError>>, CallError> {
+    let request = request.encode().map_err(SendError::from)?;
+    let mut asking = make_call(runtime, None, to, &request)?;
+    let (node, to) = (asking.to.node(), Destination::from(asking.to));
+    let sent = asking.asker.try_send(to.clone(), Raw(asking.call.clone()));
+    let sending = match sent {
+        Ok(()) => None,
+        Err(SendError::Busy(_) | SendError::Full(_) | SendError::NotConnected { .. }) => {
+            let (runtime, from, call) = (runtime.clone(), asking.from, asking.call);
+            let on = runtime.clone();
+            let sending = async move { runtime.send_encoded(from, to, call).await };
+            Some(Task::async_(&on, sending)?)
+        }
+        Err(error) => return Err(error.into()),
     };
-    let reference = asker.monitor_with(to.clone(), options);
-    let from = from.unwrap_or(asker.pid());
-    let tag = Term::list_with_tail([atom!("alias").into()], reference.into());
-    let caller = encode(&Term::tuple([from.into(), tag]))?;
-    let name = encode(&atom!("$gen_call").into())?;
-    let call = envelope([name.view(), caller.view(), request.view()])?;
-    let node = to.node();
-    runtime.send_encoded(from, to.into(), call).await?;
-    wait_for_reply(&mut asker, reference, node).await
+    Ok(Box::pin(async move {
+        if let Some(sending) = sending {
+            let sent = sending.await;
+            sent.map_err(|error| CallError::Ended(error.to_string().as_str().into()))??;
+        }
+        read(wait_for_reply(&mut asking.asker, asking.monitor, node).await?)
+    }))
 }
 
 async fn wait_for_reply(

@@ -5,6 +5,11 @@
 //! - [`gen_event`]: a process that hands each event to the handlers that were added to it;
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
+//! - [`supervisor`]: processes that start others and restart them;
+//! - [`task`]: computations in processes of their own, one or many;
+//! - [`Agent`]: state in a process, by closures;
+//! - [`application`]: what a node runs, by name, with what it depends on;
+//! - [`skeleton`]: farm, pipe, map, reduce.
 //!
 //! What is said on the wire, and here between untyped addresses, is OTP's: `{'$gen_call', From, Request}`
 //! and its siblings ([`envelope`]). An OTP shell looks into these processes with `sys`.
@@ -12,7 +17,9 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod agent;
 mod alarm;
+pub mod application;
 pub mod by;
 mod call;
 pub mod envelope;
@@ -22,10 +29,14 @@ mod gen_statem;
 mod messages;
 mod reply_to;
 mod request;
+mod requests;
 mod server_ref;
+pub mod skeleton;
 pub mod supervisor;
 pub mod sys;
+pub mod task;
 
+pub use agent::Agent;
 pub use call::{CALL_PATIENCE, CallError, call, call_from, cast, cast_from};
 pub use gen_server::{
     Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
@@ -39,4 +50,5 @@ pub use gen_statem::{
 pub use messages::{Entry, Form, Has, Messages};
 pub use reply_to::ReplyTo;
 pub use request::Request;
-pub use server_ref::{Response, ServerRef};
+pub use requests::{Requests, Response};
+pub use server_ref::ServerRef;

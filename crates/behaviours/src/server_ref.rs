@@ -1,8 +1,6 @@
 //! A server as others know it: by its type.
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use purlin_runtime::{Address, Message, Runtime, SendError, Target};
@@ -11,11 +9,12 @@ use tokio::sync::oneshot;
 
 use crate::alarm::Alarm;
 use crate::by;
-use crate::call::{CALL_PATIENCE, CallError, call, cast};
+use crate::call::{CALL_PATIENCE, CallError, call, cast, send_request};
 use crate::gen_server::{GenServer, ServerMessage, Starter};
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
+use crate::requests::{Response, unanswered};
 
 /// A server of type `S`, on this node or another.
 ///
@@ -52,32 +51,6 @@ impl<S: GenServer> fmt::Debug for ServerRef<S> {
     }
 }
 
-/// The reply to a request that was sent: [`ServerRef::send_request`].
-///
-/// It is a future, which can be waited for with any other; dropped, the request is carried out and its
-/// reply thrown away.
-#[must_use = "a reply that nobody waits for is thrown away"]
-pub struct Response<T> {
-    reply: Option<oneshot::Receiver<T>>,
-    from: Pid,
-    refused: Option<CallError>,
-}
-
-impl<T> Future for Response<T> {
-    type Output = Result<T, CallError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(error) = self.refused.take() {
-            return Poll::Ready(Err(error));
-        }
-        let from = self.from;
-        let reply = self.reply.as_mut().expect("polled after it was ready");
-        Pin::new(reply)
-            .poll(cx)
-            .map(|reply| reply.map_err(|_| CallError::NoReply(from)))
-    }
-}
-
 impl<S: GenServer> ServerRef<S> {
     fn new(road: Road<S>, runtime: Runtime) -> Self {
         let alarm = Alarm::default();
@@ -90,6 +63,10 @@ impl<S: GenServer> ServerRef<S> {
 
     pub(crate) fn here(address: Address<ServerMessage<S>>, runtime: Runtime) -> Self {
         Self::new(Road::Here(address), runtime)
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// The server that has this pid or name, here or on another node, as `on` sees it: a node, or a process
@@ -146,39 +123,29 @@ impl<S: GenServer> ServerRef<S> {
             let message = S::Messages::wrap((request, ReplyTo::here(sender)));
             let message = ServerMessage::own(message);
             self.runtime.send(address, message).await?;
-            reply.await.map_err(|_| self.gone(address.pid()))
+            reply
+                .await
+                .map_err(|_| unanswered(&self.runtime, address.pid()))
         };
         let asked = self.alarm.timeout(patience, asked).await;
         asked.unwrap_or(Err(CallError::TimedOut(patience)))
     }
 
-    /// Why a server of this node has not answered, and never will.
-    fn gone(&self, pid: Pid) -> CallError {
-        match self.runtime.is_process_alive(pid) {
-            true => CallError::NoReply(pid),
-            false => CallError::NoProcess,
-        }
-    }
-
-    /// Asks without waiting: `gen_server:send_request`. Only of a server of this node, known by its start.
+    /// Asks without waiting; the reply is waited for later, alone or with others
+    /// ([`Requests`](crate::Requests)): `gen_server:send_request`.
     pub fn send_request<R: Request, Place>(&self, request: R) -> Response<R::Reply>
     where
         S::Messages: Has<S, by::Call<R>, Place>,
     {
+        let Road::Here(address) = &self.road else {
+            let sent = send_request(&self.runtime, self.target(), &request);
+            return sent.map_or_else(Response::refused, Response::there);
+        };
         let (sender, reply) = oneshot::channel();
         let message = S::Messages::wrap((request, ReplyTo::here(sender)));
-        let (from, refused) = match &self.road {
-            Road::Here(address) => {
-                let sent = self.runtime.try_send(address, ServerMessage::own(message));
-                (address.pid(), sent.err().map(CallError::from))
-            }
-            Road::To(_) => (self.runtime.nobody(), Some(CallError::NoProcess)),
-        };
-        let reply = Some(reply);
-        Response {
-            reply,
-            from,
-            refused,
+        match self.runtime.try_send(address, ServerMessage::own(message)) {
+            Ok(()) => Response::here(reply, address.pid(), self.runtime.clone()),
+            Err(error) => Response::refused(error.into()),
         }
     }
 

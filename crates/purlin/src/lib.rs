@@ -56,13 +56,15 @@ pub mod __private {
 
 /// What most programs use.
 pub mod prelude {
+    pub use purlin_behaviours::application::Application;
     pub use purlin_behaviours::supervisor::{
         Child, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one,
     };
+    pub use purlin_behaviours::task::{Task, async_stream};
     pub use purlin_behaviours::{
-        Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast, HandleContinue,
-        HandleInfo, InitError, ReplyTo, Request, ServerOptions, ServerRef, StatemContext,
-        StatemRef, by,
+        Agent, Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast,
+        HandleContinue, HandleInfo, InitError, ReplyTo, Request, Requests, ServerOptions,
+        ServerRef, StatemContext, StatemRef, by,
     };
     pub use purlin_node::{
         Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,

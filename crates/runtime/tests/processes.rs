@@ -690,6 +690,32 @@ async fn a_prepared_process_has_ties_and_signals_before_it_runs() {
 }
 
 #[tokio::test]
+async fn what_waits_for_an_end_without_a_mailbox_hears_of_it_once_with_its_reason() {
+    let runtime = runtime();
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let prepared = |runtime: &Runtime| {
+        let prepared = runtime.prepare::<Term>(SpawnOptions::default()).unwrap();
+        let told = told.clone();
+        prepared.at_end(move |reason| told.send(Term::clone(reason)).unwrap());
+        prepared
+    };
+    prepared(&runtime).start(|_| async {});
+    assert_eq!(heard.recv().await, Some(atom!("normal").into()));
+    prepared(&runtime).start(|_| async { Term::from(atom!("done")) });
+    assert_eq!(heard.recv().await, Some(atom!("done").into()));
+    let waits = prepared(&runtime).start(|mut me: Process<Term>| async move {
+        me.receive().await;
+    });
+    runtime.exit(waits.pid(), atom!("told"));
+    assert_eq!(heard.recv().await, Some(atom!("told").into()));
+    prepared(&runtime).start(|_| async { panic!("fell") });
+    assert!(heard.recv().await.unwrap().to_string().contains("fell"));
+    drop(prepared(&runtime));
+    assert_eq!(heard.recv().await, Some(atom!("killed").into()));
+    assert!(heard.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn no_signal_ends_a_process_that_is_kept() {
     let runtime = runtime();
     in_process(&runtime, |me| async move {

@@ -24,7 +24,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-type Panic = Box<dyn Any + Send>;
+pub(crate) type Panic = Box<dyn Any + Send>;
 
 impl<F: Future> Future for Caught<F> {
     type Output = Result<F::Output, Panic>;

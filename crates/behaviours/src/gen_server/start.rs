@@ -143,6 +143,11 @@ pub trait Parent: Sync {
     fn group_leader(&self) -> Pid;
     /// It is linked to a child that does not run yet, and that is linked to it.
     fn link_to(&self, child: Pid);
+    /// It is linked to that one no more.
+    fn unlink_from(&self, child: Pid);
+    /// Something of it failed: answers whether it ends by that, at its next await, as it does if it does
+    /// not trap exits.
+    fn falls_with(&self, reason: &Reason) -> bool;
 }
 
 impl<M: Message> Parent for Process<M> {
@@ -156,6 +161,19 @@ impl<M: Message> Parent for Process<M> {
 
     fn link_to(&self, child: Pid) {
         self.link(child);
+    }
+
+    fn unlink_from(&self, child: Pid) {
+        self.unlink(child);
+    }
+
+    fn falls_with(&self, reason: &Reason) -> bool {
+        let traps = self.trap_exit(true);
+        self.trap_exit(traps);
+        if !traps {
+            self.exit(Process::pid(self), Term::clone(reason));
+        }
+        !traps
     }
 }
 

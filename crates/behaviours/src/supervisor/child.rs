@@ -101,6 +101,11 @@ impl Child {
         Self::made(id.into(), type_name::<B>(), start)
     }
 
+    /// A permanent child that `start` starts.
+    pub(crate) fn started_by(id: Term, shown: &str, start: Arc<dyn StartChild>) -> Self {
+        Self::made(id, shown, Box::new(move |_| start))
+    }
+
     fn made(id: Term, shown: &str, make: Make) -> Self {
         // As long as a name may be; it is for people.
         let module = Atom::new(shown).unwrap_or(atom!("purlin"));

@@ -140,6 +140,12 @@ impl ServerRef<Supervisor> {
         }
     }
 
+    /// Asks for one more child, and does not hear what came of it: what starts it says so.
+    pub(crate) fn start_child_unheard(&self, child: Child) {
+        let request = Asked::StartChild(child.into_spec());
+        drop(self.send_request(Local(AskOf(request))));
+    }
+
     /// Ends a child, which is kept if it is not temporary or dynamic: `supervisor:terminate_child/2`.
     ///
     /// # Errors

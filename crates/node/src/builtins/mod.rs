@@ -34,13 +34,13 @@ const ALL: [(&str, &str, usize, Builtin); 26] = [
         "application",
         "which_applications",
         0,
-        Now(|_, _| Ok(applications())),
+        Now(|node, _| Ok(applications(node))),
     ),
     (
         "application",
         "which_applications",
         1,
-        Now(|_, _| Ok(applications())),
+        Now(|node, _| Ok(applications(node))),
     ),
     (
         "code",
@@ -271,12 +271,16 @@ fn ensure_loaded(node: &Node, module: &Term) -> Outcome {
     })
 }
 
-fn applications() -> Term {
-    let application = |name: Atom, text: &str| {
-        let (text, version) = (Term::string(text), Term::string(crate::VERSION));
+/// Those that the program started, the youngest first, and Purlin itself.
+fn applications(node: &Node) -> Term {
+    let application = |name: Atom, text: &str, version: &str| {
+        let (text, version) = (Term::string(text), Term::string(version));
         Term::tuple([name.into(), text, version])
     };
-    Term::list([application(atom!("purlin"), "Purlin")])
+    let purlin = application(atom!("purlin"), "Purlin", crate::VERSION);
+    let started = node.which_applications().into_iter();
+    let started = started.map(|of| application(of.name, &of.description, &of.version));
+    Term::list(started.chain([purlin]))
 }
 
 fn exports(node: &Node) -> Term {

@@ -16,10 +16,11 @@
 //!   with the peer is told before anything of a later connection.
 //!
 //! Here are the value and what it knows of itself. Read next: `outside` and `signals`; `spawned`,
-//! processes that peers start; `spawn_on`, those that are asked of peers; `supervised`, what a program
+//! processes that peers start; `spawn_on`, those that are asked of peers; `supervised` and `applications`, what a program
 //! lets it run; `reasons`; `peers`, `watchers`
 //! and `exports`.
 
+mod applications;
 mod exports;
 mod outside;
 mod peers;
@@ -35,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use purlin_behaviours::application::Applications;
 use purlin_runtime::{Reason, Runtime};
 use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid, Term, atom};
 use tokio::time::Instant;
@@ -82,6 +84,7 @@ pub(crate) struct Inner {
     /// The supervisors that the program started on the node, in that order.
     trees: Mutex<Vec<Pid>>,
     start_options: StartOptions,
+    applications: Applications,
     /// What names that peers ask us to dial may add to the table of node names.
     name_budget: Mutex<NameBudget>,
     #[cfg(feature = "planted-bugs")]
@@ -111,6 +114,7 @@ impl Node {
         // A thread looks for processes that hold theirs: not where all is simulated on one.
         limits.long_schedule = limits.long_schedule.filter(|_| host.tokio().is_some());
         let runtime = Runtime::new(name, creation, host.clone(), limits);
+        let applications = Applications::new(runtime.clone());
         let state = State {
             peers: Peers::default(),
             watchers: Watchers::default(),
@@ -136,6 +140,7 @@ impl Node {
             exports: Mutex::new(Exports::default()),
             trees: Mutex::default(),
             start_options: StartOptions::default(),
+            applications,
             name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),
             #[cfg(feature = "planted-bugs")]
             kept_names: crate::connection::KeptNames::default(),

@@ -37,9 +37,16 @@ impl Node {
     ) -> Result<ServerRef<Supervisor>, StartError> {
         let started = supervisor.start(self).await?;
         if let Some(pid) = started.pid() {
-            self.trees().push(pid);
+            self.end_with_node(pid);
         }
         Ok(started)
+    }
+
+    /// A process that ends before the node leaves its cluster.
+    pub(super) fn end_with_node(&self, pid: Pid) {
+        let mut trees = self.trees();
+        trees.retain(|tree| self.runtime().is_process_alive(*tree));
+        trees.push(pid);
     }
 
     fn trees(&self) -> std::sync::MutexGuard<'_, Vec<Pid>> {

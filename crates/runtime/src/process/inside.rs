@@ -51,7 +51,12 @@ pub(crate) struct Extra {
     ending: Option<Reason>,
     /// Where output goes, if not to a process of this node.
     leader: Option<Pid>,
+    /// What is done when it has ended.
+    pub(super) at_end: Option<AtEnd>,
 }
+
+/// Hears why a process has ended.
+pub(super) type AtEnd = Box<dyn FnOnce(&Reason) + Send>;
 
 impl Own {
     pub(crate) fn new(number: u64, pid: Pid) -> Self {

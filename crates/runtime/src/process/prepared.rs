@@ -6,11 +6,13 @@
 
 use std::panic::Location;
 
+use purlin_otp::reason::Reason;
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Reference};
 
 use super::exit::IntoExit;
 use super::head::MailboxOptions;
+use super::inside::Inside;
 use super::keep;
 use super::spawn::{SpawnError, SpawnOptions, new_cell, prepare, start, start_on_thread};
 use super::task::Life;
@@ -97,6 +99,12 @@ impl<M: Message> Prepared<M> {
     /// [`Executor::spawn_vital`]: crate::Executor::spawn_vital
     pub fn keep(&self) {
         keep(&self.life.cell);
+    }
+
+    /// When it has ended, and all who are tied to it were told, `heard` is called with the reason: for those
+    /// that wait for its end without a mailbox. It is called where the end is told, so it must not block.
+    pub fn at_end(&self, heard: impl FnOnce(&Reason) + Send + 'static) {
+        Inside::of(&self.life.cell).owner.extra().at_end = Some(Box::new(heard));
     }
 
     /// It runs from now on.

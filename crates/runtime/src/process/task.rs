@@ -230,9 +230,17 @@ impl<M: Message> Life<M> {
             crate::report::ended(head, &mut Inside::of(&self.cell), &reason, self.is_crash);
         }
         runtime.table().remove(head);
-        let relations = close(runtime, &mut Inside::of(&self.cell));
+        let mut inside = Inside::of(&self.cell);
+        let relations = close(runtime, &mut inside);
+        let extra = inside.owner.extra.as_mut();
+        let at_end = extra.and_then(|extra| extra.at_end.take());
+        drop(inside);
+        let heard = at_end.map(|at_end| (at_end, reason.clone()));
         if relations.has_ties() {
             farewell::bid(head, relations, reason);
+        }
+        if let Some((at_end, reason)) = heard {
+            at_end(&reason);
         }
     }
 }

@@ -1,0 +1,400 @@
+//! What is loaded, and what runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use purlin_otp::reason::{self, Reason};
+use purlin_otp::relations::Info;
+use purlin_runtime::{Process, Received, Runtime, SpawnOptions, TooManyProcesses};
+use purlin_term::{Atom, Pid, Term, atom};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+
+use super::{Application, Env, Loaded, RestartType, master};
+
+/// Why an application was not loaded, started or stopped. What it says happened before was undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApplicationError {
+    /// There is one of this name.
+    AlreadyLoaded(Atom),
+    /// There is none of this name.
+    NotLoaded(Atom),
+    /// It runs already.
+    AlreadyStarted(Atom),
+    /// It does not run; to start it this one has to run before.
+    NotStarted(Atom),
+    /// It depends on itself, by others.
+    Circular(Atom),
+    /// Its tree or a start phase of it did not start; nothing of it runs.
+    Failed(Atom, Reason),
+    /// There is no room for its process.
+    TooManyProcesses(TooManyProcesses),
+}
+
+impl std::error::Error for ApplicationError {}
+
+impl fmt::Display for ApplicationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyLoaded(name) => write!(f, "application {name} is loaded already"),
+            Self::NotLoaded(name) => write!(f, "application {name} is not loaded"),
+            Self::AlreadyStarted(name) => write!(f, "application {name} is started already"),
+            Self::NotStarted(name) => write!(f, "application {name} is not started"),
+            Self::Circular(name) => write!(f, "application {name} depends on itself"),
+            Self::Failed(name, reason) => {
+                write!(f, "application {name} did not start: {reason}")
+            }
+            Self::TooManyProcesses(error) => error.fmt(f),
+        }
+    }
+}
+
+/// An application that runs, as `which_applications` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningApplication {
+    /// Its name.
+    pub name: Atom,
+    /// What it is.
+    pub description: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The applications of a node; a handle, cheap to clone.
+#[derive(Clone)]
+pub struct Applications(Arc<Inner>);
+
+struct Inner {
+    runtime: Runtime,
+    state: Mutex<State>,
+    /// Held while one is started or stopped (`A2`).
+    changing: AsyncMutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    loaded: BTreeMap<Atom, Loaded>,
+    /// In the order in which they were started.
+    running: Vec<Entry>,
+}
+
+struct Entry {
+    name: Atom,
+    /// `None`: it has no processes.
+    master: Option<Pid>,
+    /// It was told to end.
+    is_stopping: bool,
+}
+
+/// An application as its master tells of it.
+pub(super) struct Running {
+    applications: Weak<Inner>,
+    name: Atom,
+}
+
+impl Running {
+    pub(super) fn begin(&self, master: Pid) {
+        if let Some(inner) = self.applications.upgrade() {
+            inner.begin(&self.name, Some(master));
+        }
+    }
+
+    pub(super) fn stopping(&self) {
+        if let Some(inner) = self.applications.upgrade() {
+            let mut state = inner.state();
+            let of = |entry: &&mut Entry| entry.name == self.name;
+            if let Some(entry) = state.running.iter_mut().find(of) {
+                entry.is_stopping = true;
+            }
+        }
+    }
+
+    /// Its master has ended.
+    fn ended(&self, master: Pid, reason: &Reason) {
+        if let Some(inner) = self.applications.upgrade() {
+            inner.ended(&self.name, master, reason);
+        }
+    }
+}
+
+impl Applications {
+    /// None, for the node of this runtime.
+    pub fn new(runtime: Runtime) -> Self {
+        Self(Arc::new(Inner {
+            runtime,
+            state: Mutex::default(),
+            changing: AsyncMutex::default(),
+        }))
+    }
+
+    /// Makes an application known, so that it can be started by name: `application:load/1`.
+    ///
+    /// # Errors
+    /// [`ApplicationError::AlreadyLoaded`].
+    pub fn load(&self, application: Application) -> Result<(), ApplicationError> {
+        let name = application.name.clone();
+        let mut state = self.0.state();
+        if state.loaded.contains_key(&name) {
+            return Err(ApplicationError::AlreadyLoaded(name));
+        }
+        state.loaded.insert(name, Arc::new(application));
+        Ok(())
+    }
+
+    /// Starts an application that is loaded, and waits until its tree and phases are: `application:start/1`.
+    ///
+    /// # Errors
+    /// [`ApplicationError`]: nothing of it runs, or did before.
+    pub async fn start(&self, name: &Atom) -> Result<(), ApplicationError> {
+        let _changing = self.0.changing.lock().await;
+        self.start_one(name).await
+    }
+
+    /// Starts an application and before it, in order, what it depends on and does not run yet:
+    /// `application:ensure_all_started/1`. Answers what was started, in that order.
+    ///
+    /// # Errors
+    /// [`ApplicationError`]: what was started for it is stopped again.
+    pub async fn ensure_all_started(&self, name: &Atom) -> Result<Vec<Atom>, ApplicationError> {
+        let _changing = self.0.changing.lock().await;
+        let mut order = Vec::new();
+        self.0.state().order(name, &mut Vec::new(), &mut order)?;
+        for (started, name) in order.iter().enumerate() {
+            if let Err(error) = self.start_one(name).await {
+                for name in order[..started].iter().rev() {
+                    // It may have ended by itself.
+                    let _ = self.stop_one(name).await;
+                }
+                return Err(error);
+            }
+        }
+        Ok(order)
+    }
+
+    /// Stops an application, and waits until its tree has ended: `application:stop/1`. What depends on it is
+    /// left alone. It stays loaded.
+    ///
+    /// # Errors
+    /// [`ApplicationError::NotStarted`].
+    pub async fn stop(&self, name: &Atom) -> Result<(), ApplicationError> {
+        let _changing = self.0.changing.lock().await;
+        self.stop_one(name).await
+    }
+
+    /// Stops all, the youngest first, so each before what it depends on.
+    pub async fn stop_all(&self) {
+        let _changing = self.0.changing.lock().await;
+        loop {
+            let youngest = self
+                .0
+                .state()
+                .running
+                .last()
+                .map(|entry| entry.name.clone());
+            let Some(name) = youngest else { return };
+            // It may have ended by itself.
+            let _ = self.stop_one(&name).await;
+        }
+    }
+
+    /// What runs, the youngest first: `application:which_applications/0`.
+    pub fn which_applications(&self) -> Vec<RunningApplication> {
+        let state = self.0.state();
+        let running = state.running.iter().rev();
+        let shown = |entry: &Entry| {
+            let application = state.loaded.get(&entry.name)?;
+            Some(RunningApplication {
+                name: entry.name.clone(),
+                description: application.description.clone(),
+                version: application.version.clone(),
+            })
+        };
+        running.filter_map(shown).collect()
+    }
+
+    /// The process that an application that runs depends on: told to `shutdown`, it ends it.
+    pub fn master(&self, name: &Atom) -> Option<Pid> {
+        let state = self.0.state();
+        state
+            .running
+            .iter()
+            .find(|entry| entry.name == *name)?
+            .master
+    }
+
+    /// The environment of an application that is loaded.
+    pub fn env(&self, name: &Atom) -> Option<Env> {
+        let state = self.0.state();
+        state.loaded.get(name).map(|loaded| loaded.env.clone())
+    }
+
+    async fn start_one(&self, name: &Atom) -> Result<(), ApplicationError> {
+        let application = self.0.state().startable(name)?;
+        if application.tree.is_none() {
+            self.0.begin(name, None);
+            return Ok(());
+        }
+        let options = SpawnOptions::default().label(format!("application {name}"));
+        let prepared = self.0.runtime.prepare::<()>(options);
+        let prepared = prepared.map_err(|error| match error {
+            purlin_runtime::SpawnError::TooManyProcesses(error) => {
+                ApplicationError::TooManyProcesses(error)
+            }
+            other => failed(name, Reason::new(other.to_string().as_str().into())),
+        })?;
+        let running = || Running {
+            applications: Arc::downgrade(&self.0),
+            name: name.clone(),
+        };
+        let (ready, started) = oneshot::channel();
+        let (told, ended) = oneshot::channel();
+        let (end, master) = (running(), prepared.pid());
+        prepared.at_end(move |reason| {
+            let _ = told.send(reason.clone());
+            end.ended(master, reason);
+        });
+        let running = running();
+        prepared.start(move |process| master::run(process, application, running, ready));
+        match started.await {
+            Ok(started) => started.map_err(|reason| failed(name, reason)),
+            Err(_) => {
+                let reason = ended.await.unwrap_or_else(|_| reason::killed());
+                Err(failed(name, reason))
+            }
+        }
+    }
+
+    async fn stop_one(&self, name: &Atom) -> Result<(), ApplicationError> {
+        let Some(master) = self.0.remove_or_stop(name)? else {
+            return Ok(());
+        };
+        let watcher = self.0.runtime.attach::<()>();
+        let mut watcher = watcher.map_err(ApplicationError::TooManyProcesses)?;
+        let monitor = watcher.monitor(master);
+        self.0.runtime.exit(master, atom!("shutdown"));
+        loop {
+            match watcher.receive().await {
+                Ok(Received::Info(Info::Down { reference, .. })) if reference == monitor => break,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        // Of its end others may hear first.
+        let mut state = self.0.state();
+        state.running.retain(|entry| entry.master != Some(master));
+        Ok(())
+    }
+}
+
+fn failed(name: &Atom, reason: Reason) -> ApplicationError {
+    ApplicationError::Failed(name.clone(), reason)
+}
+
+impl State {
+    fn is_running(&self, name: &Atom) -> bool {
+        self.running.iter().any(|entry| entry.name == *name)
+    }
+
+    fn loaded(&self, name: &Atom) -> Result<&Loaded, ApplicationError> {
+        let not_loaded = || ApplicationError::NotLoaded(name.clone());
+        self.loaded.get(name).ok_or_else(not_loaded)
+    }
+
+    /// An application that can be started now (`A1`).
+    fn startable(&self, name: &Atom) -> Result<Loaded, ApplicationError> {
+        let application = self.loaded(name)?;
+        if self.is_running(name) {
+            return Err(ApplicationError::AlreadyStarted(name.clone()));
+        }
+        let missing = |name: &&Atom| !self.is_running(name);
+        match application.dependencies.iter().find(missing) {
+            Some(missing) => Err(ApplicationError::NotStarted(missing.clone())),
+            None => Ok(application.clone()),
+        }
+    }
+
+    /// Puts into `order` what is to be started for an application, it last. `within` are those for which that
+    /// is wanted.
+    fn order(
+        &self,
+        name: &Atom,
+        within: &mut Vec<Atom>,
+        order: &mut Vec<Atom>,
+    ) -> Result<(), ApplicationError> {
+        if self.is_running(name) || order.contains(name) {
+            return Ok(());
+        }
+        if within.contains(name) {
+            return Err(ApplicationError::Circular(name.clone()));
+        }
+        within.push(name.clone());
+        for dependency in &self.loaded(name)?.dependencies {
+            self.order(dependency, within, order)?;
+        }
+        within.pop();
+        order.push(name.clone());
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, name: &Atom, master: Option<Pid>) {
+        tracing::info!(application = %name, "an application is started");
+        self.state().running.push(Entry {
+            name: name.clone(),
+            master,
+            is_stopping: false,
+        });
+    }
+
+    /// The master of an application that is to end; one without is gone at once.
+    fn remove_or_stop(&self, name: &Atom) -> Result<Option<Pid>, ApplicationError> {
+        let mut state = self.state();
+        let of = |entry: &Entry| entry.name == *name;
+        let Some(place) = state.running.iter().position(of) else {
+            return Err(ApplicationError::NotStarted(name.clone()));
+        };
+        state.running[place].is_stopping = true;
+        let master = state.running[place].master;
+        if master.is_none() {
+            state.running.remove(place);
+        }
+        Ok(master)
+    }
+
+    /// The master of an application has ended.
+    fn ended(self: &Arc<Self>, name: &Atom, master: Pid, reason: &Reason) {
+        let mut state = self.state();
+        let of = |entry: &Entry| entry.master == Some(master);
+        // It was not started, or was stopped and is forgotten.
+        let Some(place) = state.running.iter().position(of) else {
+            return;
+        };
+        let was_stopped = state.running.remove(place).is_stopping;
+        let restart = state.loaded.get(name).map(|loaded| loaded.restart);
+        drop(state);
+        if was_stopped {
+            return tracing::info!(application = %name, "an application was stopped");
+        }
+        let ends_all = match restart.unwrap_or_default() {
+            RestartType::Permanent => true,
+            RestartType::Transient => !reason.is_normal(),
+            RestartType::Temporary => false,
+        };
+        let reason: &Term = reason;
+        if !ends_all {
+            return tracing::warn!(application = %name, %reason, "an application has ended");
+        }
+        tracing::error!(application = %name, %reason, "an application has ended, and all others are stopped");
+        let applications = Applications(self.clone());
+        let stopping = move |_: Process<()>| async move { applications.stop_all().await };
+        if let Err(error) = self.runtime.spawn(stopping) {
+            tracing::debug!(%error, "the node is stopping");
+        }
+    }
+}
