@@ -1,7 +1,7 @@
 //! A server as others know it: by its type.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -150,7 +150,8 @@ impl<S: GenServer> ServerRef<S> {
             self.runtime.send(address, message).await?;
             reply.await.map_err(|_| self.gone(address.pid()))
         };
-        let asked = self.alarm.timeout(patience, asked).await;
+        // Pinned here: moved into another future, it would be copied with the request.
+        let asked = self.alarm.timeout(patience, pin!(asked)).await;
         asked.unwrap_or(Err(CallError::TimedOut(patience)))
     }
 
