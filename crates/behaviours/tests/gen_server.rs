@@ -256,7 +256,7 @@ async fn sys_looks_into_a_server_and_steers_it() {
     let status = ask(atom("get_status")).await;
     assert!(status.contains("suspended"), "{status}");
     let pending = server.send_request(Add(1));
-    assert_eq!(ask(atom("get_state")).await, "5");
+    assert_eq!(ask(atom("get_state")).await, "{ok,5}");
     assert_eq!(ask(atom("resume")).await, "ok");
     assert_eq!(pending.await.unwrap(), 6);
     let pair = |a: Term, b: Term| Term::tuple([a, b]);
