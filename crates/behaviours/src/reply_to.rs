@@ -80,6 +80,19 @@ impl<T> ReplyTo<T> {
 }
 
 impl<T: Message> ReplyTo<T> {
+    /// Answers a caller of this node; one that asks by messages is still to be answered.
+    #[inline]
+    pub(crate) fn try_reply_here(self, reply: T) -> Result<(), (Self, T)> {
+        match self.0 {
+            // Whoever asked may have given up.
+            Road::Here(sender) => {
+                drop(sender.send(reply));
+                Ok(())
+            }
+            there => Err((Self(there), reply)),
+        }
+    }
+
     /// Answers, waiting while the road to another node is full. Nobody is told where the reply reaches
     /// nobody: the caller has given up then, or is lost.
     pub async fn reply(self, reply: T) {

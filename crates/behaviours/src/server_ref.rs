@@ -1,6 +1,7 @@
 //! A server as others know it: by its type.
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use purlin_runtime::{Address, Message, Runtime, SendError, Target};
@@ -127,7 +128,8 @@ impl<S: GenServer> ServerRef<S> {
                 .await
                 .map_err(|_| unanswered(&self.runtime, address.pid()))
         };
-        let asked = self.alarm.timeout(patience, asked).await;
+        // Pinned here: moved into another future, it would be copied with the request.
+        let asked = self.alarm.timeout(patience, pin!(asked)).await;
         asked.unwrap_or(Err(CallError::TimedOut(patience)))
     }
 

@@ -155,6 +155,12 @@ impl<S: GenServer> Context<S> {
         self.continues().pop_front()
     }
 
+    /// Whether the server just takes the next message: nothing is to be timed, noted or held back.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.timeout.is_none() && !self.debug.is_suspended() && !self.debug.is_on()
+    }
+
     /// A message that nobody handles: counted, and told the first time.
     pub(crate) fn unhandled(&mut self, message: &dyn fmt::Display) {
         self.unhandled += 1;

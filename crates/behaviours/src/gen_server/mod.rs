@@ -246,7 +246,9 @@ impl<S: HandleCall<R>, R: Request> HandleCallFrom<R> for S {
         ctx: &mut Context<Self>,
     ) {
         let reply = self.handle_call(request, ctx).await;
-        from.reply(reply).await;
+        if let Err((from, reply)) = from.try_reply_here(reply) {
+            from.reply(reply).await;
+        }
     }
 }
 

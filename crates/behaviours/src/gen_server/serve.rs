@@ -83,9 +83,23 @@ async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
         if let Some(reason) = ctx.stopping.take() {
             return reason;
         }
-        if let Some(next) = ctx.next_continue() {
+        // What is nearly always the case goes by itself: through the futures of the others the message
+        // would be moved with each.
+        let ended = if let Some(next) = ctx.next_continue() {
             S::Messages::handle(next, server, ctx).await;
-        } else if let Some(reason) = handle_next(server, ctx).await {
+            None
+        } else if ctx.is_plain() {
+            match ctx.process.receive().await {
+                Received::Message(ServerMessage(Kind::Own(message))) => {
+                    S::Messages::handle(message, server, ctx).await;
+                    None
+                }
+                other => handle_received(Some(other), server, ctx).await,
+            }
+        } else {
+            handle_next(server, ctx).await
+        };
+        if let Some(reason) = ended {
             return reason;
         }
     }
@@ -96,7 +110,17 @@ pub(crate) async fn handle_next<S: GenServer>(
     server: &mut S,
     ctx: &mut Context<S>,
 ) -> Option<Reason> {
-    match receive(ctx).await {
+    let received = receive(ctx).await;
+    handle_received(received, server, ctx).await
+}
+
+/// As [`handle_next`], for what was received.
+async fn handle_received<S: GenServer>(
+    received: Option<Received<ServerMessage<S>>>,
+    server: &mut S,
+    ctx: &mut Context<S>,
+) -> Option<Reason> {
+    match received {
         Some(Received::Message(message)) => handle(message, server, ctx).await,
         Some(Received::Info(Info::Exit { from, reason })) if from == ctx.parent_or_nobody() => {
             return Some(reason);
