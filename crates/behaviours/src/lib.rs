@@ -19,6 +19,7 @@ mod messages;
 mod reply_to;
 mod request;
 mod server_ref;
+mod stop;
 pub mod supervisor;
 pub mod sys;
 
@@ -33,3 +34,4 @@ pub use messages::{Has, Messages};
 pub use reply_to::ReplyTo;
 pub use request::Request;
 pub use server_ref::{Response, ServerRef};
+pub use stop::stop;
