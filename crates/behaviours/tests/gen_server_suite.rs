@@ -19,7 +19,7 @@ mod paths {
     pub(crate) use purlin_behaviours as behaviours;
     pub(crate) use purlin_macros::message;
     pub(crate) mod __private {
-        pub(crate) use serde;
+        pub(crate) use ::serde;
     }
 }
 
@@ -214,11 +214,9 @@ fn parent(runtime: &Runtime) -> Attached<Raw> {
 /// The reason of the next end that a parent hears of.
 async fn end_heard(parent: &mut Attached<Raw>) -> String {
     loop {
-        match parent.receive().await.unwrap() {
-            Received::Info(Info::Exit { reason, .. } | Info::Down { reason, .. }) => {
-                return reason.to_string();
-            }
-            _ => {}
+        let received = parent.receive().await.unwrap();
+        if let Received::Info(Info::Exit { reason, .. } | Info::Down { reason, .. }) = received {
+            return reason.to_string();
         }
     }
 }

@@ -14,7 +14,7 @@ mod paths {
     pub(crate) use purlin_behaviours as behaviours;
     pub(crate) use purlin_macros::message;
     pub(crate) mod __private {
-        pub(crate) use serde;
+        pub(crate) use ::serde;
     }
 }
 
