@@ -19,7 +19,7 @@ mod paths {
 
     pub(crate) use purlin_behaviours as behaviours;
     pub(crate) mod __private {
-        pub(crate) use serde;
+        pub(crate) use ::serde;
     }
 }
 
