@@ -27,6 +27,7 @@ const DRAWN: &[(&str, &[&str])] = &[
     ("macros", &[]),
     ("runtime", &["mailbox", "otp"]),
     ("behaviours", &["runtime"]),
+    ("test", &["behaviours"]),
     ("node", &["behaviours", "proto", "overlay", "crdt", "ring"]),
     ("store", &["node", "overlay", "crdt", "ring"]),
     ("console", &["node"]),
@@ -34,7 +35,7 @@ const DRAWN: &[(&str, &[&str])] = &[
 ];
 
 /// Edges that only tests have, besides the drawn ones.
-const DRAWN_FOR_TESTS: &[(&str, &str)] = &[("term", "macros"), ("behaviours", "macros")];
+const DRAWN_FOR_TESTS: &[(&str, &str)] = &[("term", "macros"), ("behaviours", "macros"), ("test", "macros")];
 
 /// Crates that may depend on anything, and that no other crate depends on.
 const FREE: &[&str] = &["sim", "xtask"];

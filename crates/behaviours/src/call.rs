@@ -244,7 +244,8 @@ fn reply_in(message: &EncodedTerm, expected: &Reference) -> Option<EncodedTerm> 
     is_expected.then(|| reply.to_encoded())
 }
 
-fn ended(reason: &Term, node: NodeName) -> CallError {
+/// What the end of the process that was asked is to who asked.
+pub(crate) fn ended(reason: &Term, node: NodeName) -> CallError {
     match reason.as_atom().map(purlin_term::Atom::as_str) {
         Some("noproc") => CallError::NoProcess,
         Some("noconnection") => CallError::Disconnected(node),

@@ -48,7 +48,8 @@ pub type StatemRef<M> = ServerRef<Statem<M>>;
 ///
 /// ```
 /// # extern crate self as purlin;
-/// # pub use {purlin_behaviours as behaviours, purlin_macros::{events, message}};
+/// # pub mod behaviours { pub use purlin_behaviours::*; }
+/// # pub use purlin_macros::{events, message};
 /// # pub mod __private { pub use serde; }
 /// # use std::time::Duration;
 /// use purlin::behaviours::{GenStatem, InitError, ReplyTo, StatemContext};
