@@ -35,7 +35,11 @@ const DRAWN: &[(&str, &[&str])] = &[
 ];
 
 /// Edges that only tests have, besides the drawn ones.
-const DRAWN_FOR_TESTS: &[(&str, &str)] = &[("term", "macros"), ("behaviours", "macros"), ("test", "macros")];
+const DRAWN_FOR_TESTS: &[(&str, &str)] = &[
+    ("term", "macros"),
+    ("behaviours", "macros"),
+    ("test", "macros"),
+];
 
 /// Crates that may depend on anything, and that no other crate depends on.
 const FREE: &[&str] = &["sim", "xtask"];

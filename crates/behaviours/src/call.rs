@@ -31,8 +31,9 @@ pub enum CallError {
     /// A call is asked by a process, and there may be no more; nothing was asked.
     #[error(transparent)]
     TooManyProcesses(#[from] TooManyProcesses),
-    /// There is no such process, or there was none any more when the request came.
-    #[error("there is no such process")]
+    /// There is no such process, or there is none any more. A request to a server of this node may have been
+    /// begun before that.
+    #[error("there is no such process, or none any more")]
     NoProcess,
     /// The process ended before it answered. Whether the request was carried out is unknown.
     #[error("the process ended before it answered: {0}")]

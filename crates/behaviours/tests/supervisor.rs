@@ -212,7 +212,7 @@ async fn a_supervisor_ends_though_a_child_hangs_in_its_init() {
     watcher.monitor(outer.pid().unwrap());
     let stop = Term::tuple([atom!("terminate").into(), atom!("shutdown").into()]);
     system(&runtime, outer.pid().unwrap(), &stop).await;
-    assert_eq!(heard(&mut told, 1).await, ["one killed"]);
+    assert_eq!(heard(&mut told, 1).await, ["one shutdown"]);
     let (_, _, reason) = watcher.receive().await.unwrap().down().unwrap();
     assert_eq!(reason.to_string(), "shutdown");
     assert_eq!(runtime.process_count(), 1);

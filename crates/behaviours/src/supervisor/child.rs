@@ -44,6 +44,7 @@ pub trait StartChild: Send + Sync {
 pub struct Start {
     pub(super) function: Arc<dyn StartChild>,
     pub(super) shown: Mfargs,
+    pub(super) kind: Kind,
 }
 
 impl std::fmt::Debug for Start {
@@ -161,6 +162,7 @@ impl Child {
         let start = Start {
             function,
             shown: self.shown,
+            kind: self.kind,
         };
         let spec = match self.kind {
             Kind::Worker => ChildSpec::worker(self.id, start),

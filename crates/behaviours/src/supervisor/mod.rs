@@ -57,8 +57,8 @@ pub struct Supervisor {
     machine: Option<Machine>,
     /// Since when the machine counts time.
     began: Instant,
-    /// The start under way, and the child, once it has a pid.
-    starting: Option<(Token, Option<Pid>)>,
+    /// The start under way, what the child is, and its pid, once it has one.
+    starting: Option<(Token, Kind, Option<Pid>)>,
     /// Children that are being ended: they may have unlinked themselves.
     monitors: BTreeMap<Pid, Reference>,
     is_ready: bool,
@@ -198,10 +198,17 @@ impl Supervisor {
         match output {
             Output::Start { token, id, start } => self.start_child(token, &id, &start, ctx),
             Output::GiveUp { token } => {
-                if let Some((under_way, Some(pid))) = self.starting
+                if let Some((under_way, kind, Some(pid))) = self.starting
                     && under_way == token
                 {
-                    ctx.exit(pid, atom!("kill"));
+                    // A supervisor that is killed leaves behind whom it has started so far.
+                    ctx.exit(
+                        pid,
+                        match kind {
+                            Kind::Worker => atom!("kill"),
+                            Kind::Supervisor => atom!("shutdown"),
+                        },
+                    );
                 }
             }
             Output::Terminate { pid, how } => {
@@ -233,11 +240,11 @@ impl Supervisor {
             let came_out = CameOut { token, outcome };
             runtime.notify(&supervisor, wrap(came_out));
         });
-        self.starting = Some((token, None));
+        self.starting = Some((token, start.kind, None));
         let outcome = match start.function.start(&ctx.process, ready) {
             Ok(Started::Ready(pid)) => StartOutcome::Started(pid, None),
             Ok(Started::InInit(pid)) => {
-                self.starting = Some((token, Some(pid)));
+                self.starting = Some((token, start.kind, Some(pid)));
                 return;
             }
             Err(reason) => StartOutcome::Error(reason),
@@ -256,7 +263,7 @@ impl Supervisor {
     fn ended(&mut self, pid: Pid, reason: Reason) {
         let now = self.now();
         match self.starting {
-            Some((token, Some(started))) if started == pid => {
+            Some((token, _, Some(started))) if started == pid => {
                 self.came_out(token, StartOutcome::Error(reason));
             }
             _ => self.machine().child_exited(now, pid, reason),
@@ -272,6 +279,7 @@ impl Supervisor {
         Some(Start {
             function,
             shown: mfargs.clone(),
+            kind: Kind::Worker,
         })
     }
 
@@ -406,7 +414,7 @@ impl HandleInfo<Local<CameOut>> for Supervisor {
     async fn handle_info(&mut self, Local(came_out): Local<CameOut>, ctx: &mut Context<Self>) {
         if self
             .starting
-            .is_some_and(|(token, _)| token == came_out.token)
+            .is_some_and(|(token, ..)| token == came_out.token)
         {
             let outcome = match came_out.outcome {
                 Ok(pid) => StartOutcome::Started(pid, None),
