@@ -1,7 +1,7 @@
 //! Event managers: processes that hand each event to all handlers that were added to them.
 //!
 //! A manager of events `E` is started as [`GenEvent::new`]; handlers, values of any types that implement
-//! [`EventHandler`], are added to it by its [`ServerRef`], and can be asked by type through the [`HandlerRef`]
+//! [`EventHandler`], are added to it by its [`ServerRef`](crate::ServerRef), and can be asked by type through the [`HandlerRef`]
 //! that adding them answers. A handler that panics is removed, and the others go on.
 //!
 //! Source: OTP's `gen_event`. An OTP shell notifies (`{notify, Event}`), asks, lists and deletes handlers as it
