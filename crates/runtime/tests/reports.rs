@@ -73,10 +73,12 @@ async fn crashes_and_long_steps_are_reported_with_label_and_place() {
         .spawn(|_: Process<Term>| std::future::pending::<()>())
         .unwrap()
         .pid();
+    let (all_are_sent, is_all_sent) = tokio::sync::oneshot::channel::<()>();
     let crashing = runtime
         .spawn(move |mut me: Process<Term>| async move {
             me.set_label("the unlucky");
             me.link(mate);
+            let _ = is_all_sent.await;
             me.receive().await;
             panic!("out of luck");
         })
@@ -96,6 +98,7 @@ async fn crashes_and_long_steps_are_reported_with_label_and_place() {
             .await
             .unwrap();
     }
+    all_are_sent.send(()).unwrap();
     let (_, _, reason) = watcher.receive().await.unwrap().down().unwrap();
     let parts = reason.as_tuple().unwrap();
     assert_eq!(parts[1], Term::from("out of luck"));
