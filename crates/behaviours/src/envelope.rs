@@ -80,3 +80,43 @@ impl<'a> Opened<'a> {
         Self::Info(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use purlin_term::{NodeName, Reference, atom};
+
+    use super::*;
+
+    fn reference() -> Reference {
+        let node = NodeName::new(&atom!("tags@host")).unwrap();
+        Reference::new(node, 1, &[1, 2, 3]).unwrap()
+    }
+
+    fn from(tag: Term) -> Caller {
+        let node = NodeName::new(&atom!("tags@host")).unwrap();
+        Caller {
+            pid: Pid {
+                node,
+                creation: 1,
+                id: 1,
+                serial: 0,
+            },
+            tag,
+        }
+    }
+
+    #[test]
+    fn a_reply_goes_to_the_alias_in_the_tag_or_else_to_the_process() {
+        let alias = Term::list_with_tail([atom!("alias").into()], reference().into());
+        let to_alias = Destination::Alias(reference());
+        assert_eq!(from(alias.clone()).reply_to(), to_alias);
+        let newer = Term::list_with_tail([alias], reference().into());
+        assert_eq!(from(newer).reply_to(), to_alias);
+        let plain = from(Term::tuple([reference().into(), atom!("node").into()]));
+        assert_eq!(plain.reply_to(), Destination::Pid(plain.pid));
+        assert_eq!(
+            from(reference().into()).reply_to(),
+            Destination::Pid(plain.pid)
+        );
+    }
+}

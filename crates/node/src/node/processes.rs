@@ -13,7 +13,7 @@ use super::Node;
 use super::outside::{message_signal, recipient};
 use crate::connection::SendError;
 use crate::limits::PROCESS_INFO_PATIENCE;
-use crate::process::{Caller, Destination, Mailbox};
+use crate::process::{Caller, Destination, Mailbox, encode_reply};
 
 impl Node {
     /// Starts a process that runs `body` and ends with the reason that it answers.
@@ -177,7 +177,7 @@ impl Node {
         caller: &Caller,
         reply: &Term,
     ) -> Result<(), SendError> {
-        let message = caller.encode_reply(reply)?;
+        let message = encode_reply(caller, reply)?;
         let sent = self.send_for(process, caller.reply_to(), message.clone());
         let sent = sent.await;
         if takes_no_aliases(&sent) {

@@ -18,7 +18,7 @@ use purlin_term::{Atom, Term, atom};
 use crate::connection::Latch;
 use crate::host::BoxFuture;
 use crate::node::Node;
-use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
+use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox, encode_reply};
 
 /// A registered process of every node.
 struct Service {
@@ -110,7 +110,7 @@ fn send(mailbox: &Mailbox, to: impl Into<Destination>, message: &Term) {
 
 /// Answers a call, at once or never: [`Mailbox::reply`] waits for the road.
 pub(crate) fn reply(mailbox: &Mailbox, caller: &Caller, reply: Term) {
-    if let Ok(message) = caller.encode_reply(&reply) {
+    if let Ok(message) = encode_reply(caller, &reply) {
         let node = mailbox.node();
         node.push_reply(mailbox.pid(), caller, message);
     }
