@@ -57,6 +57,11 @@ impl Debug {
         self.is_suspended
     }
 
+    /// The process is to end: it hears everything again.
+    pub(crate) fn resume(&mut self) {
+        self.is_suspended = false;
+    }
+
     /// Whether events are to be noted.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {

@@ -315,3 +315,68 @@ async fn a_child_can_be_any_process_and_is_killed_when_it_does_not_end() {
     assert_eq!(starts.load(Ordering::Relaxed), 2);
     let _: <Get as Request>::Reply = 1;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_cannot_be_made_does_not_start_and_its_supervisor_goes_on() {
+    let runtime = runtime();
+    let supervisor = dynamic().start(&runtime).await.unwrap();
+    let broken = Child::new("broken", || -> Worker { panic!("no such file") });
+    let refused = supervisor.start_child(broken).await.unwrap_err();
+    assert!(refused.to_string().contains("no such file"), "{refused}");
+    assert_eq!(supervisor.count_children().await.unwrap().active, 0);
+}
+
+/// A child that does not end when it is told to, and has three seconds.
+fn stubborn() -> Child {
+    let body = |process: Process<()>| async move {
+        process.trap_exit(true);
+        std::future::pending::<()>().await
+    };
+    Child::process("stubborn", body).shutdown(Shutdown::Timeout(Duration::from_secs(3)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_stands_though_others_ask_and_send_what_they_like_meanwhile() {
+    let runtime = runtime();
+    let supervisor = one_for_one()
+        .with(stubborn())
+        .start(&runtime)
+        .await
+        .unwrap();
+    let pid = supervisor.pid().unwrap();
+    let before = tokio::time::Instant::now();
+    let disturb = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        system(&runtime, pid, &atom!("get_state").into()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        runtime.send(pid, Term::from(7)).await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(supervisor.terminate_child("stubborn"), disturb);
+    ended.unwrap();
+    assert_eq!(before.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_was_suspended_ends_its_children_all_the_same() {
+    let runtime = runtime();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let supervisor = one_for_one()
+        .child("one", move || Worker::new("one", &events))
+        .start(&runtime)
+        .await
+        .unwrap();
+    heard(&mut told, 1).await;
+    let mut watcher = runtime.attach::<()>().unwrap();
+    watcher.monitor(supervisor.pid().unwrap());
+    system(
+        &runtime,
+        supervisor.pid().unwrap(),
+        &atom!("suspend").into(),
+    )
+    .await;
+    runtime.exit(supervisor.pid().unwrap(), atom!("shutdown"));
+    let ended = tokio::time::timeout(Duration::from_secs(60), watcher.receive());
+    let (_, _, reason) = ended.await.expect("it ends").unwrap().down().unwrap();
+    assert_eq!(reason.to_string(), "shutdown");
+    assert_eq!(heard(&mut told, 1).await, ["one shutdown"]);
+}

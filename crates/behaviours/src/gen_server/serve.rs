@@ -9,6 +9,7 @@ use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_runtime::{Process, Received, panics};
 use purlin_term::{Pid, Term, atom};
+use tokio::time::Instant;
 
 use super::message::Kind;
 use super::{Context, GenServer, InitError, ServerMessage};
@@ -43,14 +44,15 @@ pub(crate) fn caught<F: Future>(future: F) -> Caught<F> {
     Caught { future }
 }
 
-/// Runs a server until it ends; answers its exit reason.
+/// Makes a server and runs it until it ends; answers its exit reason.
 pub(super) async fn run<S: GenServer>(
-    mut server: S,
+    make: impl FnOnce() -> S + Send,
     process: Process<ServerMessage<S>>,
     parent: Option<Pid>,
     ready: impl FnOnce(Result<Pid, InitError>) + Send,
 ) -> Reason {
     let mut ctx = Context::new(process, parent);
+    let mut server = make();
     match caught(server.init(&mut ctx)).await {
         Ok(Ok(())) => ready(Ok(ctx.process.pid())),
         Ok(Err(error)) => {
@@ -64,7 +66,10 @@ pub(super) async fn run<S: GenServer>(
             resume_unwind(panic);
         }
     }
-    match caught(serve(&mut server, &mut ctx)).await {
+    let ended = caught(serve(&mut server, &mut ctx)).await;
+    // Whatever its end needs to hear is heard.
+    ctx.debug.resume();
+    match ended {
         Ok(reason) => {
             server.terminate(&reason, &mut ctx).await;
             reason
@@ -110,8 +115,22 @@ pub(crate) async fn handle_next<S: GenServer>(
     server: &mut S,
     ctx: &mut Context<S>,
 ) -> Option<Reason> {
+    let deadline = ctx.timeout.map(|patience| Instant::now() + patience);
     let received = receive(ctx).await;
-    handle_received(received, server, ctx).await
+    let is_system = is_system(&received);
+    let ended = handle_received(received, server, ctx).await;
+    // Whoever looks into a server does not change what it does.
+    if is_system && ctx.timeout.is_none() {
+        ctx.timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    }
+    ended
+}
+
+fn is_system<S: GenServer>(received: &Option<Received<ServerMessage<S>>>) -> bool {
+    matches!(
+        received,
+        Some(Received::Message(ServerMessage(Kind::System(_))))
+    )
 }
 
 /// As [`handle_next`], for what was received.

@@ -216,7 +216,7 @@ pub(super) async fn start<S: GenServer>(
     let (ready, started) = oneshot::channel();
     let (runtime, patience) = (starting.runtime.clone(), options.timeout);
     let ready = |started: Result<Pid, InitError>| drop(ready.send(started.map(drop)));
-    let address = launch(starting, options, server, ready)?;
+    let address = launch(starting, options, || server, ready)?;
     let pid = address.pid();
     let server = ServerRef::here(address, runtime.clone());
     let waiting = wait_for_init(started);
@@ -233,11 +233,12 @@ pub(super) async fn start<S: GenServer>(
 }
 
 /// Starts the process of a server, which says by `ready` how its `init` came out; if it is ended before that,
-/// `ready` is dropped.
+/// `ready` is dropped. The server is made in its own process: what goes wrong there is that one's end, and not
+/// of who starts it.
 pub(crate) fn launch<S: GenServer>(
     starting: Starting<'_>,
     mut options: ServerOptions,
-    server: S,
+    make: impl FnOnce() -> S + Send + 'static,
     ready: impl FnOnce(Result<Pid, InitError>) + Send + 'static,
 ) -> Result<Address<ServerMessage<S>>, StartError> {
     let runtime = starting.runtime;
@@ -255,7 +256,7 @@ pub(crate) fn launch<S: GenServer>(
         parent.link_to(prepared.pid());
     }
     let parent = parent.map(Parent::pid);
-    Ok(prepared.start(move |process| serve::run(server, process, parent, ready)))
+    Ok(prepared.start(move |process| serve::run(make, process, parent, ready)))
 }
 
 async fn wait_for_init(

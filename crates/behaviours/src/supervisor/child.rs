@@ -128,8 +128,11 @@ impl Child {
     }
 
     /// It has this registered name before its `init`.
+    ///
+    /// # Panics
+    /// When the name is longer than an atom may be, 255 characters.
     pub fn registered(mut self, name: &str) -> Self {
-        self.name = Atom::new(name).ok();
+        self.name = Some(Atom::new(name).expect("a name has at most 255 characters"));
         self
     }
 
@@ -178,7 +181,7 @@ impl Child {
 }
 
 struct ServerStart<F> {
-    make: F,
+    make: Arc<F>,
     name: Option<Atom>,
 }
 
@@ -187,10 +190,11 @@ pub(super) fn server<S: GenServer>(
     make: impl Fn() -> S + Send + Sync + 'static,
     name: Option<Atom>,
 ) -> Arc<dyn StartChild> {
+    let make = Arc::new(make);
     Arc::new(ServerStart { make, name })
 }
 
-impl<S: GenServer, F: Fn() -> S + Send + Sync> StartChild for ServerStart<F> {
+impl<S: GenServer, F: Fn() -> S + Send + Sync + 'static> StartChild for ServerStart<F> {
     fn start(
         &self,
         supervisor: &Process<ServerMessage<Supervisor>>,
@@ -198,7 +202,8 @@ impl<S: GenServer, F: Fn() -> S + Send + Sync> StartChild for ServerStart<F> {
     ) -> Result<Started, Reason> {
         let mut options = ServerOptions::default().link();
         options.process.name.clone_from(&self.name);
-        let launched = launch(supervisor.starting(), options, (self.make)(), ready);
+        let make = self.make.clone();
+        let launched = launch(supervisor.starting(), options, move || make(), ready);
         launched
             .map(|address| Started::InInit(address.pid()))
             .map_err(|error| reason_of(&error))

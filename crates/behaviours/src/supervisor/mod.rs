@@ -35,7 +35,7 @@ pub use client::{ChildError, Which};
 
 use crate::by;
 use crate::gen_server::{
-    Context, GenServer, HandleCallFrom, HandleInfo, InitError, ServerMessage, handle_next,
+    Context, GenServer, HandleCallFrom, HandleInfo, InitError, Other, ServerMessage, handle_next,
 };
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
@@ -142,6 +142,9 @@ impl Supervisor {
     }
 
     /// As [`Supervisor::child`], with the id as its registered name too.
+    ///
+    /// # Panics
+    /// When the name is longer than an atom may be, 255 characters.
     pub fn registered<S: GenServer>(
         self,
         name: &'static str,
@@ -157,7 +160,8 @@ impl Supervisor {
     }
 
     /// What a shell can start here by `supervisor:start_child(Sup, #{start => {Module, Function, Args}, ..})`:
-    /// `make` makes the server, of the arguments, or refuses them. Nothing else is started for a shell.
+    /// `make` makes the server, of the arguments, or refuses them, each time alike: it is asked first, and again
+    /// for each start. Nothing else is started for a shell.
     pub fn offer<S: GenServer>(
         mut self,
         module: Atom,
@@ -400,6 +404,12 @@ impl GenServer for Supervisor {
             self.monitors.remove(&pid);
             self.ended(pid, reason);
         }
+        self.drive(ctx);
+    }
+
+    /// The machine's next deadline stands, whatever else comes.
+    async fn handle_other(&mut self, message: Other, ctx: &mut Context<Self>) {
+        ctx.unhandled(&message);
         self.drive(ctx);
     }
 
