@@ -21,6 +21,7 @@ use crate::epmd::{self, Registration};
 use crate::host::{Host, TaskHandle, TokioHost};
 use crate::limits::SHUTDOWN_PATIENCE;
 use crate::node::Node;
+use crate::services::global_name_server::announce_leave;
 
 /// OTP's bounds of `net_tickintensity` (kernel manual).
 const TICK_INTENSITY_MIN: u32 = 4;
@@ -192,6 +193,7 @@ impl Node {
             listening.accepting.abort();
         }
         let connections = self.state().peers.all();
+        announce_leave(self, connections.iter().map(|connection| connection.peer()));
         connections
             .iter()
             .for_each(|connection| connection.finish());

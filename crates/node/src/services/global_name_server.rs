@@ -5,11 +5,15 @@
 //! (sends, monitors, exits) is done at once, without waiting for room in a connection's queue, so
 //! that its order is kept; what takes time (connecting, calling a resolver) runs in a task that
 //! reports back to the same loop.
+//!
+//! A node that stops tells its peers so before it closes the connections, by a message to the name [`LEAVES`],
+//! which OTP has not and drops. Purlin nodes that stay then do not take its end for a broken link, and do not
+//! report it to others that may not have seen it yet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use purlin_term::{NodeName, Pid, Reference, Term, atom};
+use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,6 +23,9 @@ use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
 
 /// How long a peer's resolver may take.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a Purlin node hears which peers stop.
+const LEAVES: &str = "purlin_leaves";
 
 /// What a task that took time reports.
 enum Report {
@@ -36,14 +43,40 @@ struct NameServer {
 
 /// Starts the name server of `node`.
 pub(crate) fn start(node: &Node) {
-    let locker = node.attach().expect("a new node has no processes");
-    locker.keep();
+    let [locker, leaves] = std::array::from_fn(|_| {
+        let mailbox = node.attach().expect("a new node has no processes");
+        mailbox.keep();
+        mailbox
+    });
+    let name = Atom::new(LEAVES).expect("it is short");
+    let registered = node.register(name, leaves.pid());
+    registered.expect("a new node has no names");
     super::start_one(node, atom!("global_name_server"), |server| {
-        run(server, locker)
+        run(server, locker, leaves)
     });
 }
 
-async fn run(mut server: Mailbox, mut locker: Mailbox) -> Term {
+/// Tells all peers that this node stops: the last they hear of it.
+pub(crate) fn announce_leave(node: &Node, peers: impl Iterator<Item = NodeName>) {
+    let Some(from) = node.whereis(&atom!("global_name_server")) else {
+        return;
+    };
+    let name = Atom::new(LEAVES).expect("it is short");
+    let leave = Term::tuple([atom!("leaves").into(), node.name().into()]);
+    for peer in peers {
+        node.push_message(from, Destination::Name(name.clone(), peer), &leave);
+    }
+}
+
+/// Who announces so.
+fn who_leaves(message: &Term) -> Option<NodeName> {
+    match message.as_tuple()? {
+        [tag, Term::Atom(node)] if tag.is_atom("leaves") => NodeName::new(node).ok(),
+        _ => None,
+    }
+}
+
+async fn run(mut server: Mailbox, mut locker: Mailbox, mut leaves: Mailbox) -> Term {
     let node = server.node().clone();
     let config = Config {
         locker: locker.pid(),
@@ -64,7 +97,11 @@ async fn run(mut server: Mailbox, mut locker: Mailbox) -> Term {
         let timer = names.next_timeout();
         tokio::select! {
             biased;
-            delivery = server.receive() => names.handle_delivery(&server, delivery),
+            delivery = server.receive() => {
+                // An announcement comes before the end that it is about, in another mailbox.
+                names.handle_leaves(&mut leaves).await;
+                names.handle_delivery(&server, delivery);
+            }
             delivery = locker.receive() => names.handle_locker_delivery(delivery),
             Some(report) = reported.recv() => names.handle_report(report),
             () = sleep_until(timer) => names.machine.handle_timeout(node.now()),
@@ -108,6 +145,23 @@ impl NameServer {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Takes all announcements that are there.
+    async fn handle_leaves(&mut self, leaves: &mut Mailbox) {
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                delivery = leaves.receive() => delivery,
+                () = std::future::ready(()) => return,
+            };
+            if let Delivery::Message(message) = delivery
+                && let Ok(message) = message.to_term()
+                && let Some(node) = who_leaves(&message)
+            {
+                self.machine.handle_leave(node);
+            }
         }
     }
 

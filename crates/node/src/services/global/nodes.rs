@@ -55,11 +55,22 @@ impl Global {
         }
     }
 
+    /// Takes that a node announced that it stops, and leaves everybody.
+    pub fn handle_leave(&mut self, node: NodeName) {
+        if self.connected.contains(&node) {
+            self.leaving.insert(node);
+        }
+    }
+
     /// Takes that the connection to a visible node was lost, whoever closed it.
     pub fn handle_node_down(&mut self, now: Duration, node: NodeName) {
         if self.connected.remove(&node) {
             self.forget_reports_to(node);
-            self.forget_node(now, node, Loss::Disconnected);
+            let loss = match self.leaving.remove(&node) {
+                true => Loss::Ignored,
+                false => Loss::Disconnected,
+            };
+            self.forget_node(now, node, loss);
             if self.reconnect.remove(&node) {
                 self.outbox.push_back(Output::Connect(node));
             }
