@@ -21,7 +21,6 @@ use crate::epmd::{self, Registration};
 use crate::host::{Host, TaskHandle, TokioHost};
 use crate::limits::SHUTDOWN_PATIENCE;
 use crate::node::Node;
-use crate::services::global_name_server::announce_leave;
 
 /// OTP's bounds of `net_tickintensity` (kernel manual).
 const TICK_INTENSITY_MIN: u32 = 4;
@@ -180,11 +179,12 @@ impl Node {
         self.listening().as_ref().map(|listening| listening.address)
     }
 
-    /// Stops the node: writes what is queued, closes all connections and frees the name.
+    /// Stops the node: ends supervision trees and applications, the youngest first, writes what is queued,
+    /// closes all connections and frees the name.
     ///
-    /// What a peer does not take within `patience` is lost. Then processes are told to shut down, the
-    /// youngest first, and killed if they do not; the node's own services end last. From then on no
-    /// process starts.
+    /// The trees have `patience` to end, and then the peers have it to take what is queued; what they do not is
+    /// lost. Then the other processes are told to shut down, the youngest first, and killed if they do not; the
+    /// node's own services end last. From then on no process starts.
     pub async fn stop(&self, patience: Duration) {
         self.end_trees(patience).await;
         self.0.stopping.set();
@@ -193,7 +193,7 @@ impl Node {
             listening.accepting.abort();
         }
         let connections = self.state().peers.all();
-        announce_leave(self, connections.iter().map(|connection| connection.peer()));
+        self.announce_leave(&connections);
         connections
             .iter()
             .for_each(|connection| connection.finish());

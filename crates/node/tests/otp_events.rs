@@ -297,3 +297,83 @@ async fn monitor_node_works_both_ways() {
         node.stop(PATIENCE).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_tells_its_peers_so_before_they_see_it() {
+    for release in RELEASES {
+        let net = Net::new().await;
+        let mut erl = net.erl(release, "erl").await;
+        let node = net.node("purlin").await;
+        node.connect_to(name("erl")).await.unwrap();
+        erl.check("register(purlin_leaves, self())", "true").await;
+        erl.check("net_kernel:monitor_nodes(true)", "ok").await;
+        node.stop(PATIENCE).await;
+        for heard in [
+            "{leaves,'purlin@127.0.0.1'}",
+            "{nodedown,'purlin@127.0.0.1'}",
+        ] {
+            let receive = "(fun() -> receive M -> M after 60000 -> nothing end end)()";
+            erl.check(receive, heard).await;
+        }
+        erl.assert_nothing_logged();
+    }
+}
+
+/// Of whom `of` reports next that it lost it.
+fn reported_by(of: &str) -> String {
+    format!(
+        "receive {{trace, _, 'receive', {{lost_connection, '{of}@127.0.0.1', _, _, Lost}}}} -> Lost \
+         after 60000 -> nothing end"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_is_reported_to_nobody_and_who_is_cut_off_is() {
+    for release in RELEASES {
+        let net = Net::new().await;
+        let (a, b) = (net.node("a").await, net.node("b").await);
+        let _d = net.node("d").await;
+        let mut erl = net.erl(release, "erl").await;
+        for peer in ["b", "d", "erl"] {
+            a.connect_to(name(peer)).await.unwrap();
+        }
+        erl.check("global:sync()", "ok").await;
+        let trace = "erlang:trace(whereis(global_name_server), true, ['receive'])";
+        erl.check(trace, "1").await;
+        let mut nodes = watch(&a);
+
+        b.stop(PATIENCE).await;
+        let gone = next(&mut nodes).await;
+        let announced =
+            matches!(&gone, Delivery::NodeDown { node, announced: true, .. } if *node == name("b"));
+        assert!(announced, "{gone:?}");
+        assert!(a.disconnect(name("d")).await);
+        let gone = next(&mut nodes).await;
+        let cut = matches!(&gone, Delivery::NodeDown { node, announced: false, .. } if *node == name("d"));
+        assert!(cut, "{gone:?}");
+        // Whatever was to be told of the first was told before this.
+        erl.check(&reported_by("a"), "'d@127.0.0.1'").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_report_of_a_node_that_stops_is_dropped() {
+    let net = Net::new().await;
+    let node = net.node("purlin").await;
+    let mut leaver = net.erl(Release::Otp25, "leaver").await;
+    let mut other = net.erl(Release::Otp25, "other").await;
+    for erl in [&mut leaver, &mut other] {
+        erl.check(PONG, "pong").await;
+    }
+    let lost = "{global_name_server, 'purlin@127.0.0.1'} ! {lost_connection, node(), 1 bsl 60, 1, \
+                'leaver@127.0.0.1'}, \
+                lists:sort(gen_server:call({global_name_server, 'purlin@127.0.0.1'}, get_known))";
+    other.check("global:sync()", "ok").await;
+    let leaves =
+        "{purlin_leaves, 'purlin@127.0.0.1'} ! {leaves, node()}, net_adm:ping('purlin@127.0.0.1')";
+    leaver.check(leaves, "pong").await;
+    other
+        .check(lost, "['leaver@127.0.0.1','other@127.0.0.1']")
+        .await;
+    node.stop(PATIENCE).await;
+}

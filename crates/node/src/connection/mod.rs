@@ -116,6 +116,8 @@ pub(crate) struct Connection {
     closing: Latch,
     /// The reader has stopped and the node was told.
     pub(crate) ended: Latch,
+    /// The peer said that it stops.
+    leaving: AtomicBool,
     /// The writer is to say when nothing is queued any more.
     finishing: AtomicBool,
     /// Nothing was queued any more.
@@ -142,6 +144,7 @@ impl Connection {
             down_reason: OnceLock::new(),
             closing: Latch::default(),
             ended: Latch::default(),
+            leaving: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
             drained: Latch::default(),
             #[cfg(feature = "planted-bugs")]
@@ -265,6 +268,15 @@ impl Connection {
     pub(crate) fn finish(&self) {
         self.finishing.store(true, Ordering::Release);
         self.outbound.wake_writer();
+    }
+
+    /// Takes that the peer stops: its end is none of the network's.
+    pub(crate) fn handle_leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -22,6 +22,7 @@
 
 mod applications;
 mod exports;
+mod leave;
 mod outside;
 mod peers;
 mod processes;

@@ -8,6 +8,7 @@ use purlin_runtime::{Destination, Signal, Target, reason};
 use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference};
 
 use super::Node;
+use super::leave::is_leave;
 use crate::connection::{Connection, TieRefused};
 use crate::limits::SIGNALS_MAX;
 
@@ -41,6 +42,13 @@ impl Node {
             self.runtime().deliver_signal(to.into(), signal, epoch)
         };
         Ok(match signal {
+            Wire::Send {
+                to: Recipient::Name(name),
+                ..
+            } if is_leave(&name) => {
+                connection.handle_leave();
+                0
+            }
             Wire::Send {
                 from, to, message, ..
             } => {

@@ -65,6 +65,8 @@ pub enum Delivery {
         connection_id: Option<u64>,
         /// Why.
         reason: DownReason,
+        /// The peer, a Purlin node, had said that it stops.
+        announced: bool,
     },
     /// A process was not spawned.
     SpawnFailed {
@@ -105,11 +107,13 @@ impl Delivery {
                 visible,
                 connection_id,
                 reason,
+                announced,
             } => Self::NodeDown {
                 node,
                 visible,
                 connection_id,
                 reason,
+                announced,
             },
         }
     }

@@ -43,6 +43,8 @@ pub enum NodeEvent {
         connection_id: Option<u64>,
         /// Why.
         reason: DownReason,
+        /// The peer, a Purlin node, had said that it stops.
+        announced: bool,
     },
 }
 
@@ -62,6 +64,7 @@ impl NodeEvent {
             visible: of.is_visible(),
             connection_id: Some(of.epoch().0),
             reason: of.down_reason(),
+            announced: of.is_leaving(),
         }
     }
 
@@ -72,6 +75,7 @@ impl NodeEvent {
             visible: true,
             connection_id: None,
             reason: DownReason::ConnectionSetupFailed,
+            announced: false,
         }
     }
 
@@ -180,6 +184,7 @@ mod tests {
             visible,
             connection_id: Some(connection_id),
             reason: DownReason::Disconnect,
+            announced: false,
         };
         let plain = MonitorNodes::default();
         assert_eq!(shown(up, plain), "{nodeup,'b@127.0.0.1'}");

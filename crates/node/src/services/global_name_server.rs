@@ -6,14 +6,13 @@
 //! that its order is kept; what takes time (connecting, calling a resolver) runs in a task that
 //! reports back to the same loop.
 //!
-//! A node that stops tells its peers so before it closes the connections, by a message to the name [`LEAVES`],
-//! which OTP has not and drops. Purlin nodes that stay then do not take its end for a broken link, and do not
-//! report it to others that may not have seen it yet.
+//! A peer that announced that it stops (`node/leave.rs`) is not lost: its end is reported to nobody, and reports
+//! of others on it, which overtook that end, are dropped.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
+use purlin_term::{NodeName, Pid, Reference, Term, atom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -23,9 +22,6 @@ use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
 
 /// How long a peer's resolver may take.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where a Purlin node hears which peers stop.
-const LEAVES: &str = "purlin_leaves";
 
 /// What a task that took time reports.
 enum Report {
@@ -43,40 +39,14 @@ struct NameServer {
 
 /// Starts the name server of `node`.
 pub(crate) fn start(node: &Node) {
-    let [locker, leaves] = std::array::from_fn(|_| {
-        let mailbox = node.attach().expect("a new node has no processes");
-        mailbox.keep();
-        mailbox
-    });
-    let name = Atom::new(LEAVES).expect("it is short");
-    let registered = node.register(name, leaves.pid());
-    registered.expect("a new node has no names");
+    let locker = node.attach().expect("a new node has no processes");
+    locker.keep();
     super::start_one(node, atom!("global_name_server"), |server| {
-        run(server, locker, leaves)
+        run(server, locker)
     });
 }
 
-/// Tells all peers that this node stops: the last they hear of it.
-pub(crate) fn announce_leave(node: &Node, peers: impl Iterator<Item = NodeName>) {
-    let Some(from) = node.whereis(&atom!("global_name_server")) else {
-        return;
-    };
-    let name = Atom::new(LEAVES).expect("it is short");
-    let leave = Term::tuple([atom!("leaves").into(), node.name().into()]);
-    for peer in peers {
-        node.push_message(from, Destination::Name(name.clone(), peer), &leave);
-    }
-}
-
-/// Who announces so.
-fn who_leaves(message: &Term) -> Option<NodeName> {
-    match message.as_tuple()? {
-        [tag, Term::Atom(node)] if tag.is_atom("leaves") => NodeName::new(node).ok(),
-        _ => None,
-    }
-}
-
-async fn run(mut server: Mailbox, mut locker: Mailbox, mut leaves: Mailbox) -> Term {
+async fn run(mut server: Mailbox, mut locker: Mailbox) -> Term {
     let node = server.node().clone();
     let config = Config {
         locker: locker.pid(),
@@ -97,11 +67,7 @@ async fn run(mut server: Mailbox, mut locker: Mailbox, mut leaves: Mailbox) -> T
         let timer = names.next_timeout();
         tokio::select! {
             biased;
-            delivery = server.receive() => {
-                // An announcement comes before the end that it is about, in another mailbox.
-                names.handle_leaves(&mut leaves).await;
-                names.handle_delivery(&server, delivery);
-            }
+            delivery = server.receive() => names.handle_delivery(&server, delivery),
             delivery = locker.receive() => names.handle_locker_delivery(delivery),
             Some(report) = reported.recv() => names.handle_report(report),
             () = sleep_until(timer) => names.machine.handle_timeout(node.now()),
@@ -123,7 +89,7 @@ impl NameServer {
                 let Ok(message) = message.to_term() else {
                     return;
                 };
-                if !self.resolves_here(server, &message) {
+                if !self.resolves_here(server, &message) && !self.reports_who_leaves(&message) {
                     self.machine.handle_message(now, None, &message);
                 }
             }
@@ -132,11 +98,16 @@ impl NameServer {
                 let tag = self.node.random_u64() >> 4;
                 self.machine.handle_node_up(now, node, tag);
             }
-            Delivery::NodeDown { node, .. } => {
+            Delivery::NodeDown {
+                node, announced, ..
+            } => {
                 if self.node.is_stopping() {
                     self.machine.prepare_shutdown();
                 }
-                self.machine.handle_node_down(now, node);
+                match announced {
+                    true => self.machine.handle_node_left(now, node),
+                    false => self.machine.handle_node_down(now, node),
+                }
             }
             Delivery::Down { reference, .. } => {
                 if let Some(pid) = self.watched.remove(&reference) {
@@ -148,21 +119,13 @@ impl NameServer {
         }
     }
 
-    /// Takes all announcements that are there.
-    async fn handle_leaves(&mut self, leaves: &mut Mailbox) {
-        loop {
-            let delivery = tokio::select! {
-                biased;
-                delivery = leaves.receive() => delivery,
-                () = std::future::ready(()) => return,
-            };
-            if let Delivery::Message(message) = delivery
-                && let Ok(message) = message.to_term()
-                && let Some(node) = who_leaves(&message)
-            {
-                self.machine.handle_leave(node);
-            }
-        }
+    /// Whether it is a peer's report on a node that is about to go for everybody.
+    fn reports_who_leaves(&self, message: &Term) -> bool {
+        let Some([tag, _, _, _, Term::Atom(lost)]) = message.as_tuple() else {
+            return false;
+        };
+        let connection = || self.node.state().peers.get(NodeName::new(lost).ok()?);
+        tag.is_atom("lost_connection") && connection().is_some_and(|it| it.is_leaving())
     }
 
     fn handle_locker_delivery(&mut self, delivery: Delivery) {

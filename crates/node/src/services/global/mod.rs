@@ -71,8 +71,6 @@ pub struct Global {
     config: Config,
     random: Random,
     connected: BTreeSet<NodeName>,
-    /// Connected nodes that said that they stop.
-    leaving: BTreeSet<NodeName>,
     connecting: BTreeMap<NodeName, Connecting>,
     known: BTreeMap<NodeName, i64>,
     pending: BTreeMap<NodeName, i64>,
@@ -198,7 +196,6 @@ impl Global {
             locker: Locker::default(),
             resolution: None,
             connected: BTreeSet::new(),
-            leaving: BTreeSet::new(),
             connecting: BTreeMap::new(),
             known: BTreeMap::new(),
             pending: BTreeMap::new(),

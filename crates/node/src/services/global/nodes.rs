@@ -55,21 +55,20 @@ impl Global {
         }
     }
 
-    /// Takes that a node announced that it stops, and leaves everybody.
-    pub fn handle_leave(&mut self, node: NodeName) {
-        if self.connected.contains(&node) {
-            self.leaving.insert(node);
-        }
-    }
-
     /// Takes that the connection to a visible node was lost, whoever closed it.
     pub fn handle_node_down(&mut self, now: Duration, node: NodeName) {
+        self.connection_ended(now, node, Loss::Disconnected);
+    }
+
+    /// Takes that a node that had announced that it stops is gone. So it is for everybody, or will be in a
+    /// moment: nobody needs to be told, and who were told sooner than they see it would expel it.
+    pub fn handle_node_left(&mut self, now: Duration, node: NodeName) {
+        self.connection_ended(now, node, Loss::Ignored);
+    }
+
+    fn connection_ended(&mut self, now: Duration, node: NodeName, loss: Loss) {
         if self.connected.remove(&node) {
             self.forget_reports_to(node);
-            let loss = match self.leaving.remove(&node) {
-                true => Loss::Ignored,
-                false => Loss::Disconnected,
-            };
             self.forget_node(now, node, loss);
             if self.reconnect.remove(&node) {
                 self.outbox.push_back(Output::Connect(node));
@@ -94,6 +93,7 @@ impl Global {
         for &node in &nodes {
             self.outbox.push_back(Output::Disconnect(node));
             self.connected.remove(&node);
+            self.forget_reports_to(node);
             self.forget_node(now, node, Loss::Ignored);
         }
         nodes

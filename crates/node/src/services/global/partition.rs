@@ -14,7 +14,7 @@
 //! (seen with OTP 28 in about one run in three, of few, on a busy machine). So each member is asked
 //! for its protocol version first, and told when it has answered: by then it has seen what lay
 //! before the question. A node that is connected again by then was not lost. A node that announced its end
-//! ([`Global::handle_leave`], which Purlin nodes do) is not reported at all: it leaves everybody.
+//! ([`Global::handle_node_left`], which Purlin nodes do) is not reported at all: it leaves everybody.
 //! A node that another reports lost is told so at once: it cannot expel itself, and if it is frozen, its answer
 //! would come when we have given it up, and connect the two again.
 //! Who is asked to close a connection while it waits for such an answer says at once what it was to report:
@@ -131,7 +131,7 @@ impl Global {
         operation: &Term,
         lost: NodeName,
     ) {
-        if !self.prevents_overlap() || reporter == self.me() || self.leaving.contains(&lost) {
+        if !self.prevents_overlap() || reporter == self.me() {
             return;
         }
         let key = (reporter, lost);

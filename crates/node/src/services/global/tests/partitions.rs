@@ -79,15 +79,12 @@ fn an_orderly_shutdown_reports_nothing() {
 }
 
 #[test]
-fn a_node_that_says_that_it_stops_is_neither_reported_nor_expelled() {
+fn who_announced_its_end_is_reported_to_nobody() {
     let mut network = meshed();
     let us = first(&mut network);
-    us.handle_leave(node(NAMES[2]));
-    us.handle_message(ms(40_000), Some(pid(NAMES[1], 50)), &report(4, NAMES[2]));
+    us.handle_node_left(ms(40_000), node(NAMES[2]));
     assert_eq!(outputs(us), []);
-    us.handle_node_down(ms(40_000), node(NAMES[2]));
-    assert_eq!(outputs(us), []);
-    // What it said was of that connection.
+    // What it announced was the end of that connection.
     us.handle_node_up(ms(41_000), node(NAMES[2]), 7);
     outputs(us);
     us.handle_node_down(ms(42_000), node(NAMES[2]));
