@@ -44,7 +44,7 @@ mod sleep;
 
 use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -242,7 +242,8 @@ pub fn briefly<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-/// Wakes a task: at once, or if a brief one does it, after that one and after the processes that it wakes.
+/// Wakes a task: at once, or if a brief one does it, at that one's end or, where it wakes processes, when their
+/// runner begins. On that thread the task then has its turn after them.
 pub fn wake_later(task: &Waker) {
     if !BRIEF.get() {
         return task.wake_by_ref();
@@ -274,6 +275,11 @@ impl Shared {
             let later = LATER.take();
             if !later.is_empty() {
                 self.later.take_over(later);
+                // Or the runners ended meanwhile: then nobody else looks.
+                fence(Ordering::SeqCst);
+                if self.sleepers.is_closed() {
+                    wake_all(self.later.take());
+                }
             }
         }
         if let Some(runner) = self.sleepers.inject(process) {
@@ -511,6 +517,8 @@ impl Future for Runner {
             let sleepers = &local.shared.sleepers;
             let waker = &local.shared.seats[local.sleeper.index()].waker;
             if !sleepers.enter(|| waker.get_or_init(|| cx.waker().clone())) {
+                fence(Ordering::SeqCst);
+                wake_all(local.shared.later.take());
                 return Poll::Ready(());
             }
             local.sleeper.awake(sleepers);

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Wake;
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use purlin_runtime::{Address, Config, Local, Process, Runtime, TokioExecutor, briefly};
+use purlin_runtime::{
+    Address, Config, Local, Process, Runtime, TokioExecutor, briefly, wake_later,
+};
 use purlin_term::{NodeName, atom};
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::oneshot;
@@ -202,6 +205,49 @@ async fn who_is_woken_by_a_brief_task_goes_on_after_it_on_its_thread() {
         rounds.filter(|is_same| *is_same).count()
     });
     assert_eq!(asking.await.unwrap(), ROUNDS);
+    runtime.stop(PATIENCE).await;
+}
+
+/// Tells when it is woken.
+struct Follower(std::sync::mpsc::Sender<()>);
+
+impl Wake for Follower {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_brief_task_wakes_later_is_woken_with_a_process_and_without() {
+    const ROUNDS: u64 = 2_000;
+    let runtime = runtime();
+    let body = |mut me: Process<u64>| async move {
+        loop {
+            me.receive_message().await;
+        }
+    };
+    let woken = runtime.spawn(body).unwrap();
+    let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
+    let sender = runtime.clone();
+    brief_task(asked, move |(round, tell)| {
+        wake_later(&Arc::new(Follower(tell)).into());
+        if round % 3 > 0 {
+            sender.try_send(&woken, round).unwrap();
+        }
+    });
+    let tokio = tokio::runtime::Handle::current().metrics();
+    let asking = tokio::task::spawn_blocking(move || {
+        for round in 0..ROUNDS {
+            // At times with a runner asleep, at times with one about to be.
+            if round % 2 == 0 {
+                all_threads_rest(&tokio);
+            }
+            let (tell, told) = std::sync::mpsc::channel();
+            ask.send((round, tell)).unwrap();
+            assert_eq!(told.recv_timeout(PATIENCE), Ok(()), "in round {round}");
+        }
+    });
+    asking.await.unwrap();
     runtime.stop(PATIENCE).await;
 }
 
