@@ -255,7 +255,8 @@ impl AsyncRead for TcpReader {
 }
 
 /// Reads from a socket that is said to be ready. One that had less than there was room for is empty:
-/// with that it is not ready any more, which spares asking it again. So do tokio's own streams.
+/// with that it is not ready any more, which spares asking it again. So do tokio's own streams where, as here,
+/// readiness is told at its edges (epoll, kqueue).
 fn read_ready(stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
     let room = buffer.remaining();
     let mut outcome = Err(io::ErrorKind::WouldBlock.into());

@@ -34,7 +34,7 @@ struct Load {
     options: Option<(EncodedTerm, SpawnOptions)>,
 }
 
-/// Options that take more bytes are read anew each time: room for more than there are.
+/// Options that take more bytes are read anew each time, without the lock: room for more than there are.
 const OPTIONS_KEPT_LEN_MAX: usize = 64;
 
 impl Load {
@@ -49,9 +49,7 @@ impl Load {
             return Some(*options);
         }
         let options = SpawnOptions::parse(&encoded.to_term().ok()?)?;
-        if encoded.bytes().len() <= OPTIONS_KEPT_LEN_MAX {
-            self.options = Some((encoded.clone(), options));
-        }
+        self.options = Some((encoded.clone(), options));
         Some(options)
     }
 }
@@ -204,6 +202,9 @@ impl Asker<'_> {
             Self::Peer(node, connection) => (node, connection.peer()),
             Self::Here(node) => (node, node.name()),
         };
+        if encoded.bytes().len() > OPTIONS_KEPT_LEN_MAX {
+            return SpawnOptions::parse(&encoded.to_term().ok()?);
+        }
         node.spawned().0.entry(asker).or_default().options(encoded)
     }
 
