@@ -18,7 +18,7 @@ mod remote_call;
 mod services;
 mod start;
 
-pub use client::{Answers, Arguments, CallError};
+pub use client::{Answers, Arguments, RemoteError};
 pub use config::{Config, EPMD_PORT};
 #[cfg(feature = "planted-bugs")]
 pub use connection::PlantedBug;
@@ -27,6 +27,7 @@ pub use export::{Answer, Call, ExportOptions, FunctionName, Handler, Outcome, Ra
 pub use host::{Host, TokioHost};
 pub use node::{MonitorNodes, Node, NodeType, SpawnOnError};
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};
+pub use purlin_behaviours::CallError;
 pub use purlin_proto::digest::Cookie;
 pub use purlin_proto::flags::Flags;
 pub use purlin_runtime::{

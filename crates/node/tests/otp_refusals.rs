@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use purlin_node::{
-    CallError, ConnectError, Delivery, DownReason, HandshakeError, Mailbox, MonitorNodes, Node,
-    NodeType, StartError, Target, atom,
+    ConnectError, Delivery, DownReason, HandshakeError, Mailbox, MonitorNodes, Node, NodeType,
+    RemoteError, StartError, Target, atom,
 };
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::process::Command;
@@ -64,7 +64,7 @@ async fn an_erl_with_another_cookie_is_refused_whoever_dials() {
         erl.check(PONG, "pang").await;
         assert_logged(&erl, &[]);
         let error = node.ping(name("stranger"), PATIENCE).await.unwrap_err();
-        let CallError::NotConnected(ConnectError::Handshake(error)) = error else {
+        let RemoteError::NotConnected(ConnectError::Handshake(error)) = error else {
             panic!("{error}")
         };
         let closed = matches!(error, HandshakeError::ClosedAfterReply { .. });

@@ -8,8 +8,8 @@ mod support;
 use std::time::Duration;
 
 use purlin_node::{
-    CallError, Caller, Delivery, Destination, Envelope, Flags, Mailbox, Node, Pid, Reference, Term,
-    atom,
+    Caller, Delivery, Destination, Envelope, Flags, Mailbox, Node, Pid, Reference, RemoteError,
+    Term, atom,
 };
 use support::mailbox::{message, next, trapping};
 use support::{Net, PATIENCE, name};
@@ -260,12 +260,12 @@ async fn questions_to_many_nodes_are_answered_by_each_for_itself() {
         let expected = Term::tuple([Term::from(*node), request]);
         assert_eq!(*answer.as_ref().unwrap(), expected);
     }
-    assert!(matches!(answers[2].1, Err(CallError::NoProcess)));
-    assert!(matches!(answers[3].1, Err(CallError::NotConnected(_))));
+    assert!(matches!(answers[2].1, Err(RemoteError::NoProcess)));
+    assert!(matches!(answers[3].1, Err(RemoteError::NotConnected(_))));
     let patience = Duration::from_millis(50);
     let late = here.multi_call(&names[..2], &server_name, &hang, patience);
     for (_, answer) in late.await {
-        assert!(matches!(answer, Err(CallError::TimedOut(_))));
+        assert!(matches!(answer, Err(RemoteError::TimedOut(_))));
     }
 
     let sent = here.abcast(&names, &atom!("server"), &atom!("hello")).await;
@@ -284,7 +284,7 @@ async fn questions_to_many_nodes_are_answered_by_each_for_itself() {
     for (node, result) in &results[..3] {
         assert_eq!(*result.as_ref().unwrap(), Term::from(*node));
     }
-    assert!(matches!(results[3].1, Err(CallError::NotConnected(_))));
+    assert!(matches!(results[3].1, Err(RemoteError::NotConnected(_))));
     for node in nodes {
         node.stop(PATIENCE).await;
     }

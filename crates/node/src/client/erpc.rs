@@ -10,7 +10,7 @@ use purlin_runtime::{MonitorOptions, RequestOptions};
 use purlin_term::{Atom, NodeName, Reference, Term};
 use tokio::time::timeout;
 
-use super::{Arguments, CallError, ListOf};
+use super::{Arguments, ListOf, RemoteError};
 use crate::connection::SendError;
 use crate::node::{Node, Start};
 use crate::process::{Delivery, Mailbox};
@@ -19,10 +19,10 @@ impl Node {
     /// `erpc:call`: runs a function on `peer` and answers what it returns.
     ///
     /// # Errors
-    /// [`CallError`]: see there what each case says about whether the call took place.
+    /// [`RemoteError`]: see there what each case says about whether the call took place.
     ///
     /// ```no_run
-    /// # async fn example(node: purlin_node::Node, peer: purlin_node::NodeName) -> Result<(), purlin_node::CallError> {
+    /// # async fn example(node: purlin_node::Node, peer: purlin_node::NodeName) -> Result<(), purlin_node::RemoteError> {
     /// use std::time::Duration;
     /// let numbers = vec![1, 2, 300];
     /// let sum = node.erpc_call(peer, "lists", "sum", (numbers,), Duration::from_secs(5)).await?;
@@ -37,13 +37,13 @@ impl Node {
         function: &str,
         args: impl Arguments,
         patience: Duration,
-    ) -> Result<Term, CallError> {
+    ) -> Result<Term, RemoteError> {
         let result = self.make_reference();
         let (module, function) = names(module, function)?;
         let inner = (result, module, function, ListOf(&args));
         let start = Start::new("erpc", "execute_call", &inner)?;
         let called = timeout(patience, self.call_function(peer, start, result)).await;
-        called.unwrap_or(Err(CallError::TimedOut(patience)))
+        called.unwrap_or(Err(RemoteError::TimedOut(patience)))
     }
 
     /// `erpc:cast`: runs a function on `peer`, and does not wait for its result.
@@ -74,7 +74,7 @@ impl Node {
         peer: NodeName,
         start: Start,
         result: Reference,
-    ) -> Result<Term, CallError> {
+    ) -> Result<Term, RemoteError> {
         let mut mailbox = self.attach()?;
         let options = RequestOptions {
             monitor: Some(MonitorOptions::default()),
@@ -95,13 +95,13 @@ async fn wait_for_result(
     id: Reference,
     result: Reference,
     node: NodeName,
-) -> Result<Term, CallError> {
+) -> Result<Term, RemoteError> {
     loop {
         match mailbox.receive().await {
             Delivery::SpawnFailed { reference, reason } if reference == id => {
                 return Err(match reason.as_str() {
-                    "noconnection" => CallError::Disconnected(node),
-                    _ => CallError::Refused(reason),
+                    "noconnection" => RemoteError::Disconnected(node),
+                    _ => RemoteError::Refused(reason),
                 });
             }
             Delivery::Down {
@@ -115,9 +115,9 @@ async fn wait_for_result(
 }
 
 /// Reads the exit reason of `erpc:execute_call`.
-fn call_result(reason: &Term, expected: Reference, node: NodeName) -> Result<Term, CallError> {
+fn call_result(reason: &Term, expected: Reference, node: NodeName) -> Result<Term, RemoteError> {
     if reason.is_atom("noconnection") {
-        return Err(CallError::Disconnected(node));
+        return Err(RemoteError::Disconnected(node));
     }
     let (class, value, stack) = match reason.as_tuple() {
         Some([Term::Reference(result), Term::Atom(class), value]) if **result == expected => {
@@ -128,12 +128,12 @@ fn call_result(reason: &Term, expected: Reference, node: NodeName) -> Result<Ter
         {
             (class, value, stack.clone())
         }
-        _ => return Err(CallError::Ended(reason.clone())),
+        _ => return Err(RemoteError::Ended(reason.clone())),
     };
     if *class == *"return" {
         return Ok(value.clone());
     }
-    Err(CallError::Raised {
+    Err(RemoteError::Raised {
         class: class.clone(),
         reason: value.clone(),
         stack,

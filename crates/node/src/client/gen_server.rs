@@ -8,7 +8,7 @@ use purlin_term::{Atom, EncodedTerm, NodeName, Reference, Term, atom};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::CallError;
+use super::RemoteError;
 use crate::connection::SendError;
 use crate::node::Node;
 use crate::process::{Delivery, Mailbox};
@@ -46,10 +46,10 @@ impl Node {
     /// both by their types.
     ///
     /// # Errors
-    /// [`CallError`]: see there what each case says about whether the call took place.
+    /// [`RemoteError`]: see there what each case says about whether the call took place.
     ///
     /// ```no_run
-    /// # async fn example(node: purlin_node::Node, peer: purlin_node::NodeName) -> Result<(), purlin_node::CallError> {
+    /// # async fn example(node: purlin_node::Node, peer: purlin_node::NodeName) -> Result<(), purlin_node::RemoteError> {
     /// use std::time::Duration;
     /// use purlin_node::atom;
     /// let counter = (atom!("counter"), peer);
@@ -63,16 +63,16 @@ impl Node {
         to: impl Into<Target>,
         request: &(impl Serialize + Sync + ?Sized),
         patience: Duration,
-    ) -> Result<Term, CallError> {
+    ) -> Result<Term, RemoteError> {
         let asked = timeout(patience, self.ask(to.into(), request)).await;
-        asked.unwrap_or(Err(CallError::TimedOut(patience)))
+        asked.unwrap_or(Err(RemoteError::TimedOut(patience)))
     }
 
     async fn ask(
         &self,
         to: Target,
         request: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<Term, CallError> {
+    ) -> Result<Term, RemoteError> {
         if to.node() != self.name() {
             self.connect(to.node()).await?;
         }
@@ -148,12 +148,12 @@ async fn wait_for_reply(
     tag: &Term,
     monitor: Reference,
     node: NodeName,
-) -> Result<Term, CallError> {
+) -> Result<Term, RemoteError> {
     loop {
         match mailbox.receive().await {
             Delivery::Message(message) => {
                 let message = message.to_term();
-                let message = message.map_err(|error| CallError::Malformed(error.to_string()))?;
+                let message = message.map_err(|error| RemoteError::Malformed(error.to_string()))?;
                 match message.as_tuple() {
                     Some([answered, reply]) if answered == tag => return Ok(reply.clone()),
                     // The mailbox is known to nobody but the one asked: a stray message.
@@ -164,9 +164,9 @@ async fn wait_for_reply(
                 reference, reason, ..
             } if reference == monitor => {
                 return Err(match reason.as_atom().map(Atom::as_str) {
-                    Some("noproc") => CallError::NoProcess,
-                    Some("noconnection") => CallError::Disconnected(node),
-                    _ => CallError::Ended(reason),
+                    Some("noproc") => RemoteError::NoProcess,
+                    Some("noconnection") => RemoteError::Disconnected(node),
+                    _ => RemoteError::Ended(reason),
                 });
             }
             _ => {}

@@ -29,10 +29,10 @@ pub use multi::Answers;
 use crate::connection::{ConnectError, SendError};
 use crate::node::Node;
 
-/// How a call ended without an answer.
+/// How what was asked of another node ended without an answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
-pub enum CallError {
+pub enum RemoteError {
     /// There is no connection to the node; nothing was asked.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
@@ -74,7 +74,7 @@ pub enum CallError {
     Malformed(String),
 }
 
-impl From<SendError> for CallError {
+impl From<SendError> for RemoteError {
     fn from(error: SendError) -> Self {
         match error {
             SendError::NotConnected(error) => Self::NotConnected(error),
@@ -88,14 +88,14 @@ impl Node {
     /// Asks whether `peer` is there, connecting if need be: `net_adm:ping`.
     ///
     /// # Errors
-    /// [`CallError`]: why the peer is not there.
-    pub async fn ping(&self, peer: NodeName, patience: Duration) -> Result<(), CallError> {
+    /// [`RemoteError`]: why the peer is not there.
+    pub async fn ping(&self, peer: NodeName, patience: Duration) -> Result<(), RemoteError> {
         let request = (atom!("is_auth"), Term::from(self.name()));
         let server = (atom!("net_kernel"), peer);
         let reply = self.call_term(server, &request, patience).await?;
         match reply.is_atom("yes") {
             true => Ok(()),
-            false => Err(CallError::Malformed(reply.to_string())),
+            false => Err(RemoteError::Malformed(reply.to_string())),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use purlin_term::{Atom, NodeName, Term};
 use serde::Serialize;
 
-use super::{Arguments, CallError};
+use super::{Arguments, RemoteError};
 use crate::connection::SendError;
 use crate::node::Node;
 
@@ -26,7 +26,7 @@ impl Node {
         name: &Atom,
         request: &(impl Serialize + Sync + ?Sized),
         patience: Duration,
-    ) -> Answers<Term, CallError> {
+    ) -> Answers<Term, RemoteError> {
         let call = |node| self.call_term((name.clone(), node), request, patience);
         on_each(nodes, call).await
     }
@@ -51,7 +51,7 @@ impl Node {
         function: &str,
         args: impl Arguments + Sync,
         patience: Duration,
-    ) -> Answers<Term, CallError> {
+    ) -> Answers<Term, RemoteError> {
         let call = |node| self.erpc_call(node, module, function, &args, patience);
         on_each(nodes, call).await
     }

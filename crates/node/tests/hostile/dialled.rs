@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use purlin_node::{CallError, ConnectError, Cookie, HandshakeError, Node};
+use purlin_node::{ConnectError, Cookie, HandshakeError, Node, RemoteError};
 use purlin_proto::handshake::{
     Accept, Config, Event, Handshake, NodeName, Random, Standing, Verdict,
 };
@@ -35,7 +35,7 @@ async fn dialled(lab: &Lab, mallory: impl AsyncFnOnce(Attacker)) -> ConnectError
     };
     let ping = lab.victim.ping(name(MALLORY), PATIENCE);
     match tokio::join!(ping, answer).0 {
-        Err(CallError::NotConnected(error)) => error,
+        Err(RemoteError::NotConnected(error)) => error,
         other => panic!("{other:?}"),
     }
 }

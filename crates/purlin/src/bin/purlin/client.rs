@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use purlin_node::{CallError, ConnectError, HandshakeError, Node};
+use purlin_node::{ConnectError, HandshakeError, Node, RemoteError};
 use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName};
 use purlin_term::{Atom, NodeName, Term};
 use tokio::time::{Instant, timeout_at};
@@ -71,8 +71,8 @@ impl Client {
         let unknown = ", and whether the call took place is unknown";
         let answer = self.within(peer, unknown, answer).await?;
         answer.map_err(|error| match error {
-            CallError::NotConnected(error) => not_connected(peer, &error),
-            CallError::Raised { class, reason, .. } => {
+            RemoteError::NotConnected(error) => not_connected(peer, &error),
+            RemoteError::Raised { class, reason, .. } => {
                 let advice = match reason.is_atom("undef") {
                     true => "; the node has no such function, or does not export it",
                     false => "",
