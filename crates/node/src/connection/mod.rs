@@ -6,9 +6,9 @@
 //!                                            ticker   silence -> ticks, or the end
 //! ```
 //!
-//! A [`Connection`] is one epoch with a peer. Three tasks serve it; when any of them finds an end
-//! (the peer closed, sent something malformed, fell silent, or this node wants it so) the others
-//! are stopped, and only after the reader has stopped is the node told.
+//! A [`Connection`] is one epoch with a peer. One task reads and writes, another ticks; when any of
+//! these finds an end (the peer closed, sent something malformed, fell silent, or this node wants it so) the
+//! others are stopped, and only after the reader has stopped is the node told.
 
 mod accept;
 mod dial;

@@ -101,11 +101,13 @@ impl Outbound {
         }
     }
 
-    /// The writer made room.
-    pub(crate) fn written(&self) {
-        if self.sender().queued_bytes() < BUDGET {
+    /// The writer made room. True if more is queued.
+    pub(crate) fn written(&self) -> bool {
+        let queued = self.sender().queued_bytes();
+        if queued < BUDGET {
             self.room.notify_waiters();
         }
+        queued > 0
     }
 
     /// Wakes the writer without a message.

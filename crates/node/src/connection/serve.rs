@@ -1,4 +1,9 @@
 //! A connection at work: reader, writer and ticker.
+//!
+//! Reader and writer are one task. What a portion that was read ([`PORTION`]) makes ready is then one thing beside
+//! the processes: this task, which writes what they answer and reads on. As two tasks they were two things,
+//! for one of which tokio woke another thread each time; starting processes from 64 clients of another node
+//! took three times as long.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -9,7 +14,6 @@ use purlin_proto::channel::Receiver;
 use purlin_proto::channel::limits::ChannelLimits;
 use purlin_proto::frame::{Deframer, Frame};
 use purlin_proto::handshake::Established;
-use purlin_proto::signal::Signal;
 use purlin_proto::tick::{self, Ticker};
 use purlin_term::{Atom, NodeName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -24,14 +28,9 @@ use crate::process::NodeEvent;
 const BATCH_BYTES: usize = 256 << 10;
 const BATCH_PAYLOADS: usize = 64;
 
-/// Messages that are handled before processes have their turn: so many as a runner lets run. Many
-/// enough that a flood to one process is not read more slowly (by a few percent at 16, measured by R2).
-const PORTION: u32 = 64;
-
-/// So many messages count for as much as one of the other signals: each of them starts or wakes another
-/// process mostly. Sixteen in a portion, measured by R6 with 64 clients: at eight the system calls
-/// tell, and without portions it does half as much.
-const TIE_SHARE: u32 = 4;
+/// Signals that are handled before processes have their turn and what they answer is written. With 8, 32 and 64
+/// the benches of calls and spawns with 64 clients (R6, R7) and of one-way messages (R2) were slower or alike.
+const PORTION: u32 = 16;
 
 /// Asks whether the peer has sent what was not read yet.
 type HasUnread = Box<dyn Fn() -> bool + Send + Sync>;
@@ -129,8 +128,8 @@ impl Serving {
             traffic,
         } = self;
         let host = node.0.host.clone();
-        let write = write_all(node.clone(), connection.clone(), traffic.clone(), writer);
-        let writing = host.spawn_vital(Box::pin(write));
+        // One task with the reader: see the head.
+        let write = write_all(&node, &connection, &traffic, writer);
         let ticking = host.spawn_ticker(Box::pin(tick(
             node.clone(),
             connection.clone(),
@@ -141,11 +140,12 @@ impl Serving {
         let _ending = Ending {
             node: node.clone(),
             connection: connection.clone(),
-            tasks: [writing, ticking],
+            ticking,
         };
         let end = tokio::select! {
             biased;
             () = connection.closing.wait() => None,
+            () = write => None,
             end = read_all(&node, &connection, &traffic, &mut reader, &mut deframer, &mut receiver) => Some(end),
         };
         match end {
@@ -159,19 +159,19 @@ impl Serving {
     }
 }
 
-/// The end of a connection, when its reader has stopped: the other tasks end, the node is told, and
-/// then those who wait for it.
+/// The end of a connection, when its reader has stopped: the ticker ends, the node is told, and then
+/// those who wait for it.
 struct Ending {
     node: Node,
     connection: Arc<Connection>,
-    tasks: [Box<dyn TaskHandle>; 2],
+    ticking: Box<dyn TaskHandle>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         // Only a panic comes here without a reason.
         self.connection.end(DownReason::Killed);
-        self.tasks.iter().for_each(|task| task.abort());
+        self.ticking.abort();
         self.node.disconnected(&self.connection);
         self.connection.drained.set();
         self.connection.ended.set();
@@ -232,7 +232,7 @@ async fn handle_frames(
             yield_turn().await;
             left = PORTION;
         }
-        left = left.saturating_sub(share_of(&signal));
+        left -= 1;
         connection.figures.signals_read.add(1);
         node.handle_signal(connection, signal);
         if connection.is_closing() {
@@ -243,25 +243,17 @@ async fn handle_frames(
     Ok(())
 }
 
-/// What a signal takes of a portion.
-fn share_of(signal: &Signal) -> u32 {
-    match signal {
-        Signal::Send { .. } => 1,
-        _ => TIE_SHARE,
-    }
-}
-
 /// Writes what is queued until the connection ends. An idle socket is written at once; what queues
 /// up behind a write in flight goes out with the next, in one vectored write.
 async fn write_all(
-    node: Node,
-    connection: Arc<Connection>,
-    traffic: Arc<Traffic>,
+    node: &Node,
+    connection: &Connection,
+    traffic: &Traffic,
     mut writer: Box<dyn AsyncWrite + Send + Unpin>,
 ) {
     let mut batch = Batch::default();
     loop {
-        batch.fill(&connection);
+        batch.fill(connection);
         traffic
             .is_writing
             .store(!batch.is_empty(), Ordering::Relaxed);
@@ -282,7 +274,10 @@ async fn write_all(
             Ok(written) => {
                 connection.figures.bytes_written.add(written);
                 node.0.bytes_written.fetch_add(written, Ordering::Relaxed);
-                connection.outbound.written();
+                if connection.outbound.written() {
+                    // The reader has its turn between two batches, however fast the next is queued.
+                    yield_turn().await;
+                }
             }
             Err(error) => {
                 return connection.close_for(DownReason::ConnectionClosed, &error);

@@ -7,12 +7,12 @@
 //! - `V1` the future is polled by one thread at a time, and never again once it is done, was aborted or
 //!   has panicked;
 //! - `V2` a wake is never lost: the future's waker always wakes tokio's task, which polls again; but perhaps
-//!   after processes that the waking task has woken ([`purlin_runtime::wake_later`]), or after all that is
-//!   ready on the thread ([`yield_turn`]). The stand-in knows of it meanwhile, since that thread may be held;
+//!   after processes that the waking task has woken ([`purlin_runtime::wake_later`]). The stand-in knows of it
+//!   meanwhile, since that thread may be held;
 //! - `V3` the future is dropped with no lock held, by its task, or by the stand-in where it was that found
 //!   its end.
 
-use std::cell::Cell;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -26,15 +26,18 @@ const WAITS_FOR_NOTHING: u8 = 0;
 const WOKEN: u8 = 1;
 const WOKEN_BEFORE_A_LOOK: u8 = 2;
 
-thread_local! {
-    /// The future that is polled here wants its next turn after others had theirs.
-    static YIELDS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets everything else that is ready on this thread go first.
+/// Lets the processes that were just woken go first. What waits for itself like that is one thing that is ready;
+/// tokio's own `yield_now` has another thread woken for it.
 pub(crate) async fn yield_turn() {
-    YIELDS.set(true);
-    tokio::task::yield_now().await;
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A future, and how its task stands.
@@ -98,14 +101,8 @@ impl Vital {
             return Poll::Ready(());
         };
         let waker = Waker::from(self.clone());
-        YIELDS.set(false);
         // All that is vital waits for sockets and timers mostly, and yields after some frames.
-        let polled =
-            purlin_runtime::briefly(|| Pin::new(future).poll(&mut Context::from_waker(&waker)));
-        if polled.is_pending() && YIELDS.take() {
-            self.note_woken();
-        }
-        polled
+        purlin_runtime::briefly(|| Pin::new(future).poll(&mut Context::from_waker(&waker)))
     }
 
     /// Its task was dropped, and so is the future.
@@ -168,7 +165,7 @@ impl Wake for Vital {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, poll_fn};
+    use std::future::pending;
     use std::thread;
     use std::time::Duration;
 
