@@ -59,12 +59,15 @@ use tokio::runtime::Handle;
 /// A process that can go on.
 type Runnable = async_task::Runnable<Arc<Shared>>;
 
-/// Processes that a runner lets run before other tasks of its thread have their turn. Many enough that
-/// tokio's own work between is small beside them, few enough that it comes often: at 64 it is about a
-/// tenth of a microsecond for each 6 microseconds of processes that only pass a message on.
+/// Turns of processes between two looks at the clock, and all that a runner lets run at a time where it is the
+/// only one: that goes by no clock, so that a simulation repeats itself.
 const TURNS: u32 = 64;
 
-/// How often the runner steps back so that its thread looks at sockets and timers first, in times of
+/// How long a runner lets processes run before other tasks of its thread have their turn. Some times what
+/// tokio takes to look for them, for sockets and for timers; well below what a network takes.
+const STINT: Duration = Duration::from_micros(100);
+
+/// How often the only runner steps back so that its thread looks at sockets and timers first, in times of
 /// [`TURNS`]. Else tokio looks there every 61 tasks, and a runner counts for one.
 const DRIVER_INTERVAL: u32 = 4;
 
@@ -178,6 +181,7 @@ impl Scheduler {
             tokio.spawn(Runner {
                 local: Some(Box::new(Local::new(shared.clone(), queue, index))),
                 batches: 0,
+                is_only: count == 1,
             });
         }
         if count > 1 {
@@ -451,6 +455,7 @@ struct Runner {
     /// Here while it does not run.
     local: Option<Box<Local>>,
     batches: u32,
+    is_only: bool,
 }
 
 /// Puts a runner into its thread, and takes it out again.
@@ -483,19 +488,24 @@ enum Rest {
 
 impl Runner {
     fn run(&mut self) -> Rest {
+        let began = (!self.is_only).then(Instant::now);
         let _scope = Scope::enter(self);
-        for _ in 0..TURNS {
-            while here(Local::next).map(Runnable::run).is_none() {
-                wake_all(here(|local| local.shared.later.take()));
-                if here(Local::sleep) {
-                    return Rest::Sleep;
+        loop {
+            for _ in 0..TURNS {
+                while here(Local::next).map(Runnable::run).is_none() {
+                    wake_all(here(|local| local.shared.later.take()));
+                    if here(Local::sleep) {
+                        return Rest::Sleep;
+                    }
+                }
+                if !tokio::task::coop::has_budget_remaining() {
+                    return Rest::Yield;
                 }
             }
-            if !tokio::task::coop::has_budget_remaining() {
-                break;
+            if began.is_none_or(|began| began.elapsed() >= STINT) {
+                return Rest::Yield;
             }
         }
-        Rest::Yield
     }
 }
 
@@ -528,7 +538,9 @@ impl Future for Runner {
             return Poll::Pending;
         }
         self.batches = self.batches.wrapping_add(1);
-        if self.batches.is_multiple_of(DRIVER_INTERVAL) {
+        // Who wakes itself has tokio wake another thread, which takes the runner away from what is in the
+        // cache here.
+        if !self.is_only || self.batches.is_multiple_of(DRIVER_INTERVAL) {
             return pin!(tokio::task::yield_now()).poll(cx);
         }
         cx.waker().wake_by_ref();
