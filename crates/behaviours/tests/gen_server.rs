@@ -1,6 +1,5 @@
 //! Servers as their users know them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_behaviours::{
@@ -9,9 +8,13 @@ use purlin_behaviours::{
 };
 use purlin_macros::{gen_server, message};
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Config, Raw, Runtime, Target, TokioExecutor};
-use purlin_term::{EncodedTerm, NodeName, Term, atom};
+use purlin_runtime::{Raw, Target};
+use purlin_term::{EncodedTerm, Term, atom};
 use tokio::sync::mpsc;
+
+mod support;
+
+use support::runtime;
 
 /// What the macros refer to as the crate `purlin`.
 mod paths {
@@ -21,16 +24,6 @@ mod paths {
     pub(crate) mod __private {
         pub(crate) use ::serde;
     }
-}
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("behaviours@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
 }
 
 #[message(reply = i64, purlin = "crate::paths")]
@@ -358,4 +351,52 @@ async fn a_server_written_with_the_macro_is_as_one_written_by_hand() {
     limiter.send(StopNow).await.unwrap();
     let error = limiter.call(Left).await.unwrap_err();
     assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_stands_though_the_server_refuses_a_call_meanwhile() {
+    let runtime = runtime();
+    let (server, mut events) = counter(1);
+    let counter = server.start(&runtime).await.unwrap();
+    counter.cast(Reset).await.unwrap();
+    let (pid, unknown) = (counter.pid().unwrap(), Term::from(atom!("sing")));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let began = tokio::time::Instant::now();
+    let refused = call(&runtime, pid, &unknown, Duration::from_secs(1)).await;
+    assert!(refused.unwrap().to_string().starts_with("{error,{badarg,"));
+    assert_eq!(events.recv().await.unwrap(), "load 1");
+    let tired = tokio::time::timeout(Duration::from_secs(1), events.recv()).await;
+    assert_eq!(tired.unwrap().unwrap(), "terminate tired");
+    assert_eq!(began.elapsed(), Duration::from_millis(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_may_be_further_than_time_goes() {
+    let runtime = runtime();
+    let server = Patient.start(&runtime).await.unwrap();
+    server.cast(Reset).await.unwrap();
+    assert_eq!(server.call(Get).await.unwrap(), 1);
+    let pid = server.pid().unwrap();
+    let state = support::ask_sys(&runtime, pid, atom!("suspend").into()).await;
+    assert_eq!(state, "ok");
+}
+
+/// Waits as long as it can be said.
+struct Patient;
+
+impl GenServer for Patient {
+    type Messages = (by::Call<Get>, by::Cast<Reset>);
+}
+
+impl HandleCall<Get> for Patient {
+    async fn handle_call(&mut self, _: Get, ctx: &mut Context<Self>) -> i64 {
+        ctx.set_timeout(Duration::MAX);
+        1
+    }
+}
+
+impl HandleCast<Reset> for Patient {
+    async fn handle_cast(&mut self, _: Reset, ctx: &mut Context<Self>) {
+        ctx.set_timeout(Duration::MAX);
+    }
 }

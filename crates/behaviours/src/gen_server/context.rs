@@ -9,6 +9,7 @@ use std::time::Duration;
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Address, Message, Process, SendError, Target, TimerRef};
 use purlin_term::{Pid, Term};
+use tokio::time::Instant;
 
 use super::{GenServer, ServerMessage};
 use crate::by;
@@ -27,6 +28,8 @@ pub struct Context<S: GenServer> {
     /// message need not be.
     continues: Mutex<VecDeque<<S::Messages as Messages<S>>::Any>>,
     pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
+    defers_suspension: bool,
     pub(super) stopping: Option<Reason>,
     pub(crate) debug: Debug,
     unhandled: u64,
@@ -39,6 +42,8 @@ impl<S: GenServer> Context<S> {
             parent,
             continues: Mutex::default(),
             timeout: None,
+            deadline: None,
+            defers_suspension: false,
             stopping: None,
             debug: Debug::default(),
             unhandled: 0,
@@ -155,10 +160,28 @@ impl<S: GenServer> Context<S> {
         self.continues().pop_front()
     }
 
+    /// [`GenServer::handle_timeout`] is called when this time is over, before any message; and again and again,
+    /// so it has to say anew when it is to be called. Unlike a timeout, no message takes it away.
+    pub(crate) fn set_deadline(&mut self, at: Option<Instant>) {
+        self.deadline = at;
+    }
+
+    /// Whether the server goes on though `sys` has suspended it, until this is said anew.
+    pub(crate) fn defer_suspension(&mut self, defers: bool) {
+        self.defers_suspension = defers;
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.debug.is_suspended() && !self.defers_suspension
+    }
+
     /// Whether the server just takes the next message: nothing is to be timed, noted or held back.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.timeout.is_none() && !self.debug.is_suspended() && !self.debug.is_on()
+        self.timeout.is_none()
+            && self.deadline.is_none()
+            && !self.debug.is_suspended()
+            && !self.debug.is_on()
     }
 
     /// A message that nobody handles: counted, and told the first time.

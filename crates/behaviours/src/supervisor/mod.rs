@@ -35,7 +35,7 @@ pub use client::{ChildError, Which};
 
 use crate::by;
 use crate::gen_server::{
-    Context, GenServer, HandleCallFrom, HandleInfo, InitError, Other, ServerMessage, handle_next,
+    Context, GenServer, HandleCallFrom, HandleInfo, InitError, ServerMessage, handle_next,
 };
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
@@ -192,10 +192,11 @@ impl Supervisor {
         while let Some(output) = self.machine().poll_output() {
             self.carry_out(output, ctx);
         }
-        let now = self.now();
-        if let Some(at) = self.machine().poll_timeout() {
-            ctx.set_timeout(at.saturating_sub(now));
-        }
+        let at = self.machine().poll_timeout();
+        // One that is too far away for the clock never comes.
+        ctx.set_deadline(at.and_then(|at| self.began.checked_add(at)));
+        // As in OTP, what is under way is carried through before it is suspended: its first starts and its end, too.
+        ctx.defer_suspension(self.machine().is_busy());
     }
 
     fn carry_out(&mut self, output: Output<Start, Asker>, ctx: &mut Context<Self>) {
@@ -404,12 +405,6 @@ impl GenServer for Supervisor {
             self.monitors.remove(&pid);
             self.ended(pid, reason);
         }
-        self.drive(ctx);
-    }
-
-    /// The machine's next deadline stands, whatever else comes.
-    async fn handle_other(&mut self, message: Other, ctx: &mut Context<Self>) {
-        ctx.unhandled(&message);
         self.drive(ctx);
     }
 
