@@ -19,6 +19,7 @@
 pub mod __private;
 mod agent;
 mod alarm;
+mod answers;
 pub mod application;
 pub mod by;
 mod call;
@@ -30,6 +31,7 @@ mod messages;
 mod reply_to;
 mod request;
 mod requests;
+mod room;
 mod server_ref;
 pub mod skeleton;
 mod stop;

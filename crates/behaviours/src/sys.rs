@@ -13,7 +13,6 @@ use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
 use crate::envelope::Caller;
 use crate::gen_server::{Context, GenServer};
-use crate::reply_to::send_term;
 
 /// Events that a log keeps when it is switched on without a number: OTP's.
 const LOG_DEFAULT: usize = 10;
@@ -194,8 +193,7 @@ pub(crate) async fn handle<S: GenServer>(
         Ok(term) => answer(server, ctx, caller, &term).await,
         Err(_) => error(atom!("badarg").into()),
     };
-    let (runtime, pid) = (ctx.runtime().clone(), ctx.pid());
-    send_term(&runtime, pid, caller, &reply).await;
+    ctx.answer(caller, &reply);
 }
 
 async fn answer<S: GenServer>(

@@ -1,14 +1,26 @@
 //! Supervisors that others disturb: by signals, by `sys`, by floods, by children and offers that misbehave.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use purlin_behaviours::supervisor::{Child, Shutdown, Supervisor, dynamic, one_for_one};
-use purlin_behaviours::{Context, GenServer, InitError, ServerRef};
-use purlin_runtime::{Process, Runtime};
-use purlin_term::{Pid, Term, atom};
+use purlin_behaviours::{Context, GenServer, HandleCall, InitError, ServerRef, by};
+use purlin_macros::message;
+use purlin_runtime::{
+    BoxFuture, Destination, Epoch, Outside, Process, Reason, Runtime, SendError, Signal,
+};
+use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+
+mod paths {
+    pub(crate) use purlin_behaviours as behaviours;
+    pub(crate) mod __private {
+        pub(crate) use ::serde;
+    }
+}
 
 mod support;
 
@@ -90,12 +102,7 @@ async fn a_supervisor_that_ends_is_not_suspended() {
 async fn a_supervisor_that_starts_its_first_children_is_suspended_after_that() {
     let runtime = runtime();
     let (notify, beginning) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (wait, begun) = (notify.clone(), beginning.clone());
-    let child = Child::new("slow", move || {
-        begun.notify_one();
-        Slow(wait.clone())
-    });
-    let starting = one_for_one().with(child.registered("slow"));
+    let starting = one_for_one().with(slow(&beginning, &notify).registered("slow"));
     let outer = dynamic().start(&runtime).await.unwrap();
     let inner = std::sync::Mutex::new(Some(starting));
     let inner = Child::new("inner", move || inner.lock().unwrap().take().unwrap());
@@ -142,5 +149,189 @@ async fn a_deadline_is_kept_though_the_mailbox_is_never_empty() {
         biased;
         () = asked.notified() => {}
         () = flood => {}
+    }
+}
+
+/// A child whose `init` ends when it is let, and tells that it has begun.
+fn slow(beginning: &Arc<Notify>, go_on: &Arc<Notify>) -> Child {
+    let (beginning, go_on) = (beginning.clone(), go_on.clone());
+    Child::new("slow", move || {
+        beginning.notify_one();
+        Slow(go_on.clone())
+    })
+}
+
+/// A call of a shell.
+fn call(from: Pid, tag: Term, request: Term) -> Term {
+    let from = Term::tuple([from.into(), tag]);
+    Term::tuple([atom!("$gen_call").into(), from, request])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_supervisor_keeps_so_much_for_shells_and_refuses_more() {
+    let runtime = runtime();
+    let (go_on, beginning) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let supervisor = dynamic().start(&runtime).await.unwrap();
+    let pid = supervisor.pid().unwrap();
+    let mut asker = runtime.attach::<Term>().unwrap();
+    let asked = 600;
+    let others = async {
+        beginning.notified().await;
+        let large = Term::from("x".repeat(1 << 16).as_str());
+        let request = Term::tuple([atom!("delete_child").into(), large]);
+        for n in 0..asked {
+            let call = call(asker.pid(), n.into(), request.clone());
+            runtime.try_send(pid, call).unwrap();
+        }
+        let mut typed = pin!(supervisor.count_children());
+        let early = timeout(Duration::from_millis(1), typed.as_mut()).await;
+        assert!(early.is_err());
+        let mut refused = 0;
+        while let Some(reply) = asker.try_receive().unwrap() {
+            let reply = reply.message().unwrap().to_string();
+            assert!(reply.ends_with("{error,system_limit}}"), "{reply}");
+            refused += 1;
+        }
+        assert!((300..asked).contains(&refused), "{refused} are refused");
+        go_on.notify_one();
+        typed.await.unwrap();
+        for _ in refused..asked {
+            let reply = asker.receive().await.unwrap().message().unwrap();
+            let reply = reply.to_string();
+            assert!(reply.ends_with("{error,simple_one_for_one}}"), "{reply}");
+        }
+        // There is room again.
+        runtime
+            .try_send(
+                pid,
+                call(asker.pid(), 7.into(), atom!("count_children").into()),
+            )
+            .unwrap();
+        asker.receive().await.unwrap();
+    };
+    let child = slow(&beginning, &go_on);
+    let (started, ()) = tokio::join!(supervisor.start_child(child), others);
+    started.unwrap();
+}
+
+/// The way to a node that is not connected, or does not read.
+struct Roads {
+    is_connected: bool,
+    dialled: AtomicUsize,
+}
+
+impl Outside for Roads {
+    fn signal(&self, _: Pid, _: Destination, _: Signal, _: Option<Epoch>) {}
+
+    fn epoch(&self, _: NodeName) -> Epoch {
+        Epoch(1)
+    }
+
+    fn connect(&self, _: NodeName) -> Epoch {
+        Epoch(1)
+    }
+
+    fn adopt_orphan(&self, _: Reference, _: NodeName, _: Reason) {}
+
+    fn send(&self, _: Pid, _: Destination, _: EncodedTerm) -> BoxFuture<'_, Result<(), SendError>> {
+        self.dialled.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::pending())
+    }
+
+    fn try_send(&self, _: Pid, to: Destination, _: EncodedTerm) -> Result<(), SendError> {
+        let (node, why) = (to.node(), String::new());
+        Err(match self.is_connected {
+            true => SendError::Busy(node),
+            false => SendError::NotConnected { node, why },
+        })
+    }
+}
+
+/// A process of another node.
+fn elsewhere() -> Pid {
+    Pid {
+        node: NodeName::new(&atom!("elsewhere@test")).unwrap(),
+        creation: 1,
+        id: 1,
+        serial: 0,
+    }
+}
+
+fn with_roads(is_connected: bool) -> (Runtime, Arc<Roads>) {
+    let (runtime, dialled) = (runtime(), AtomicUsize::new(0));
+    let roads = Arc::new(Roads {
+        is_connected,
+        dialled,
+    });
+    runtime.set_outside(roads.clone());
+    (runtime, roads)
+}
+
+/// What a shell on another node asks, in all forms that are answered.
+fn questions() -> [Term; 4] {
+    let call = |request| call(elsewhere(), 1.into(), request);
+    let from = Term::tuple([elsewhere().into(), 1.into()]);
+    [
+        call(atom!("which_children").into()),
+        call(atom!("sing").into()),
+        call(Term::tuple([
+            atom!("start_child").into(),
+            Term::map([]).unwrap(),
+        ])),
+        Term::tuple([atom!("system").into(), from, atom!("get_state").into()]),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_in_the_name_of_a_node_that_is_not_there_holds_nobody_up() {
+    let (runtime, roads) = with_roads(false);
+    let supervisor = dynamic().start(&runtime).await.unwrap();
+    let server = Seven.start(&runtime).await.unwrap();
+    for question in questions() {
+        for pid in [supervisor.pid().unwrap(), server.pid().unwrap()] {
+            runtime.try_send(pid, question.clone()).unwrap();
+        }
+    }
+    assert_eq!(supervisor.count_children().await.unwrap().active, 0);
+    assert_eq!(server.call(Get).await.unwrap(), 7);
+    assert_eq!(roads.dialled.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_and_does_not_read_has_few_answers_waiting() {
+    let (runtime, roads) = with_roads(true);
+    let supervisor = dynamic().start(&runtime).await.unwrap();
+    let server = Seven.start(&runtime).await.unwrap();
+    for _ in 0..1000 {
+        for question in questions() {
+            runtime
+                .try_send(supervisor.pid().unwrap(), question)
+                .unwrap();
+        }
+        let [.., system] = questions();
+        runtime.try_send(server.pid().unwrap(), system).unwrap();
+    }
+    assert_eq!(supervisor.count_children().await.unwrap().active, 0);
+    assert_eq!(server.call(Get).await.unwrap(), 7);
+    // As many as there are processes for, let them run.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let waiting = roads.dialled.load(Ordering::Relaxed);
+    assert!((1500..2048).contains(&waiting), "{waiting} answers wait");
+    assert_eq!(runtime.process_count(), 2 + waiting);
+}
+
+#[message(reply = u64, purlin = "crate::paths")]
+struct Get;
+
+/// Is asked for seven.
+struct Seven;
+
+impl GenServer for Seven {
+    type Messages = (by::Call<Get>,);
+}
+
+impl HandleCall<Get> for Seven {
+    async fn handle_call(&mut self, _: Get, _: &mut Context<Self>) -> u64 {
+        7
     }
 }

@@ -12,8 +12,10 @@ use purlin_term::{Pid, Term};
 use tokio::time::Instant;
 
 use super::{GenServer, ServerMessage};
+use crate::answers::Answers;
 use crate::by;
 use crate::call::{CALL_PATIENCE, CallError, call_from, cast_from};
+use crate::envelope::Caller;
 use crate::messages::{Has, Messages};
 use crate::request::Request;
 use crate::server_ref::ServerRef;
@@ -32,6 +34,7 @@ pub struct Context<S: GenServer> {
     defers_suspension: bool,
     pub(super) stopping: Option<Reason>,
     pub(crate) debug: Debug,
+    answers: Answers,
     unhandled: u64,
 }
 
@@ -46,6 +49,7 @@ impl<S: GenServer> Context<S> {
             defers_suspension: false,
             stopping: None,
             debug: Debug::default(),
+            answers: Answers::default(),
             unhandled: 0,
         }
     }
@@ -142,6 +146,11 @@ impl<S: GenServer> Context<S> {
     /// The server goes on with this, before any message.
     pub(crate) fn go_on_with(&mut self, message: <S::Messages as Messages<S>>::Any) {
         self.continues().push_back(message);
+    }
+
+    /// Answers who asked by a message, without waiting.
+    pub(crate) fn answer(&mut self, caller: &Caller, reply: &Term) {
+        self.answers.give(&self.process, caller, reply);
     }
 
     /// Whether a handler has stopped the server.

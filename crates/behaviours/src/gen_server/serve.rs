@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::message::Kind;
 use super::{Context, GenServer, InitError, ServerMessage};
 use crate::messages::Messages;
-use crate::reply_to::send_term;
 use crate::sys;
 
 pin_project_lite::pin_project! {
@@ -202,8 +201,7 @@ async fn handle<S: GenServer>(
             ctx.unhandled(&format_args!("a call of {}: {text}", caller.pid));
             let why = Term::tuple([atom!("badarg").into(), text.as_str().into()]);
             let reply = Term::tuple([atom!("error").into(), why]);
-            let (runtime, pid) = (ctx.process.runtime().clone(), ctx.process.pid());
-            send_term(&runtime, pid, &caller, &reply).await;
+            ctx.answer(&caller, &reply);
         }
         Kind::Other(other) => server.handle_other(*other, ctx).await,
     }

@@ -39,7 +39,8 @@ use crate::gen_server::{
 };
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
-use client::Asker;
+use crate::room::{Place, Room};
+use client::{Asker, answer_shell, place_for};
 
 type Machine = purlin_otp::supervisor::Supervisor<Start, Asker>;
 
@@ -61,6 +62,8 @@ pub struct Supervisor {
     starting: Option<(Token, Kind, Option<Pid>)>,
     /// Children that are being ended: they may have unlinked themselves.
     monitors: BTreeMap<Pid, Reference>,
+    /// Requests of shells that wait.
+    waiting: Room,
     is_ready: bool,
     ended: Option<Reason>,
 }
@@ -100,6 +103,7 @@ impl Supervisor {
             began: Instant::now(),
             starting: None,
             monitors: BTreeMap::new(),
+            waiting: Room::default(),
             is_ready: false,
             ended: None,
         }
@@ -288,6 +292,23 @@ impl Supervisor {
         })
     }
 
+    /// A request of OTP's `supervisor`, with the room that it takes if it has to wait; the answer, where it is
+    /// refused.
+    fn take_request(
+        &mut self,
+        request: &Term,
+        from: &ReplyTo<Term>,
+    ) -> Result<(Asked<Start>, Option<Place>), Term> {
+        let asked = self.read_request(request)?;
+        if !self.machine().is_busy() {
+            return Ok((asked, None));
+        }
+        match place_for(&self.waiting, request, from) {
+            Some(place) => Ok((asked, Some(place))),
+            None => Err(error(atom!("system_limit").into())),
+        }
+    }
+
     /// A request of OTP's `supervisor`; the answer, where it can be given at once.
     fn read_request(&self, request: &Term) -> Result<Asked<Start>, Term> {
         let unknown = || {
@@ -456,13 +477,13 @@ impl HandleCallFrom<Term> for Supervisor {
         from: ReplyTo<Term>,
         ctx: &mut Context<Self>,
     ) {
-        match self.read_request(&request) {
-            Ok(request) => {
+        match self.take_request(&request, &from) {
+            Ok((request, place)) => {
                 let now = self.now();
                 self.machine()
-                    .handle_request(now, Asker::Shell(from), request);
+                    .handle_request(now, Asker::Shell(from, place), request);
             }
-            Err(refused) => from.reply(refused).await,
+            Err(refused) => answer_shell(from, refused, ctx),
         }
         self.drive(ctx);
     }
