@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use purlin_behaviours::supervisor::{Child, Shutdown, Supervisor, dynamic, one_for_one};
+use purlin_behaviours::supervisor::{Child, Shutdown, Status, Supervisor, dynamic, one_for_one};
 use purlin_behaviours::{Context, GenServer, HandleCall, InitError, ServerRef, by};
 use purlin_macros::message;
 use purlin_runtime::{
@@ -214,6 +214,33 @@ async fn a_busy_supervisor_keeps_so_much_for_shells_and_refuses_more() {
     started.unwrap();
 }
 
+/// A server that leaves its supervisor in its `init`, and then is ended.
+struct Runaway;
+
+impl GenServer for Runaway {
+    type Messages = ();
+
+    async fn init(&mut self, ctx: &mut Context<Self>) -> Result<(), InitError> {
+        ctx.unlink(ctx.parent().unwrap());
+        ctx.exit(ctx.pid(), atom!("kill"));
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_leaves_before_it_is_ready_and_ends_has_not_started() {
+    let runtime = runtime();
+    let supervisor = dynamic().start(&runtime).await.unwrap();
+    let child = Child::new("runaway", || Runaway);
+    let refused = timeout(Duration::from_secs(60), supervisor.start_child(child)).await;
+    let refused = refused.expect("it comes out").unwrap_err().to_string();
+    assert!(
+        refused.ends_with("killed") || refused.ends_with("noproc"),
+        "{refused}"
+    );
+    assert_eq!(supervisor.count_children().await.unwrap().active, 0);
+}
+
 /// The way to a node that is not connected, or does not read.
 struct Roads {
     is_connected: bool,
@@ -318,6 +345,57 @@ async fn who_asks_and_does_not_read_has_few_answers_waiting() {
     let waiting = roads.dialled.load(Ordering::Relaxed);
     assert!((1500..2048).contains(&waiting), "{waiting} answers wait");
     assert_eq!(runtime.process_count(), 2 + waiting);
+}
+
+/// What a process answers to a call of a shell.
+async fn asked(runtime: &Runtime, pid: Pid, request: &str) -> String {
+    let request = Term::parse(request).unwrap();
+    let reply = purlin_behaviours::call(runtime, pid, &request, Duration::from_secs(1)).await;
+    reply.unwrap().to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_that_fails_fails_that_start_in_otps_words() {
+    let runtime = runtime();
+    let supervisor = one_for_one()
+        .with(Child::new(atom!("here"), || Seven))
+        .offer(atom!("demo"), atom!("seven"), |args| match args {
+            [] => Some(Seven),
+            [Term::Atom(_)] => None,
+            _ => panic!("no such number"),
+        });
+    let supervisor = supervisor.start(&runtime).await.unwrap();
+    let pid = supervisor.pid().unwrap();
+    let start = async |id: &str, call: &str| {
+        let spec = format!("{{start_child,#{{id=>{id},start=>{call}}}}}");
+        asked(&runtime, pid, &spec).await
+    };
+    let child = |call: &str| format!("{{child,undefined,x,{call},permanent,false,5000,worker,");
+    let os = start("x", "{os,cmd,[\"rm\"]}").await;
+    let undef = "{error,{{'EXIT',{undef,[{os,cmd,[\"rm\"],[]}]}},";
+    assert_eq!(
+        os,
+        format!("{undef}{}[os]}}}}}}", child("{os,cmd,[\"rm\"]}"))
+    );
+    // What is there already is not asked for its function.
+    assert!(
+        start("here", "{os,cmd,[]}")
+            .await
+            .starts_with("{error,{already_started,")
+    );
+    let refused = start("x", "{demo,seven,[other]}").await;
+    assert!(
+        refused.starts_with("{error,{{'EXIT',{undef,[{demo,seven,[other],[]}]}},{child,"),
+        "{refused}"
+    );
+    let fallen = start("x", "{demo,seven,[8]}").await;
+    assert!(fallen.starts_with("{error,{{'EXIT',{{panic,"), "{fallen}");
+    assert!(fallen.contains("no such number"), "{fallen}");
+    assert!(start("x", "{demo,seven,[]}").await.starts_with("{ok,"));
+    let Status::Running(x) = supervisor.which_children().await.unwrap()[0].status else {
+        panic!("it runs");
+    };
+    assert_eq!(asked(&runtime, x, "get").await, "7");
 }
 
 #[message(reply = u64, purlin = "crate::paths")]

@@ -7,22 +7,22 @@
 //! An OTP shell sees it as one of its own: `supervisor:which_children/1` and its siblings are answered, and
 //! `start_child/2` starts what was offered with [`Supervisor::offer`].
 //!
-//! - `child`: what is started, and how; `client`: what others ask.
+//! - `child`: what is started, and how; `client`: what others ask; `offer`: what shells may start.
 
 mod child;
 mod client;
+mod offer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_otp::reason::Reason;
 use purlin_otp::supervisor::{
-    Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome, Token,
-    terms,
+    Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome,
+    Strategy, Token, terms,
 };
 pub use purlin_otp::supervisor::{
-    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status, Strategy,
+    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status,
 };
 use purlin_runtime::Local;
 use purlin_term::{Atom, Pid, Reference, Term, atom};
@@ -41,11 +41,9 @@ use crate::messages::Has;
 use crate::reply_to::ReplyTo;
 use crate::room::{Place, Room};
 use client::{Asker, answer_shell, place_for};
+use offer::{Offer, Offers};
 
 type Machine = purlin_otp::supervisor::Supervisor<Start, Asker>;
-
-/// A function that makes what starts a child of the arguments that a shell gives.
-type Offer = Arc<dyn Fn(&[Term]) -> Option<Arc<dyn StartChild>> + Send + Sync>;
 
 /// A supervisor: its flags and its children, and once it is started, what it does with them.
 ///
@@ -54,7 +52,7 @@ type Offer = Arc<dyn Fn(&[Term]) -> Option<Arc<dyn StartChild>> + Send + Sync>;
 pub struct Supervisor {
     flags: Flags,
     children: Vec<Child>,
-    offers: BTreeMap<(Atom, Atom), Offer>,
+    offers: Offers,
     machine: Option<Machine>,
     /// Since when the machine counts time.
     began: Instant,
@@ -91,14 +89,14 @@ pub fn dynamic() -> Supervisor {
 
 impl Supervisor {
     /// A supervisor without children.
-    pub fn new(strategy: Strategy) -> Self {
+    fn new(strategy: Strategy) -> Self {
         Self {
             flags: Flags {
                 strategy,
                 ..Flags::default()
             },
             children: Vec::new(),
-            offers: BTreeMap::new(),
+            offers: Offers::new(),
             machine: None,
             began: Instant::now(),
             starting: None,
@@ -164,22 +162,18 @@ impl Supervisor {
     }
 
     /// What a shell can start here by `supervisor:start_child(Sup, #{start => {Module, Function, Args}, ..})`:
-    /// `make` makes the server, of the arguments, or refuses them, each time alike: it is asked first, and again
-    /// for each start. Nothing else is started for a shell.
+    /// `make` makes the server, of the arguments, or refuses them, anew for each start. Nothing else is started
+    /// for a shell.
+    ///
+    /// It runs in the supervisor, so it should not take long; the server's `init` may. One that panics has
+    /// failed to start the child.
     pub fn offer<S: GenServer>(
         mut self,
         module: Atom,
         function: Atom,
         make: impl Fn(&[Term]) -> Option<S> + Send + Sync + 'static,
     ) -> Self {
-        let make = Arc::new(make);
-        let offer: Offer = Arc::new(move |args| {
-            make(args)?;
-            let (make, args) = (make.clone(), args.to_vec());
-            let make = move || make(&args).expect("it took these arguments before");
-            Some(child::server(make, None))
-        });
-        self.offers.insert((module, function), offer);
+        self.offers.insert((module, function), Offer::new(make));
         self
     }
 
@@ -221,7 +215,7 @@ impl Supervisor {
                 }
             }
             Output::Terminate { pid, how } => {
-                self.monitors.entry(pid).or_insert_with(|| ctx.monitor(pid));
+                self.watch(pid, ctx);
                 let reason = match how {
                     How::Shutdown => atom!("shutdown"),
                     How::Kill => atom!("kill"),
@@ -262,6 +256,11 @@ impl Supervisor {
         self.came_out(token, outcome);
     }
 
+    /// Its end is heard of, also if it has unlinked itself.
+    fn watch(&mut self, pid: Pid, ctx: &Context<Self>) {
+        self.monitors.entry(pid).or_insert_with(|| ctx.monitor(pid));
+    }
+
     fn came_out(&mut self, token: Token, outcome: StartOutcome) {
         self.starting = None;
         let now = self.now();
@@ -277,19 +276,6 @@ impl Supervisor {
             }
             _ => self.machine().child_exited(now, pid, reason),
         }
-    }
-
-    /// What `start_child` of a shell is to start.
-    fn offered(&self, mfargs: &terms::Mfargs) -> Option<Start> {
-        let offer = self
-            .offers
-            .get(&(mfargs.module.clone(), mfargs.function.clone()))?;
-        let function = offer(&mfargs.args.to_vec())?;
-        Some(Start {
-            function,
-            shown: mfargs.clone(),
-            kind: Kind::Worker,
-        })
     }
 
     /// A request of OTP's `supervisor`, with the room that it takes if it has to wait; the answer, where it is
@@ -311,32 +297,11 @@ impl Supervisor {
 
     /// A request of OTP's `supervisor`; the answer, where it can be given at once.
     fn read_request(&self, request: &Term) -> Result<Asked<Start>, Term> {
-        let unknown = || {
-            Err(error(Term::tuple([
-                atom!("badarg").into(),
-                request.clone(),
-            ])))
-        };
-        if let Some(name) = request.as_atom() {
-            return match name.as_str() {
-                "which_children" => Ok(Asked::WhichChildren),
-                "count_children" => Ok(Asked::CountChildren),
-                _ => unknown(),
-            };
-        }
-        let Some([name, of]) = request.as_tuple() else {
-            return unknown();
-        };
-        let of = of.clone();
-        match name.as_atom().map(Atom::as_str) {
-            Some("start_child") => self.read_start(&of),
-            Some("terminate_child") => Ok(Asked::TerminateChild(of)),
-            Some("restart_child") => Ok(Asked::RestartChild(of)),
-            Some("delete_child") => Ok(Asked::DeleteChild(of)),
-            Some("which_child") => Ok(Asked::WhichChild(of)),
-            Some("get_childspec") => Ok(Asked::GetChildspec(of)),
-            _ => unknown(),
-        }
+        let read = terms::request(request, |spec| self.read_start(spec));
+        read.unwrap_or_else(|| {
+            let unknown = Term::tuple([atom!("badarg").into(), request.clone()]);
+            Err(error(unknown))
+        })
     }
 
     fn read_start(&self, spec: &Term) -> Result<Asked<Start>, Term> {
@@ -344,20 +309,8 @@ impl Supervisor {
         let (spec, mfargs) = spec
             .map_err(|refused| error(refused.to_term()))?
             .with_start(());
-        match self.offered(&mfargs) {
-            Some(start) => Ok(Asked::StartChild(spec.with_start(start).0)),
-            None => {
-                let call = Term::tuple([
-                    mfargs.module.into(),
-                    mfargs.function.into(),
-                    Term::List(mfargs.args),
-                    Term::nil(),
-                ]);
-                let undef = Term::tuple([atom!("undef").into(), Term::list([call])]);
-                let exit = Term::tuple([atom!("EXIT").into(), undef]);
-                Err(error(exit))
-            }
-        }
+        let start = offer::start(&self.offers, mfargs);
+        Ok(Asked::StartChild(spec.with_start(start).0))
     }
 }
 
@@ -371,7 +324,8 @@ fn wrap(came_out: CameOut) -> ServerMessage<Supervisor> {
 #[doc(hidden)]
 pub struct CameOut {
     token: Token,
-    outcome: Result<Pid, InitError>,
+    /// `None`: it ended before.
+    outcome: Option<Result<Pid, InitError>>,
 }
 
 impl GenServer for Supervisor {
@@ -438,18 +392,15 @@ impl GenServer for Supervisor {
 
 impl HandleInfo<Local<CameOut>> for Supervisor {
     async fn handle_info(&mut self, Local(came_out): Local<CameOut>, ctx: &mut Context<Self>) {
-        if self
-            .starting
-            .is_some_and(|(token, ..)| token == came_out.token)
-        {
-            let outcome = match came_out.outcome {
-                Ok(pid) => StartOutcome::Started(pid, None),
-                Err(InitError::Ignore) => StartOutcome::Ignore,
-                Err(InitError::Stop(reason) | InitError::Error(reason)) => {
-                    StartOutcome::Error(reason)
-                }
-            };
-            self.came_out(came_out.token, outcome);
+        match (self.starting, came_out.outcome) {
+            (Some((token, ..)), Some(outcome)) if token == came_out.token => {
+                self.came_out(token, read_outcome(outcome));
+            }
+            // Its exit signal tells why, or else its monitor, if it has unlinked itself.
+            (Some((token, _, Some(pid))), None) if token == came_out.token => {
+                self.watch(pid, ctx);
+            }
+            _ => {}
         }
         self.drive(ctx);
     }
@@ -486,6 +437,14 @@ impl HandleCallFrom<Term> for Supervisor {
             Err(refused) => answer_shell(from, refused, ctx),
         }
         self.drive(ctx);
+    }
+}
+
+fn read_outcome(outcome: Result<Pid, InitError>) -> StartOutcome {
+    match outcome {
+        Ok(pid) => StartOutcome::Started(pid, None),
+        Err(InitError::Ignore) => StartOutcome::Ignore,
+        Err(InitError::Stop(reason) | InitError::Error(reason)) => StartOutcome::Error(reason),
     }
 }
 
