@@ -8,7 +8,7 @@ use purlin_behaviours::{
 };
 use purlin_macros::{gen_server, message};
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Raw, Target};
+use purlin_runtime::{Process, Raw, Target};
 use purlin_term::{EncodedTerm, Term, atom};
 use tokio::sync::mpsc;
 
@@ -399,4 +399,35 @@ impl HandleCast<Reset> for Patient {
     async fn handle_cast(&mut self, _: Reset, ctx: &mut Context<Self>) {
         ctx.set_timeout(Duration::MAX);
     }
+}
+
+/// Never ready.
+struct Hangs;
+
+impl GenServer for Hangs {
+    type Messages = ();
+
+    async fn init(&mut self, _: &mut Context<Self>) -> Result<(), InitError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told() {
+    let runtime = runtime();
+    let (told, heard) = tokio::sync::oneshot::channel();
+    let starter = runtime.spawn(|process: Process<()>| async move {
+        let options = ServerOptions::default().link();
+        let options = options.timeout(Duration::from_millis(100));
+        let started = Hangs.start_with(&process, options).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let _ = told.send(started.map(drop));
+    });
+    starter.unwrap();
+    let started = heard.await.expect("it lives");
+    assert_eq!(
+        started,
+        Err(StartError::TimedOut(Duration::from_millis(100)))
+    );
+    assert_eq!(runtime.process_count(), 0);
 }
