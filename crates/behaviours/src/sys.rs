@@ -84,7 +84,8 @@ impl Debug {
         }
     }
 
-    /// A request of `{debug, What}`; `None` if it is not known. `now` is the time of day.
+    /// A request of `{debug, What}`; `None` if it is not known. `now` is the time of day. As in OTP, what is on
+    /// already stays as it is when it is switched on.
     fn handle(&mut self, what: &Term, now: Duration) -> Option<Term> {
         if what.is_atom("no_debug") {
             (self.trace, self.log, self.statistics) = (false, None, None);
@@ -117,9 +118,10 @@ impl Debug {
                     return None;
                 };
                 let max = usize::try_from(max.as_int()?).ok()?;
-                if as_bool(on)? {
-                    self.log = log(max.clamp(1, LOG_MAX));
+                if max == 0 || !as_bool(on)? {
+                    return None;
                 }
+                self.log = self.log.take().or_else(|| log(max.min(LOG_MAX)));
                 Some(ok())
             }
             flag if flag.is_atom("get") || flag.is_atom("print") => {
@@ -149,10 +151,11 @@ impl Debug {
             };
             return Some(Term::tuple([ok(), statistics]));
         }
-        self.statistics = as_bool(flag)?.then_some(Statistics {
+        let new = Statistics {
             since: now,
             messages_in: 0,
-        });
+        };
+        self.statistics = as_bool(flag)?.then(|| self.statistics.unwrap_or(new));
         Some(ok())
     }
 
@@ -224,6 +227,7 @@ async fn answer<S: GenServer>(
     let now = ctx.runtime().executor().wall_clock();
     match request.as_tuple() {
         Some([name, what]) if name.is_atom("debug") => {
+            let unknown = || atom!("unknown_debug").into();
             ctx.debug.handle(what, now).unwrap_or_else(unknown)
         }
         Some([name, reason]) if name.is_atom("terminate") => {
@@ -233,7 +237,9 @@ async fn answer<S: GenServer>(
         Some([name, new]) if name.is_atom("replace_state") => {
             replace_state(caller, server, ctx, new)
         }
-        Some([name, _module, version, extra]) if name.is_atom("change_code") => {
+        Some([name, _module, version, extra])
+            if name.is_atom("change_code") && ctx.debug.is_suspended() =>
+        {
             match server.code_change(version.clone(), extra.clone()).await {
                 Ok(()) => ok(),
                 Err(reason) => error(reason),

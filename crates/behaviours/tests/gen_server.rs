@@ -431,3 +431,54 @@ async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told(
     );
     assert_eq!(runtime.process_count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn sys_refuses_what_it_does_not_know_in_otps_words() {
+    let runtime = runtime();
+    let (server, _events) = counter(1);
+    let server = server.start(&runtime).await.unwrap();
+    let pid = server.pid().unwrap();
+    let ask = async |request: &str| {
+        let request = Term::parse(request).unwrap();
+        support::ask_sys(&runtime, pid, request).await
+    };
+    for unknown in [
+        "{debug,foo}",
+        "{debug,{foo,bar}}",
+        "{debug,{trace,maybe}}",
+        "{debug,{log,{true,0}}}",
+        "{debug,{log,{false,3}}}",
+    ] {
+        assert_eq!(ask(unknown).await, "unknown_debug", "{unknown}");
+    }
+    // Code is changed while a server is suspended.
+    let change = "{change_code,s,1,[]}";
+    let unknown = format!("{{error,{{unknown_system_msg,{change}}}}}");
+    assert_eq!(ask(change).await, unknown);
+    assert_eq!(ask("suspend").await, "ok");
+    assert_eq!(ask(change).await, "ok");
+    assert_eq!(ask("resume").await, "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_and_statistics_that_are_on_stay_as_they_are_when_they_are_switched_on() {
+    let runtime = runtime();
+    let (server, _events) = counter(1);
+    let server = server.start(&runtime).await.unwrap();
+    let pid = server.pid().unwrap();
+    let ask = async |request: &str| {
+        let request = Term::parse(request).unwrap();
+        support::ask_sys(&runtime, pid, request).await
+    };
+    let on = ["{debug,{log,{true,3}}}", "{debug,{statistics,true}}"];
+    for _ in 0..2 {
+        for on in on {
+            assert_eq!(ask(on).await, "ok");
+        }
+        server.cast(Reset).await.unwrap();
+    }
+    let log = ask("{debug,{log,get}}").await;
+    assert_eq!(log.matches("$gen_cast").count(), 2, "{log}");
+    let statistics = ask("{debug,{statistics,get}}").await;
+    assert!(statistics.contains("{messages_in,2}"), "{statistics}");
+}
