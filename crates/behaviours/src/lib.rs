@@ -33,6 +33,7 @@ mod request;
 mod requests;
 mod room;
 mod server_ref;
+mod shown;
 pub mod skeleton;
 mod stop;
 pub mod supervisor;

@@ -13,6 +13,7 @@ use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
 use crate::envelope::Caller;
 use crate::gen_server::{Context, GenServer};
+use crate::shown::Shown;
 
 /// Events that a log keeps when it is switched on without a number: OTP's.
 const LOG_DEFAULT: usize = 10;
@@ -70,6 +71,7 @@ impl Debug {
     /// A message came: `event` is it, in its envelope.
     pub(crate) fn note(&mut self, pid: Pid, event: Term) {
         if self.trace {
+            let event = Shown(&event);
             tracing::info!(target: "purlin::sys", "*DBG* {pid} got {event}");
         }
         if let Some(statistics) = &mut self.statistics {
@@ -128,6 +130,7 @@ impl Debug {
                 let events = self.log.iter().flat_map(|log| log.events.iter().cloned());
                 let events = Term::list(events);
                 if flag.is_atom("print") {
+                    let events = Shown(&events);
                     tracing::info!(target: "purlin::sys", "{events}");
                     return Some(ok());
                 }

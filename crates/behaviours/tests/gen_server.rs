@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use purlin_behaviours::{
     CallError, Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue,
-    HandleInfo, InitError, ReplyTo, ServerOptions, ServerRef, StartError, by, call,
+    HandleInfo, InitError, Other, ReplyTo, ServerOptions, ServerRef, StartError, by, call,
 };
 use purlin_macros::{gen_server, message};
 use purlin_otp::reason::Reason;
@@ -481,4 +481,15 @@ async fn a_log_and_statistics_that_are_on_stay_as_they_are_when_they_are_switche
     assert_eq!(log.matches("$gen_cast").count(), 2, "{log}");
     let statistics = ask("{debug,{statistics,get}}").await;
     assert!(statistics.contains("{messages_in,2}"), "{statistics}");
+}
+
+#[test]
+fn a_message_that_nobody_handles_is_shown_by_its_length_if_it_is_long() {
+    let shown = |text: &str| {
+        let message = EncodedTerm::encode(&Term::from(text)).unwrap();
+        let mismatch = None;
+        Other { message, mismatch }.to_string()
+    };
+    assert_eq!(shown("short"), "<<\"short\">>");
+    assert_eq!(shown(&"x".repeat(1 << 16)), "a term of 65541 bytes");
 }
