@@ -266,6 +266,10 @@ async fn sys_looks_into_a_server_and_steers_it() {
     assert_eq!(events.recv().await.unwrap(), "terminate enough");
 }
 
+#[message(purlin = "crate::paths")]
+#[derive(Debug, PartialEq)]
+struct Count(u32);
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Limiter {
     left: u32,
@@ -290,6 +294,12 @@ impl GenServer for Limiter {
     #[call]
     fn left(&self) -> u32 {
         self.left
+    }
+
+    /// What it answers is seen in this file alone.
+    #[call]
+    pub(crate) fn figures(&self) -> Count {
+        Count(self.left)
     }
 
     #[call(Add)]
@@ -343,6 +353,7 @@ async fn a_server_written_with_the_macro_is_as_one_written_by_hand() {
     limiter.cast(PutBack(2, 3)).await.unwrap();
     assert_eq!(waits.await.unwrap(), 5);
     assert_eq!(limiter.call(Left).await.unwrap(), 5);
+    assert_eq!(limiter.call(Figures).await.unwrap(), Count(5));
     let pid = limiter.pid().unwrap();
     let term = Term::from(atom!("take_one"));
     let patience = Duration::from_secs(1);
