@@ -169,8 +169,8 @@ pub trait GenServer: Sized + Send + 'static {
         }
     }
 
-    /// The state is to go on under other code: `sys:change_code`, with the version that the caller names
-    /// and what else it says.
+    /// The state is to go on under other code: `sys:change_code` of a server that is suspended, with the version
+    /// that the caller names and what else it says.
     ///
     /// # Errors
     /// The reason that the caller is answered; the server goes on as it was.

@@ -40,6 +40,7 @@ use crate::gen_server::{
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
 use crate::room::{Place, Room};
+use crate::shown::Shown;
 use client::{Asker, answer_shell, place_for};
 use offer::{Offer, Offers};
 
@@ -454,8 +455,8 @@ fn error(reason: Term) -> Term {
 
 fn log(report: &Report<Start>, ctx: &Context<Supervisor>) {
     let supervisor = ctx.pid();
-    let id = &report.offender.spec.id;
-    let reason = &report.reason;
+    // A shell gives the one, whoever ends a child the other.
+    let (id, reason) = (Shown(&report.offender.spec.id), Shown(&report.reason));
     match report.context {
         Happened::Progress { .. } => tracing::debug!(%supervisor, %id, "a child is started"),
         Happened::StartError => {
