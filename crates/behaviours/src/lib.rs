@@ -19,6 +19,7 @@
 pub mod __private;
 mod agent;
 mod alarm;
+mod answers;
 pub mod application;
 pub mod by;
 mod call;
@@ -30,7 +31,9 @@ mod messages;
 mod reply_to;
 mod request;
 mod requests;
+mod room;
 mod server_ref;
+mod shown;
 pub mod skeleton;
 mod stop;
 pub mod supervisor;

@@ -1,8 +1,8 @@
 //! The right, and the duty, to answer one call.
 //!
 //! A call through a [`ServerRef`](crate::ServerRef) on the same node is answered without the codec; any
-//! other by a message, in the name of the server. The reply never waits for a mailbox, and for the road to
-//! another node only in [`ReplyTo::reply`].
+//! other by a message, in the name of the server. A reply has nothing dialled: whoever waits for it is connected,
+//! or is nobody. It never waits for a mailbox, and for the road to another node only in [`ReplyTo::reply`].
 
 use purlin_runtime::{Message, Process, Runtime, SendError};
 use purlin_term::{EncodedTerm, Pid, Term};
@@ -52,6 +52,14 @@ impl<T> ReplyTo<T> {
         Self(Road::There(Box::new(There { caller, by })))
     }
 
+    /// Who waits, if it asked by a message.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        match &self.0 {
+            Road::Here(_) => None,
+            Road::There(there) => Some(&there.caller),
+        }
+    }
+
     /// Whether nobody waits any more, as far as this node knows: only a caller by
     /// [`ServerRef`](crate::ServerRef) is known to have given up.
     pub fn is_abandoned(&self) -> bool {
@@ -94,7 +102,7 @@ impl<T: Message> ReplyTo<T> {
     }
 
     /// Answers, waiting while the road to another node is full. Nobody is told where the reply reaches
-    /// nobody: the caller has given up then, or is lost.
+    /// nobody: the caller has given up then, or is lost, or its node is not connected any more.
     pub async fn reply(self, reply: T) {
         let there = match self.0 {
             // Whoever asked may have given up.
@@ -121,18 +129,33 @@ impl There {
     }
 }
 
-/// Sends `{Tag, Reply}` to who waits for it, in the name of `from`.
+/// `{Tag, Reply}`.
+pub(crate) fn reply_message(
+    caller: &Caller,
+    reply: &EncodedTerm,
+) -> Result<EncodedTerm, SendError> {
+    let encoded = |error: &dyn std::fmt::Display| SendError::Encode(error.to_string());
+    let tag = EncodedTerm::encode(&caller.tag).map_err(|error| encoded(&error))?;
+    let message = EncodedTerm::tuple([tag.view(), reply.view()]);
+    message.map_err(|error| encoded(&error))
+}
+
+/// Sends `{Tag, Reply}` to who waits for it, in the name of `from`. Anybody can name a node that is not
+/// there as the one that waits: it is not dialled.
 pub(crate) async fn send_reply(
     runtime: &Runtime,
     from: Pid,
     caller: &Caller,
     reply: &EncodedTerm,
 ) -> Result<(), SendError> {
-    let encoded = |error: &dyn std::fmt::Display| SendError::Encode(error.to_string());
-    let tag = EncodedTerm::encode(&caller.tag).map_err(|error| encoded(&error))?;
-    let message = EncodedTerm::tuple([tag.view(), reply.view()]);
-    let message = message.map_err(|error| encoded(&error))?;
-    runtime.send_encoded(from, caller.reply_to(), message).await
+    let (to, message) = (caller.reply_to(), reply_message(caller, reply)?);
+    if to.node() != runtime.node() {
+        match runtime.try_send_encoded(from, to.clone(), message.clone()) {
+            Err(SendError::Busy(_)) => {}
+            sent => return sent,
+        }
+    }
+    runtime.send_encoded(from, to, message).await
 }
 
 /// As [`send_reply`], for terms that are known.

@@ -35,7 +35,9 @@ enum Road<T> {
         runtime: Runtime,
     },
     There(BoxFuture<'static, Result<T, CallError>>),
-    Refused(Option<CallError>),
+    Refused(CallError),
+    /// The reply was given.
+    Done,
 }
 
 impl<T> Unpin for Response<T> {}
@@ -54,31 +56,44 @@ impl<T> Response<T> {
     }
 
     pub(crate) fn refused(error: CallError) -> Self {
-        Self(Road::Refused(Some(error)))
+        Self(Road::Refused(error))
     }
 
     /// Waits for the reply no longer than `patience`, and then no more: `gen_server:receive_response/2`.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the request was carried out.
+    ///
+    /// # Panics
+    /// As any future that is waited for again: when the reply was given already.
     pub async fn receive_response(self, patience: Duration) -> Result<T, CallError> {
         let waited = timeout(patience, self).await;
         waited.unwrap_or(Err(CallError::TimedOut(patience)))
     }
 
     /// Waits for the reply for a while; `None` if it is not there yet, and can be waited for again:
-    /// `gen_server:wait_response/2`.
+    /// `gen_server:wait_response/2`. `None` at once if it was given already: a reply is given once.
     pub async fn wait_response(&mut self, patience: Duration) -> Option<Result<T, CallError>> {
+        if self.is_done() {
+            return None;
+        }
         timeout(patience, self).await.ok()
     }
 
-    /// The reply, if it is there.
+    /// The reply, if it is there, and was not given already.
     pub fn check_response(&mut self) -> Option<Result<T, CallError>> {
+        if self.is_done() {
+            return None;
+        }
         let polled = Pin::new(self).poll(&mut Context::from_waker(Waker::noop()));
         match polled {
             Poll::Ready(reply) => Some(reply),
             Poll::Pending => None,
         }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.0, Road::Done)
     }
 }
 
@@ -86,7 +101,7 @@ impl<T> Future for Response<T> {
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
+        let polled = match &mut self.0 {
             Road::Here {
                 reply,
                 from,
@@ -96,10 +111,13 @@ impl<T> Future for Response<T> {
                 reply.map(|reply| reply.map_err(|_| unanswered(runtime, *from)))
             }
             Road::There(reply) => reply.as_mut().poll(cx),
-            Road::Refused(error) => {
-                Poll::Ready(Err(error.take().expect("polled after it was ready")))
-            }
+            Road::Refused(error) => Poll::Ready(Err(error.clone())),
+            Road::Done => panic!("a reply was waited for after it was given"),
+        };
+        if polled.is_ready() {
+            self.0 = Road::Done;
         }
+        polled
     }
 }
 

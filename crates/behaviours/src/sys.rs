@@ -13,7 +13,7 @@ use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
 use crate::envelope::Caller;
 use crate::gen_server::{Context, GenServer};
-use crate::reply_to::send_term;
+use crate::shown::Shown;
 
 /// Events that a log keeps when it is switched on without a number: OTP's.
 const LOG_DEFAULT: usize = 10;
@@ -71,6 +71,7 @@ impl Debug {
     /// A message came: `event` is it, in its envelope.
     pub(crate) fn note(&mut self, pid: Pid, event: Term) {
         if self.trace {
+            let event = Shown(&event);
             tracing::info!(target: "purlin::sys", "*DBG* {pid} got {event}");
         }
         if let Some(statistics) = &mut self.statistics {
@@ -85,7 +86,8 @@ impl Debug {
         }
     }
 
-    /// A request of `{debug, What}`; `None` if it is not known. `now` is the time of day.
+    /// A request of `{debug, What}`; `None` if it is not known. `now` is the time of day. As in OTP, what is on
+    /// already stays as it is when it is switched on.
     fn handle(&mut self, what: &Term, now: Duration) -> Option<Term> {
         if what.is_atom("no_debug") {
             (self.trace, self.log, self.statistics) = (false, None, None);
@@ -118,15 +120,17 @@ impl Debug {
                     return None;
                 };
                 let max = usize::try_from(max.as_int()?).ok()?;
-                if as_bool(on)? {
-                    self.log = log(max.clamp(1, LOG_MAX));
+                if max == 0 || !as_bool(on)? {
+                    return None;
                 }
+                self.log = self.log.take().or_else(|| log(max.min(LOG_MAX)));
                 Some(ok())
             }
             flag if flag.is_atom("get") || flag.is_atom("print") => {
                 let events = self.log.iter().flat_map(|log| log.events.iter().cloned());
                 let events = Term::list(events);
                 if flag.is_atom("print") {
+                    let events = Shown(&events);
                     tracing::info!(target: "purlin::sys", "{events}");
                     return Some(ok());
                 }
@@ -150,10 +154,11 @@ impl Debug {
             };
             return Some(Term::tuple([ok(), statistics]));
         }
-        self.statistics = as_bool(flag)?.then_some(Statistics {
+        let new = Statistics {
             since: now,
             messages_in: 0,
-        });
+        };
+        self.statistics = as_bool(flag)?.then(|| self.statistics.unwrap_or(new));
         Some(ok())
     }
 
@@ -194,8 +199,7 @@ pub(crate) async fn handle<S: GenServer>(
         Ok(term) => answer(server, ctx, caller, &term).await,
         Err(_) => error(atom!("badarg").into()),
     };
-    let (runtime, pid) = (ctx.runtime().clone(), ctx.pid());
-    send_term(&runtime, pid, caller, &reply).await;
+    ctx.answer(caller, &reply);
 }
 
 async fn answer<S: GenServer>(
@@ -226,6 +230,7 @@ async fn answer<S: GenServer>(
     let now = ctx.runtime().executor().wall_clock();
     match request.as_tuple() {
         Some([name, what]) if name.is_atom("debug") => {
+            let unknown = || atom!("unknown_debug").into();
             ctx.debug.handle(what, now).unwrap_or_else(unknown)
         }
         Some([name, reason]) if name.is_atom("terminate") => {
@@ -235,7 +240,9 @@ async fn answer<S: GenServer>(
         Some([name, new]) if name.is_atom("replace_state") => {
             replace_state(caller, server, ctx, new)
         }
-        Some([name, _module, version, extra]) if name.is_atom("change_code") => {
+        Some([name, _module, version, extra])
+            if name.is_atom("change_code") && ctx.debug.is_suspended() =>
+        {
             match server.code_change(version.clone(), extra.clone()).await {
                 Ok(()) => ok(),
                 Err(reason) => error(reason),

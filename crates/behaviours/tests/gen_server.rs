@@ -1,17 +1,20 @@
 //! Servers as their users know them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_behaviours::{
     CallError, Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue,
-    HandleInfo, InitError, ReplyTo, ServerOptions, ServerRef, StartError, by, call,
+    HandleInfo, InitError, Other, ReplyTo, ServerOptions, ServerRef, StartError, by, call,
 };
 use purlin_macros::{gen_server, message};
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Config, Raw, Runtime, Target, TokioExecutor};
-use purlin_term::{EncodedTerm, NodeName, Term, atom};
+use purlin_runtime::{Process, Raw, Target};
+use purlin_term::{EncodedTerm, Term, atom};
 use tokio::sync::mpsc;
+
+mod support;
+
+use support::runtime;
 
 /// What the macros refer to as the crate `purlin`.
 mod paths {
@@ -21,16 +24,6 @@ mod paths {
     pub(crate) mod __private {
         pub(crate) use ::serde;
     }
-}
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("behaviours@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
 }
 
 #[message(reply = i64, purlin = "crate::paths")]
@@ -273,6 +266,10 @@ async fn sys_looks_into_a_server_and_steers_it() {
     assert_eq!(events.recv().await.unwrap(), "terminate enough");
 }
 
+#[message(purlin = "crate::paths")]
+#[derive(Debug, PartialEq)]
+struct Count(u32);
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Limiter {
     left: u32,
@@ -297,6 +294,12 @@ impl GenServer for Limiter {
     #[call]
     fn left(&self) -> u32 {
         self.left
+    }
+
+    /// What it answers is seen in this file alone.
+    #[call]
+    pub(crate) fn figures(&self) -> Count {
+        Count(self.left)
     }
 
     #[call(Add)]
@@ -350,6 +353,7 @@ async fn a_server_written_with_the_macro_is_as_one_written_by_hand() {
     limiter.cast(PutBack(2, 3)).await.unwrap();
     assert_eq!(waits.await.unwrap(), 5);
     assert_eq!(limiter.call(Left).await.unwrap(), 5);
+    assert_eq!(limiter.call(Figures).await.unwrap(), Count(5));
     let pid = limiter.pid().unwrap();
     let term = Term::from(atom!("take_one"));
     let patience = Duration::from_secs(1);
@@ -358,4 +362,145 @@ async fn a_server_written_with_the_macro_is_as_one_written_by_hand() {
     limiter.send(StopNow).await.unwrap();
     let error = limiter.call(Left).await.unwrap_err();
     assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_stands_though_the_server_refuses_a_call_meanwhile() {
+    let runtime = runtime();
+    let (server, mut events) = counter(1);
+    let counter = server.start(&runtime).await.unwrap();
+    counter.cast(Reset).await.unwrap();
+    let (pid, unknown) = (counter.pid().unwrap(), Term::from(atom!("sing")));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let began = tokio::time::Instant::now();
+    let refused = call(&runtime, pid, &unknown, Duration::from_secs(1)).await;
+    assert!(refused.unwrap().to_string().starts_with("{error,{badarg,"));
+    assert_eq!(events.recv().await.unwrap(), "load 1");
+    let tired = tokio::time::timeout(Duration::from_secs(1), events.recv()).await;
+    assert_eq!(tired.unwrap().unwrap(), "terminate tired");
+    assert_eq!(began.elapsed(), Duration::from_millis(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_may_be_further_than_time_goes() {
+    let runtime = runtime();
+    let server = Patient.start(&runtime).await.unwrap();
+    server.cast(Reset).await.unwrap();
+    assert_eq!(server.call(Get).await.unwrap(), 1);
+    let pid = server.pid().unwrap();
+    let state = support::ask_sys(&runtime, pid, atom!("suspend").into()).await;
+    assert_eq!(state, "ok");
+}
+
+/// Waits as long as it can be said.
+struct Patient;
+
+impl GenServer for Patient {
+    type Messages = (by::Call<Get>, by::Cast<Reset>);
+}
+
+impl HandleCall<Get> for Patient {
+    async fn handle_call(&mut self, _: Get, ctx: &mut Context<Self>) -> i64 {
+        ctx.set_timeout(Duration::MAX);
+        1
+    }
+}
+
+impl HandleCast<Reset> for Patient {
+    async fn handle_cast(&mut self, _: Reset, ctx: &mut Context<Self>) {
+        ctx.set_timeout(Duration::MAX);
+    }
+}
+
+/// Never ready.
+struct Hangs;
+
+impl GenServer for Hangs {
+    type Messages = ();
+
+    async fn init(&mut self, _: &mut Context<Self>) -> Result<(), InitError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told() {
+    let runtime = runtime();
+    let (told, heard) = tokio::sync::oneshot::channel();
+    let starter = runtime.spawn(|process: Process<()>| async move {
+        let options = ServerOptions::default().link();
+        let options = options.timeout(Duration::from_millis(100));
+        let started = Hangs.start_with(&process, options).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let _ = told.send(started.map(drop));
+    });
+    starter.unwrap();
+    let started = heard.await.expect("it lives");
+    assert_eq!(
+        started,
+        Err(StartError::TimedOut(Duration::from_millis(100)))
+    );
+    assert_eq!(runtime.process_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sys_refuses_what_it_does_not_know_in_otps_words() {
+    let runtime = runtime();
+    let (server, _events) = counter(1);
+    let server = server.start(&runtime).await.unwrap();
+    let pid = server.pid().unwrap();
+    let ask = async |request: &str| {
+        let request = Term::parse(request).unwrap();
+        support::ask_sys(&runtime, pid, request).await
+    };
+    for unknown in [
+        "{debug,foo}",
+        "{debug,{foo,bar}}",
+        "{debug,{trace,maybe}}",
+        "{debug,{log,{true,0}}}",
+        "{debug,{log,{false,3}}}",
+    ] {
+        assert_eq!(ask(unknown).await, "unknown_debug", "{unknown}");
+    }
+    // Code is changed while a server is suspended.
+    let change = "{change_code,s,1,[]}";
+    let unknown = format!("{{error,{{unknown_system_msg,{change}}}}}");
+    assert_eq!(ask(change).await, unknown);
+    assert_eq!(ask("suspend").await, "ok");
+    assert_eq!(ask(change).await, "ok");
+    assert_eq!(ask("resume").await, "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_and_statistics_that_are_on_stay_as_they_are_when_they_are_switched_on() {
+    let runtime = runtime();
+    let (server, _events) = counter(1);
+    let server = server.start(&runtime).await.unwrap();
+    let pid = server.pid().unwrap();
+    let ask = async |request: &str| {
+        let request = Term::parse(request).unwrap();
+        support::ask_sys(&runtime, pid, request).await
+    };
+    let on = ["{debug,{log,{true,3}}}", "{debug,{statistics,true}}"];
+    for _ in 0..2 {
+        for on in on {
+            assert_eq!(ask(on).await, "ok");
+        }
+        server.cast(Reset).await.unwrap();
+    }
+    let log = ask("{debug,{log,get}}").await;
+    assert_eq!(log.matches("$gen_cast").count(), 2, "{log}");
+    let statistics = ask("{debug,{statistics,get}}").await;
+    assert!(statistics.contains("{messages_in,2}"), "{statistics}");
+}
+
+#[test]
+fn a_message_that_nobody_handles_is_shown_by_its_length_if_it_is_long() {
+    let shown = |text: &str| {
+        let message = EncodedTerm::encode(&Term::from(text)).unwrap();
+        let mismatch = None;
+        Other { message, mismatch }.to_string()
+    };
+    assert_eq!(shown("short"), "<<\"short\">>");
+    assert_eq!(shown(&"x".repeat(1 << 16)), "a term of 65541 bytes");
 }

@@ -188,3 +188,15 @@ async fn ten_thousand_requests_are_each_answered_once() {
     }
     assert!(seen.into_iter().all(|seen| seen));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_is_given_once() {
+    let runtime = runtime();
+    for server in both(&runtime).await {
+        let mut response = server.send_request(After(1));
+        let reply = response.wait_response(ms(5)).await.unwrap();
+        assert_eq!(reply.unwrap(), 1);
+        assert!(response.check_response().is_none());
+        assert!(response.wait_response(ms(5)).await.is_none());
+    }
+}

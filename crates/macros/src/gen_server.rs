@@ -4,12 +4,12 @@
 //! the trait that handles it; all of which a user can write by hand. The functions' bodies are moved, not
 //! wrapped. What is not marked stays in the `impl GenServer`.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::Parser;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Pat,
-    Path, PathArguments, ReturnType, Type, parse_quote,
+    Attribute, Error, FnArg, GenericArgument, GenericParam, Ident, ImplItem, ImplItemFn, ItemImpl,
+    LitStr, Pat, Path, PathArguments, ReturnType, Type, Visibility, parse_quote,
 };
 
 /// Lists of messages have these lengths, or up to the first of them; shorter ones are filled up.
@@ -73,6 +73,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             },
             other => kept.push(other),
         }
+    }
+    for handler in &handlers {
+        handler.check_parameters(&item.generics)?;
     }
     let entries = list(&handlers, &purlin)?;
     let state = state(&kept, &purlin);
@@ -150,6 +153,12 @@ fn mark(function: &ImplItemFn) -> Result<Option<(Form, Option<Type>)>, Error> {
 impl Handler {
     fn new(form: Form, existing: Option<Type>, mut function: ImplItemFn) -> Result<Self, Error> {
         function.attrs.retain(|a| Form::of(a).is_none());
+        check_attributes(&function)?;
+        let own = &function.sig.generics;
+        if !own.params.is_empty() {
+            let text = "a handler handles messages of one type: it has no generics of its own";
+            return Err(Error::new_spanned(own, text));
+        }
         if function.sig.receiver().is_none() {
             let text = "a handler takes `&mut self`, the server";
             return Err(Error::new_spanned(&function.sig, text));
@@ -218,6 +227,29 @@ impl Handler {
         Ok(())
     }
 
+    /// A message that is made is a type without generics, so it cannot carry those of the server.
+    fn check_parameters(&self, generics: &syn::Generics) -> Result<(), Error> {
+        if self.existing.is_some() {
+            return Ok(());
+        }
+        let reply = (self.form == Form::Call).then(|| self.reply());
+        let mut types = self.fields.iter().map(|(_, given)| given).chain(&reply);
+        let names = generics.params.iter().map(|parameter| match parameter {
+            GenericParam::Type(given) => &given.ident,
+            GenericParam::Const(given) => &given.ident,
+            GenericParam::Lifetime(given) => &given.lifetime.ident,
+        });
+        let names: Vec<&Ident> = names.collect();
+        match types.find(|given| mentions(given.to_token_stream(), &names)) {
+            Some(given) => {
+                let text = "the message has a type of its own, which cannot be generic: write a message that \
+                            is, and name it in the mark, `#[call(Put<T>)]`";
+                Err(Error::new_spanned(given, text))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn reply(&self) -> Type {
         match (&self.from, &self.function.sig.output) {
             (Some((_, reply)), _) => reply.clone(),
@@ -247,8 +279,12 @@ impl Handler {
             .attrs
             .iter()
             .filter(|a| a.path().is_ident("doc"));
+        let visibility = match &self.function.vis {
+            Visibility::Inherited => parse_quote!(pub),
+            given => given.clone(),
+        };
         let types = self.fields.iter().map(|(_, given)| given);
-        let fields = (!self.fields.is_empty()).then(|| quote!((#(pub #types),*)));
+        let fields = (!self.fields.is_empty()).then(|| quote!((#(#visibility #types),*)));
         let path = path_text(purlin);
         let attribute = match self.form {
             Form::Call => {
@@ -264,7 +300,7 @@ impl Handler {
             #rename
             #(#docs)*
             #[allow(unreachable_pub, missing_docs)]
-            pub struct #name #fields;
+            #visibility struct #name #fields;
         })
     }
 
@@ -329,6 +365,28 @@ impl Handler {
             }
         }
     }
+}
+
+/// What is left out by a condition would still be in the list of messages.
+fn check_attributes(function: &ImplItemFn) -> Result<(), Error> {
+    let is_conditional = |a: &&Attribute| a.path().is_ident("cfg") || a.path().is_ident("cfg_attr");
+    match function.attrs.iter().find(is_conditional) {
+        Some(attribute) => {
+            let text = "a handler is there in any case, as is its message in the server's list: put the \
+                        condition inside the function, or on the whole `impl`";
+            Err(Error::new_spanned(attribute, text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether one of the names stands in it.
+fn mentions(tokens: TokenStream, names: &[&Ident]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.contains(&&ident),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// The list of messages, filled up to a length that there is.

@@ -59,6 +59,10 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// With a type, `#[call(Add)]`, the message is one that exists already, and the function takes it as one
 /// argument. The functions need not be async.
 ///
+/// The types that it makes are `pub`, or what the function says: a server, its messages and their replies are seen
+/// from the same places. So where the reply is a type that is not `pub`, `pub(crate) fn stats(&self) -> Figures`
+/// makes the request one, too, which the compiler asks for (`E0446`).
+///
 /// A state that serde can write is what `sys:get_state` shows, and one that it can read is taken back.
 #[proc_macro_attribute]
 pub fn gen_server(arguments: TokenStream, item: TokenStream) -> TokenStream {

@@ -177,9 +177,12 @@ async fn a_shell_manages_the_children_of_a_supervisor() {
         .await;
         // A cookie is no master key.
         erl.check(
-            "{error, {'EXIT', {undef, _}}} = \
-             supervisor:start_child(S, #{id => x, start => {os, cmd, [\"id\"]}}), ok",
-            "ok",
+            "{error, {{'EXIT', {undef, [{os, cmd, [\"id\"], []} | _]}}, {child, undefined, x, {os, cmd, [\"id\"]}, \
+             permanent, false, 5000, worker, [os]}}} = \
+             supervisor:start_child(S, #{id => x, start => {os, cmd, [\"id\"]}}), \
+             supervisor:start_child(S, #{id => <<\"counter\">>, start => {os, cmd, []}}) =:= \
+             {error, {already_started, Is(counter)}}",
+            "true",
         )
         .await;
         erl.check(

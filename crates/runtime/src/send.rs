@@ -219,6 +219,19 @@ impl Runtime {
         }
     }
 
+    /// As [`Runtime::send_encoded`], at once or not at all; no node is dialled for it.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub fn try_send_encoded(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError> {
+        self.try_send_from(|| from, &to, Raw(message), Entry::Counted)
+    }
+
     /// Sends `message`, in nobody's name, at once or not at all.
     ///
     /// # Errors

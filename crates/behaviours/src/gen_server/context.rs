@@ -9,13 +9,17 @@ use std::time::Duration;
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Address, Message, Process, SendError, Target, TimerRef};
 use purlin_term::{Pid, Term};
+use tokio::time::Instant;
 
 use super::{GenServer, ServerMessage};
+use crate::answers::Answers;
 use crate::by;
 use crate::call::{CALL_PATIENCE, CallError, call_from, cast_from};
+use crate::envelope::Caller;
 use crate::messages::{Has, Messages};
 use crate::request::Request;
 use crate::server_ref::ServerRef;
+use crate::shown::Shown;
 use crate::sys::Debug;
 
 /// The process of a server, as its handlers see it: it derefs to [`Process`], with its links, monitors
@@ -27,8 +31,11 @@ pub struct Context<S: GenServer> {
     /// message need not be.
     continues: Mutex<VecDeque<<S::Messages as Messages<S>>::Any>>,
     pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
+    defers_suspension: bool,
     pub(super) stopping: Option<Reason>,
     pub(crate) debug: Debug,
+    answers: Answers,
     unhandled: u64,
 }
 
@@ -39,8 +46,11 @@ impl<S: GenServer> Context<S> {
             parent,
             continues: Mutex::default(),
             timeout: None,
+            deadline: None,
+            defers_suspension: false,
             stopping: None,
             debug: Debug::default(),
+            answers: Answers::default(),
             unhandled: 0,
         }
     }
@@ -139,6 +149,11 @@ impl<S: GenServer> Context<S> {
         self.continues().push_back(message);
     }
 
+    /// Answers who asked by a message, without waiting.
+    pub(crate) fn answer(&mut self, caller: &Caller, reply: &Term) {
+        self.answers.give(&self.process, caller, reply);
+    }
+
     /// Whether a handler has stopped the server.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_some()
@@ -155,10 +170,28 @@ impl<S: GenServer> Context<S> {
         self.continues().pop_front()
     }
 
+    /// [`GenServer::handle_timeout`] is called when this time is over, before any message; and again and again,
+    /// so it has to say anew when it is to be called. Unlike a timeout, no message takes it away.
+    pub(crate) fn set_deadline(&mut self, at: Option<Instant>) {
+        self.deadline = at;
+    }
+
+    /// Whether the server goes on though `sys` has suspended it, until this is said anew.
+    pub(crate) fn defer_suspension(&mut self, defers: bool) {
+        self.defers_suspension = defers;
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.debug.is_suspended() && !self.defers_suspension
+    }
+
     /// Whether the server just takes the next message: nothing is to be timed, noted or held back.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.timeout.is_none() && !self.debug.is_suspended() && !self.debug.is_on()
+        self.timeout.is_none()
+            && self.deadline.is_none()
+            && !self.debug.is_suspended()
+            && !self.debug.is_on()
     }
 
     /// A message that nobody handles: counted, and told the first time.
@@ -166,6 +199,7 @@ impl<S: GenServer> Context<S> {
         self.unhandled += 1;
         if self.unhandled == 1 {
             let (pid, server) = (self.process.pid(), std::any::type_name::<S>());
+            let message = Shown(message);
             tracing::warn!(%pid, server, "a server does not handle a message: {message}");
         }
     }

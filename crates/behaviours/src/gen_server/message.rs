@@ -3,6 +3,7 @@
 use std::fmt;
 
 use purlin_runtime::Message;
+use purlin_runtime::limits::MESSAGE_BYTES_SHOWN_MAX;
 use purlin_term::{DeserializeError, EncodedTerm, SerializeError};
 
 use super::GenServer;
@@ -34,9 +35,13 @@ pub struct Other {
 
 impl fmt::Display for Other {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message.to_term() {
-            Ok(term) => write!(f, "{term}")?,
-            Err(error) => write!(f, "a term with {error}")?,
+        match self.message.bytes().len() {
+            // It would be decoded as a whole.
+            len if len > MESSAGE_BYTES_SHOWN_MAX => write!(f, "a term of {len} bytes")?,
+            _ => match self.message.to_term() {
+                Ok(term) => write!(f, "{term}")?,
+                Err(error) => write!(f, "a term with {error}")?,
+            },
         }
         match &self.mismatch {
             Some(mismatch) => write!(f, " ({mismatch})"),

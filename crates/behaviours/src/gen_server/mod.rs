@@ -16,8 +16,8 @@
 //! - `G1` handlers of one server never run at the same time;
 //! - `G2` what a handler continues with is handled before any message;
 //! - `G3` [`GenServer::terminate`] runs at most once, and nothing is handled after it;
-//! - `G4` a call that was taken out of the queue is answered, kept by its handler, or known to its
-//!   caller as unanswered.
+//! - `G4` a call that was taken out of the queue is answered, kept by its handler, or dropped by it: then
+//!   a caller by [`ServerRef`] on the same node is told, and any other waits until its patience ends.
 //!
 //! - `context`: what a handler has of its process; `start`: starting, and waiting for `init`;
 //! - `serve`: the loop; `message`: what lies in the queue.
@@ -169,8 +169,8 @@ pub trait GenServer: Sized + Send + 'static {
         }
     }
 
-    /// The state is to go on under other code: `sys:change_code`, with the version that the caller names
-    /// and what else it says.
+    /// The state is to go on under other code: `sys:change_code` of a server that is suspended, with the version
+    /// that the caller names and what else it says.
     ///
     /// # Errors
     /// The reason that the caller is answered; the server goes on as it was.

@@ -7,14 +7,13 @@ use std::task::{Context as TaskContext, Poll};
 
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
-use purlin_runtime::{Process, Received, panics};
+use purlin_runtime::{Peek, Process, Received, panics};
 use purlin_term::{Pid, Term, atom};
 use tokio::time::Instant;
 
 use super::message::Kind;
 use super::{Context, GenServer, InitError, ServerMessage};
 use crate::messages::Messages;
-use crate::reply_to::send_term;
 use crate::sys;
 
 pin_project_lite::pin_project! {
@@ -115,21 +114,25 @@ pub(crate) async fn handle_next<S: GenServer>(
     server: &mut S,
     ctx: &mut Context<S>,
 ) -> Option<Reason> {
-    let deadline = ctx.timeout.map(|patience| Instant::now() + patience);
+    let (patience, since) = (ctx.timeout, Instant::now());
     let received = receive(ctx).await;
-    let is_system = is_system(&received);
+    let is_seen = is_seen(&received);
     let ended = handle_received(received, server, ctx).await;
-    // Whoever looks into a server does not change what it does.
-    if is_system && ctx.timeout.is_none() {
-        ctx.timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    // What no handler has seen, none can set a new timeout for.
+    if !is_seen && ctx.timeout.is_none() {
+        ctx.timeout = patience.map(|patience| patience.saturating_sub(since.elapsed()));
     }
     ended
 }
 
-fn is_system<S: GenServer>(received: &Option<Received<ServerMessage<S>>>) -> bool {
-    matches!(
+/// Whether the server itself handles this. Whoever looks into it, or asks what it refuses, does not change what
+/// it does.
+fn is_seen<S: GenServer>(received: &Option<Received<ServerMessage<S>>>) -> bool {
+    !matches!(
         received,
-        Some(Received::Message(ServerMessage(Kind::System(_))))
+        Some(Received::Message(ServerMessage(
+            Kind::System(_) | Kind::Refused(_)
+        )))
     )
 }
 
@@ -151,11 +154,10 @@ async fn handle_received<S: GenServer>(
     None
 }
 
-/// The next message; `None` when none came in time. A suspended server takes those of `sys` alone, and
-/// what its parent's end is to it.
+/// The next message; `None` when none came in time, or the deadline is over, whatever waits. A suspended server
+/// takes those of `sys` alone, and what its parent's end is to it.
 async fn receive<S: GenServer>(ctx: &mut Context<S>) -> Option<Received<ServerMessage<S>>> {
-    use purlin_runtime::Peek;
-    if ctx.debug.is_suspended() {
+    if ctx.is_suspended() {
         let parent = ctx.parent_or_nobody();
         let wanted = |peek: Peek<'_, ServerMessage<S>>| match peek {
             Peek::Message(message) => matches!(message.0, Kind::System(_)),
@@ -164,7 +166,14 @@ async fn receive<S: GenServer>(ctx: &mut Context<S>) -> Option<Received<ServerMe
         };
         return Some(ctx.process.receive_where(wanted).await);
     }
-    match ctx.timeout.take() {
+    let timeout = ctx.timeout.take();
+    let until_deadline = ctx
+        .deadline
+        .map(|at| at.saturating_duration_since(Instant::now()));
+    if until_deadline.is_some_and(|left| left.is_zero()) {
+        return None;
+    }
+    match [until_deadline, timeout].into_iter().flatten().min() {
         Some(patience) => ctx.process.receive_timeout(patience).await,
         None => Some(ctx.process.receive().await),
     }
@@ -192,8 +201,7 @@ async fn handle<S: GenServer>(
             ctx.unhandled(&format_args!("a call of {}: {text}", caller.pid));
             let why = Term::tuple([atom!("badarg").into(), text.as_str().into()]);
             let reply = Term::tuple([atom!("error").into(), why]);
-            let (runtime, pid) = (ctx.process.runtime().clone(), ctx.process.pid());
-            send_term(&runtime, pid, &caller, &reply).await;
+            ctx.answer(&caller, &reply);
         }
         Kind::Other(other) => server.handle_other(*other, ctx).await,
     }

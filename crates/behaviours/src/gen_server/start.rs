@@ -215,6 +215,7 @@ pub(super) async fn start<S: GenServer>(
 ) -> Result<ServerRef<S>, StartError> {
     let (ready, started) = oneshot::channel();
     let (runtime, patience) = (starting.runtime.clone(), options.timeout);
+    let parent = starting.parent.filter(|_| options.link);
     let ready = |started: Result<Pid, InitError>| drop(ready.send(started.map(drop)));
     let address = launch(starting, options, || server, ready)?;
     let pid = address.pid();
@@ -226,6 +227,10 @@ pub(super) async fn start<S: GenServer>(
     match timeout(patience, waiting).await {
         Ok(started) => started.map(|()| server),
         Err(_) => {
+            // As in OTP, who started it learns of this by the error alone.
+            if let Some(parent) = parent {
+                parent.unlink_from(pid);
+            }
             runtime.exit(pid, atom!("kill"));
             Err(StartError::TimedOut(patience))
         }

@@ -14,8 +14,8 @@ use crate::gen_server::{
     GenServer, InitError, ServerMessage, ServerOptions, StartError, Starter, launch, not_started,
 };
 
-/// Says how the `init` of a child came out.
-pub type Ready = Box<dyn FnOnce(Result<Pid, InitError>) + Send>;
+/// Says how the `init` of a child came out; `None`: its process ended before.
+pub type Ready = Box<dyn FnOnce(Option<Result<Pid, InitError>>) + Send>;
 
 /// How far the start of a child has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,8 @@ impl Child {
         id: impl Into<Term>,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        let start: Make = Box::new(move |name| server(make, name));
+        let make = Arc::new(make);
+        let start: Make = Box::new(move |name| Arc::new(ServerStart { make, name }));
         Self {
             kind: S::KIND,
             ..Self::made(id.into(), type_name::<S>(), start)
@@ -185,28 +186,49 @@ struct ServerStart<F> {
     name: Option<Atom>,
 }
 
-/// What starts a server.
-pub(super) fn server<S: GenServer>(
-    make: impl Fn() -> S + Send + Sync + 'static,
-    name: Option<Atom>,
-) -> Arc<dyn StartChild> {
-    let make = Arc::new(make);
-    Arc::new(ServerStart { make, name })
-}
-
 impl<S: GenServer, F: Fn() -> S + Send + Sync + 'static> StartChild for ServerStart<F> {
     fn start(
         &self,
         supervisor: &Process<ServerMessage<Supervisor>>,
         ready: Ready,
     ) -> Result<Started, Reason> {
-        let mut options = ServerOptions::default().link();
-        options.process.name.clone_from(&self.name);
         let make = self.make.clone();
-        let launched = launch(supervisor.starting(), options, move || make(), ready);
-        launched
-            .map(|address| Started::InInit(address.pid()))
-            .map_err(|error| reason_of(&error))
+        start_server(supervisor, self.name.as_ref(), ready, move || make())
+    }
+}
+
+/// Starts a server as a child.
+pub(super) fn start_server<S: GenServer>(
+    supervisor: &Process<ServerMessage<Supervisor>>,
+    name: Option<&Atom>,
+    ready: Ready,
+    make: impl FnOnce() -> S + Send + 'static,
+) -> Result<Started, Reason> {
+    let mut options = ServerOptions::default().link();
+    options.process.name = name.cloned();
+    let untold = Untold(Some(ready));
+    let ready = move |outcome| untold.tell(outcome);
+    launch(supervisor.starting(), options, make, ready)
+        .map(|address| Started::InInit(address.pid()))
+        .map_err(|error| reason_of(&error))
+}
+
+/// Who is to be told how an `init` came out, also when it does not.
+struct Untold(Option<Ready>);
+
+impl Untold {
+    fn tell(mut self, outcome: Result<Pid, InitError>) {
+        if let Some(ready) = self.0.take() {
+            ready(Some(outcome));
+        }
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        if let Some(ready) = self.0.take() {
+            ready(None);
+        }
     }
 }
 

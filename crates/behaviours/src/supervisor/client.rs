@@ -6,15 +6,16 @@ use purlin_otp::supervisor::terms::Mfargs;
 use purlin_otp::supervisor::{
     Answer, ChildInfo, ChildSpec, Counts, Request as Asked, RequestError,
 };
-use purlin_runtime::{Local, Process};
-use purlin_term::{Pid, Term, atom};
+use purlin_runtime::Local;
+use purlin_term::{EncodedTerm, Pid, Term, atom};
 
 use super::Supervisor;
 use super::child::{Child, Start};
 use crate::call::CallError;
-use crate::gen_server::ServerMessage;
+use crate::gen_server::Context;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
+use crate::room::{Place, Room};
 use crate::server_ref::ServerRef;
 
 /// Which child: its id, or the pid of a dynamic one.
@@ -86,29 +87,47 @@ impl Request for Ask {
 /// Who is answered.
 pub(super) enum Asker {
     Typed(ReplyTo<Local<Answer<Start>>>),
-    Shell(ReplyTo<Term>),
+    /// With the room that it takes while it waits.
+    Shell(ReplyTo<Term>, Option<Place>),
 }
 
 impl Asker {
-    /// Answers without waiting: a reply to another node goes by a process of its own.
-    pub(super) fn answer(
-        self,
-        answer: Answer<Start>,
-        process: &Process<ServerMessage<Supervisor>>,
-    ) {
+    /// Answers without waiting.
+    pub(super) fn answer(self, answer: Answer<Start>, ctx: &mut Context<Supervisor>) {
         match self {
             Self::Typed(from) => from.reply_here(Local(answer)),
-            Self::Shell(from) => {
-                let answer = answer.to_term(shown);
-                let replying = process
-                    .runtime()
-                    .spawn(move |_: Process<()>| async move { from.reply(answer).await });
-                if let Err(error) = replying {
-                    tracing::warn!(%error, "a supervisor cannot answer");
-                }
+            Self::Shell(from, place) => {
+                answer_shell(from, answer.to_term(shown), ctx);
+                drop(place);
             }
         }
     }
+}
+
+/// Answers without waiting.
+pub(super) fn answer_shell(from: ReplyTo<Term>, answer: Term, ctx: &mut Context<Supervisor>) {
+    if let Err((from, answer)) = from.try_reply_here(answer)
+        && let Some(caller) = from.caller()
+    {
+        ctx.answer(caller, &answer);
+    }
+}
+
+/// Bytes of requests of shells that wait until a supervisor has done what it is at, each with
+/// [`REQUEST_COST`]. A guess, unmeasured: sixteen thousand short ones.
+const WAITING_MAX: usize = 16 << 20;
+
+/// What a request that waits takes besides what it is on the wire. A guess.
+const REQUEST_COST: usize = 1 << 10;
+
+/// Room for a request of a shell that has to wait, if there is any. What programs of this node ask by type is not
+/// bounded: it waits in any case, as does who asks.
+pub(super) fn place_for(room: &Room, request: &Term, from: &ReplyTo<Term>) -> Option<Place> {
+    let len =
+        |term: &Term| EncodedTerm::encode(term).map_or(WAITING_MAX, |term| term.bytes().len());
+    let tag = from.caller().map_or(0, |caller| len(&caller.tag));
+    let bytes = len(request).saturating_add(tag);
+    room.take(bytes.saturating_add(REQUEST_COST), WAITING_MAX)
 }
 
 /// What starts a child, as OTP shows it.

@@ -7,22 +7,22 @@
 //! An OTP shell sees it as one of its own: `supervisor:which_children/1` and its siblings are answered, and
 //! `start_child/2` starts what was offered with [`Supervisor::offer`].
 //!
-//! - `child`: what is started, and how; `client`: what others ask.
+//! - `child`: what is started, and how; `client`: what others ask; `offer`: what shells may start.
 
 mod child;
 mod client;
+mod offer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_otp::reason::Reason;
 use purlin_otp::supervisor::{
-    Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome, Token,
-    terms,
+    Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome,
+    Strategy, Token, terms,
 };
 pub use purlin_otp::supervisor::{
-    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status, Strategy,
+    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status,
 };
 use purlin_runtime::Local;
 use purlin_term::{Atom, Pid, Reference, Term, atom};
@@ -35,16 +35,16 @@ pub use client::{ChildError, Which};
 
 use crate::by;
 use crate::gen_server::{
-    Context, GenServer, HandleCallFrom, HandleInfo, InitError, Other, ServerMessage, handle_next,
+    Context, GenServer, HandleCallFrom, HandleInfo, InitError, ServerMessage, handle_next,
 };
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
-use client::Asker;
+use crate::room::{Place, Room};
+use crate::shown::Shown;
+use client::{Asker, answer_shell, place_for};
+use offer::{Offer, Offers};
 
 type Machine = purlin_otp::supervisor::Supervisor<Start, Asker>;
-
-/// A function that makes what starts a child of the arguments that a shell gives.
-type Offer = Arc<dyn Fn(&[Term]) -> Option<Arc<dyn StartChild>> + Send + Sync>;
 
 /// A supervisor: its flags and its children, and once it is started, what it does with them.
 ///
@@ -53,7 +53,7 @@ type Offer = Arc<dyn Fn(&[Term]) -> Option<Arc<dyn StartChild>> + Send + Sync>;
 pub struct Supervisor {
     flags: Flags,
     children: Vec<Child>,
-    offers: BTreeMap<(Atom, Atom), Offer>,
+    offers: Offers,
     machine: Option<Machine>,
     /// Since when the machine counts time.
     began: Instant,
@@ -61,6 +61,8 @@ pub struct Supervisor {
     starting: Option<(Token, Kind, Option<Pid>)>,
     /// Children that are being ended: they may have unlinked themselves.
     monitors: BTreeMap<Pid, Reference>,
+    /// Requests of shells that wait.
+    waiting: Room,
     is_ready: bool,
     ended: Option<Reason>,
 }
@@ -88,18 +90,19 @@ pub fn dynamic() -> Supervisor {
 
 impl Supervisor {
     /// A supervisor without children.
-    pub fn new(strategy: Strategy) -> Self {
+    fn new(strategy: Strategy) -> Self {
         Self {
             flags: Flags {
                 strategy,
                 ..Flags::default()
             },
             children: Vec::new(),
-            offers: BTreeMap::new(),
+            offers: Offers::new(),
             machine: None,
             began: Instant::now(),
             starting: None,
             monitors: BTreeMap::new(),
+            waiting: Room::default(),
             is_ready: false,
             ended: None,
         }
@@ -160,22 +163,18 @@ impl Supervisor {
     }
 
     /// What a shell can start here by `supervisor:start_child(Sup, #{start => {Module, Function, Args}, ..})`:
-    /// `make` makes the server, of the arguments, or refuses them, each time alike: it is asked first, and again
-    /// for each start. Nothing else is started for a shell.
+    /// `make` makes the server, of the arguments, or refuses them, anew for each start. Nothing else is started
+    /// for a shell.
+    ///
+    /// It runs in the supervisor, so it should not take long; the server's `init` may. One that panics has
+    /// failed to start the child.
     pub fn offer<S: GenServer>(
         mut self,
         module: Atom,
         function: Atom,
         make: impl Fn(&[Term]) -> Option<S> + Send + Sync + 'static,
     ) -> Self {
-        let make = Arc::new(make);
-        let offer: Offer = Arc::new(move |args| {
-            make(args)?;
-            let (make, args) = (make.clone(), args.to_vec());
-            let make = move || make(&args).expect("it took these arguments before");
-            Some(child::server(make, None))
-        });
-        self.offers.insert((module, function), offer);
+        self.offers.insert((module, function), Offer::new(make));
         self
     }
 
@@ -192,10 +191,11 @@ impl Supervisor {
         while let Some(output) = self.machine().poll_output() {
             self.carry_out(output, ctx);
         }
-        let now = self.now();
-        if let Some(at) = self.machine().poll_timeout() {
-            ctx.set_timeout(at.saturating_sub(now));
-        }
+        let at = self.machine().poll_timeout();
+        // One that is too far away for the clock never comes.
+        ctx.set_deadline(at.and_then(|at| self.began.checked_add(at)));
+        // As in OTP, what is under way is carried through before it is suspended: its first starts and its end, too.
+        ctx.defer_suspension(self.machine().is_busy());
     }
 
     fn carry_out(&mut self, output: Output<Start, Asker>, ctx: &mut Context<Self>) {
@@ -216,7 +216,7 @@ impl Supervisor {
                 }
             }
             Output::Terminate { pid, how } => {
-                self.monitors.entry(pid).or_insert_with(|| ctx.monitor(pid));
+                self.watch(pid, ctx);
                 let reason = match how {
                     How::Shutdown => atom!("shutdown"),
                     How::Kill => atom!("kill"),
@@ -257,6 +257,11 @@ impl Supervisor {
         self.came_out(token, outcome);
     }
 
+    /// Its end is heard of, also if it has unlinked itself.
+    fn watch(&mut self, pid: Pid, ctx: &Context<Self>) {
+        self.monitors.entry(pid).or_insert_with(|| ctx.monitor(pid));
+    }
+
     fn came_out(&mut self, token: Token, outcome: StartOutcome) {
         self.starting = None;
         let now = self.now();
@@ -274,47 +279,30 @@ impl Supervisor {
         }
     }
 
-    /// What `start_child` of a shell is to start.
-    fn offered(&self, mfargs: &terms::Mfargs) -> Option<Start> {
-        let offer = self
-            .offers
-            .get(&(mfargs.module.clone(), mfargs.function.clone()))?;
-        let function = offer(&mfargs.args.to_vec())?;
-        Some(Start {
-            function,
-            shown: mfargs.clone(),
-            kind: Kind::Worker,
-        })
+    /// A request of OTP's `supervisor`, with the room that it takes if it has to wait; the answer, where it is
+    /// refused.
+    fn take_request(
+        &mut self,
+        request: &Term,
+        from: &ReplyTo<Term>,
+    ) -> Result<(Asked<Start>, Option<Place>), Term> {
+        let asked = self.read_request(request)?;
+        if !self.machine().is_busy() {
+            return Ok((asked, None));
+        }
+        match place_for(&self.waiting, request, from) {
+            Some(place) => Ok((asked, Some(place))),
+            None => Err(error(atom!("system_limit").into())),
+        }
     }
 
     /// A request of OTP's `supervisor`; the answer, where it can be given at once.
     fn read_request(&self, request: &Term) -> Result<Asked<Start>, Term> {
-        let unknown = || {
-            Err(error(Term::tuple([
-                atom!("badarg").into(),
-                request.clone(),
-            ])))
-        };
-        if let Some(name) = request.as_atom() {
-            return match name.as_str() {
-                "which_children" => Ok(Asked::WhichChildren),
-                "count_children" => Ok(Asked::CountChildren),
-                _ => unknown(),
-            };
-        }
-        let Some([name, of]) = request.as_tuple() else {
-            return unknown();
-        };
-        let of = of.clone();
-        match name.as_atom().map(Atom::as_str) {
-            Some("start_child") => self.read_start(&of),
-            Some("terminate_child") => Ok(Asked::TerminateChild(of)),
-            Some("restart_child") => Ok(Asked::RestartChild(of)),
-            Some("delete_child") => Ok(Asked::DeleteChild(of)),
-            Some("which_child") => Ok(Asked::WhichChild(of)),
-            Some("get_childspec") => Ok(Asked::GetChildspec(of)),
-            _ => unknown(),
-        }
+        let read = terms::request(request, |spec| self.read_start(spec));
+        read.unwrap_or_else(|| {
+            let unknown = Term::tuple([atom!("badarg").into(), request.clone()]);
+            Err(error(unknown))
+        })
     }
 
     fn read_start(&self, spec: &Term) -> Result<Asked<Start>, Term> {
@@ -322,20 +310,8 @@ impl Supervisor {
         let (spec, mfargs) = spec
             .map_err(|refused| error(refused.to_term()))?
             .with_start(());
-        match self.offered(&mfargs) {
-            Some(start) => Ok(Asked::StartChild(spec.with_start(start).0)),
-            None => {
-                let call = Term::tuple([
-                    mfargs.module.into(),
-                    mfargs.function.into(),
-                    Term::List(mfargs.args),
-                    Term::nil(),
-                ]);
-                let undef = Term::tuple([atom!("undef").into(), Term::list([call])]);
-                let exit = Term::tuple([atom!("EXIT").into(), undef]);
-                Err(error(exit))
-            }
-        }
+        let start = offer::start(&self.offers, mfargs);
+        Ok(Asked::StartChild(spec.with_start(start).0))
     }
 }
 
@@ -349,7 +325,8 @@ fn wrap(came_out: CameOut) -> ServerMessage<Supervisor> {
 #[doc(hidden)]
 pub struct CameOut {
     token: Token,
-    outcome: Result<Pid, InitError>,
+    /// `None`: it ended before.
+    outcome: Option<Result<Pid, InitError>>,
 }
 
 impl GenServer for Supervisor {
@@ -407,12 +384,6 @@ impl GenServer for Supervisor {
         self.drive(ctx);
     }
 
-    /// The machine's next deadline stands, whatever else comes.
-    async fn handle_other(&mut self, message: Other, ctx: &mut Context<Self>) {
-        ctx.unhandled(&message);
-        self.drive(ctx);
-    }
-
     async fn handle_timeout(&mut self, ctx: &mut Context<Self>) {
         let now = self.now();
         self.machine().handle_timeout(now);
@@ -422,18 +393,15 @@ impl GenServer for Supervisor {
 
 impl HandleInfo<Local<CameOut>> for Supervisor {
     async fn handle_info(&mut self, Local(came_out): Local<CameOut>, ctx: &mut Context<Self>) {
-        if self
-            .starting
-            .is_some_and(|(token, ..)| token == came_out.token)
-        {
-            let outcome = match came_out.outcome {
-                Ok(pid) => StartOutcome::Started(pid, None),
-                Err(InitError::Ignore) => StartOutcome::Ignore,
-                Err(InitError::Stop(reason) | InitError::Error(reason)) => {
-                    StartOutcome::Error(reason)
-                }
-            };
-            self.came_out(came_out.token, outcome);
+        match (self.starting, came_out.outcome) {
+            (Some((token, ..)), Some(outcome)) if token == came_out.token => {
+                self.came_out(token, read_outcome(outcome));
+            }
+            // Its exit signal tells why, or else its monitor, if it has unlinked itself.
+            (Some((token, _, Some(pid))), None) if token == came_out.token => {
+                self.watch(pid, ctx);
+            }
+            _ => {}
         }
         self.drive(ctx);
     }
@@ -461,15 +429,23 @@ impl HandleCallFrom<Term> for Supervisor {
         from: ReplyTo<Term>,
         ctx: &mut Context<Self>,
     ) {
-        match self.read_request(&request) {
-            Ok(request) => {
+        match self.take_request(&request, &from) {
+            Ok((request, place)) => {
                 let now = self.now();
                 self.machine()
-                    .handle_request(now, Asker::Shell(from), request);
+                    .handle_request(now, Asker::Shell(from, place), request);
             }
-            Err(refused) => from.reply(refused).await,
+            Err(refused) => answer_shell(from, refused, ctx),
         }
         self.drive(ctx);
+    }
+}
+
+fn read_outcome(outcome: Result<Pid, InitError>) -> StartOutcome {
+    match outcome {
+        Ok(pid) => StartOutcome::Started(pid, None),
+        Err(InitError::Ignore) => StartOutcome::Ignore,
+        Err(InitError::Stop(reason) | InitError::Error(reason)) => StartOutcome::Error(reason),
     }
 }
 
@@ -479,8 +455,8 @@ fn error(reason: Term) -> Term {
 
 fn log(report: &Report<Start>, ctx: &Context<Supervisor>) {
     let supervisor = ctx.pid();
-    let id = &report.offender.spec.id;
-    let reason = &report.reason;
+    // A shell gives the one, whoever ends a child the other.
+    let (id, reason) = (Shown(&report.offender.spec.id), Shown(&report.reason));
     match report.context {
         Happened::Progress { .. } => tracing::debug!(%supervisor, %id, "a child is started"),
         Happened::StartError => {

@@ -22,8 +22,8 @@
 //!   children are ended;
 //! - who has ended is known at once: nobody waits for the dead or sends them anything.
 //!
-//! A driver whose mailbox is bounded leaves requests in it while [`Supervisor::is_busy`]: the machine takes
-//! whatever comes, and holds it.
+//! A driver bounds what others ask while [`Supervisor::is_busy`]: the machine takes whatever comes, and holds
+//! it.
 //!
 //! What the driver sees to: every start comes out, and every end is told, also of a child that has
 //! unlinked itself (a monitor; `noproc` if it is dead already). An end may be told before the start
