@@ -286,11 +286,10 @@ async fn a_worker_that_cannot_be_made_is_the_failure_of_the_job_that_it_was_to_h
 }
 
 /// Runs nothing but takes the place of one that ends in the table of processes, before anybody else can.
-async fn take_place_of(mut process: Process<()>, mut of: oneshot::Receiver<Pid>) {
-    process.trap_exit(true);
-    process.link((&mut of).await.unwrap());
+async fn take_place_of(mut process: Process<()>, of: oneshot::Receiver<Pid>) {
+    process.monitor(of.await.unwrap());
     loop {
-        if let Received::Info(Info::Exit { .. }) = process.receive().await {
+        if let Received::Info(Info::Down { .. }) = process.receive().await {
             let other = |_: Process<()>| std::future::pending::<()>();
             process.runtime().spawn(other).unwrap();
         }
