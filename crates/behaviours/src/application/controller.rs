@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use purlin_otp::reason::{self, Reason};
 use purlin_runtime::{Process, Runtime, SpawnError, SpawnOptions, TooManyProcesses};
 use purlin_term::{Atom, Pid, Term, atom};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 
 use super::{Application, Env, Loaded, RestartType, master};
 
@@ -86,24 +86,11 @@ struct State {
 struct Entry {
     name: Atom,
     /// `None`: it has no processes.
-    master: Option<Master>,
+    master: Option<Pid>,
     /// It was told to end.
     is_stopping: bool,
-}
-
-/// The process of an application.
-#[derive(Clone)]
-struct Master {
-    pid: Pid,
-    /// Closed when it has ended and its application is not listed any more: whoever waits for that needs no
-    /// process.
-    ended: watch::Receiver<()>,
-}
-
-impl Entry {
-    fn is_of(&self, master: Pid) -> bool {
-        self.master.as_ref().is_some_and(|of| of.pid == master)
-    }
+    /// Who waits for its end, which needs no process: dropped with this.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// An application as its master tells of it.
@@ -111,16 +98,13 @@ impl Entry {
 pub(super) struct Running {
     applications: Weak<Inner>,
     name: Atom,
-    ended: watch::Receiver<()>,
 }
 
 impl Running {
     pub(super) fn begin(&self, master: Pid) {
         if let Some(inner) = self.applications.upgrade() {
-            let ended = self.ended.clone();
-            let pid = master;
-            inner.begin(&self.name, Some(Master { pid, ended }));
-            (inner.begun)(pid);
+            inner.begin(&self.name, Some(master));
+            (inner.begun)(master);
         }
     }
 
@@ -252,8 +236,6 @@ impl Applications {
             .iter()
             .find(|entry| entry.name == *name)?
             .master
-            .as_ref()
-            .map(|master| master.pid)
     }
 
     /// The environment of an application that is loaded.
@@ -274,11 +256,9 @@ impl Applications {
             SpawnError::TooManyProcesses(error) => ApplicationError::TooManyProcesses(error),
             other => failed(name, Reason::new(other.to_string().as_str().into())),
         })?;
-        let (alive, has_ended) = watch::channel(());
         let running = Running {
             applications: Arc::downgrade(&self.0),
             name: name.clone(),
-            ended: has_ended,
         };
         let (ready, started) = oneshot::channel();
         let (told, ended) = oneshot::channel();
@@ -286,7 +266,6 @@ impl Applications {
         prepared.at_end(move |reason| {
             let _ = told.send(reason.clone());
             end.ended(master, reason);
-            drop(alive);
         });
         let changing = changing.clone();
         prepared.start(move |process| master::run(process, application, running, ready, changing));
@@ -300,9 +279,9 @@ impl Applications {
     }
 
     async fn stop_one(&self, name: &Atom) -> Result<(), ApplicationError> {
-        if let Some(mut master) = self.0.remove_or_stop(name)? {
-            self.0.runtime.exit(master.pid, atom!("shutdown"));
-            while master.ended.changed().await.is_ok() {}
+        if let Some(ended) = self.0.remove_or_stop(name)? {
+            // It answers nothing, but ends.
+            let _ = ended.await;
         }
         Ok(())
     }
@@ -370,42 +349,53 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, name: &Atom, master: Option<Master>) {
+    fn begin(&self, name: &Atom, master: Option<Pid>) {
         tracing::info!(application = %name, "an application is started");
         self.state().running.push(Entry {
             name: name.clone(),
             master,
             is_stopping: false,
+            waiting: Vec::new(),
         });
     }
 
-    /// The master of an application that is to end; one without is gone at once.
-    fn remove_or_stop(&self, name: &Atom) -> Result<Option<Master>, ApplicationError> {
+    /// Tells the master of an application to end, and answers what comes out when it has; one without is gone at
+    /// once.
+    fn remove_or_stop(
+        &self,
+        name: &Atom,
+    ) -> Result<Option<oneshot::Receiver<()>>, ApplicationError> {
         let mut state = self.state();
         let of = |entry: &Entry| entry.name == *name;
         let Some(place) = state.running.iter().position(of) else {
             return Err(ApplicationError::NotStarted(name.clone()));
         };
-        state.running[place].is_stopping = true;
-        let master = state.running[place].master.clone();
-        if master.is_none() {
+        let entry = &mut state.running[place];
+        let Some(master) = entry.master else {
             state.running.remove(place);
-        }
-        Ok(master)
+            return Ok(None);
+        };
+        entry.is_stopping = true;
+        let (alive, ended) = oneshot::channel();
+        entry.waiting.retain(|waiting| !waiting.is_closed());
+        entry.waiting.push(alive);
+        drop(state);
+        self.runtime.exit(master, atom!("shutdown"));
+        Ok(Some(ended))
     }
 
     /// The master of an application has ended.
     fn ended(self: &Arc<Self>, name: &Atom, master: Pid, reason: &Reason) {
         let mut state = self.state();
-        let of = |entry: &Entry| entry.is_of(master);
+        let of = |entry: &Entry| entry.master == Some(master);
         // It was not started, or was stopped and is forgotten.
         let Some(place) = state.running.iter().position(of) else {
             return;
         };
-        let was_stopped = state.running.remove(place).is_stopping;
+        let ended = state.running.remove(place);
         let restart = state.loaded.get(name).map(|loaded| loaded.restart);
         drop(state);
-        if was_stopped {
+        if ended.is_stopping {
             return tracing::info!(application = %name, "an application was stopped");
         }
         let ends_all = match restart.unwrap_or_default() {
@@ -429,9 +419,7 @@ impl Inner {
     fn tell_all_to_stop(&self) {
         let names = self.state().running_names();
         for name in names.iter().rev() {
-            if let Ok(Some(master)) = self.remove_or_stop(name) {
-                self.runtime.exit(master.pid, atom!("shutdown"));
-            }
+            let _ = self.remove_or_stop(name);
         }
     }
 }
