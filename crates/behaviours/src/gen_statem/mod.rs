@@ -38,6 +38,10 @@ pub use events::{Decoded, EventFrom, EventList, Events};
 use crate::gen_server::{Context, GenServer, InitError, ServerOptions, StartError, Starter};
 use crate::server_ref::ServerRef;
 
+/// Events that a machine has postponed at most; one more ends it, with `{postponed_max, N}`. They leave the mailbox
+/// and its bounds, so they need one of their own: as many as a mailbox takes of other nodes.
+pub const POSTPONED_MAX: usize = purlin_runtime::limits::FOREIGN_MESSAGES_MAX;
+
 /// Which timeout of a machine.
 pub type Timer = purlin_otp::statem::Timer<Term>;
 
