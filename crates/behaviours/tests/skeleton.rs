@@ -218,6 +218,28 @@ async fn a_pipe_whose_stage_is_killed_says_that_it_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pipe_whose_items_fail_to_come_says_why_after_those_that_came() {
+    let runtime = runtime();
+    let items = (0..9_u64).inspect(|n| assert_ne!(*n, 1, "no item"));
+    let mut pipe = pipe(&runtime, 1, items)
+        .unwrap()
+        .stage(|n| async move { n + 1 })
+        .unwrap();
+    assert_eq!(pipe.next().await, Some(Ok(1)));
+    let failed = pipe.next().await.unwrap().unwrap_err().to_string();
+    assert!(failed.contains("no item"), "{failed}");
+    assert_eq!(pipe.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_farm_of_no_workers_has_one() {
+    let runtime = runtime();
+    let farm = Farm::new(0, || Fragile);
+    farm.start(&runtime).await.unwrap();
+    assert_eq!(farm.run(2).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_map_is_in_order_or_fails_with_the_first_failure_and_ends_the_rest() {
     let runtime = runtime();
     let before = runtime.process_count();
