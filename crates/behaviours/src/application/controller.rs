@@ -162,7 +162,7 @@ impl Applications {
     }
 
     /// Starts an application that is loaded, and waits until its tree and phases are: `application:start/1`.
-    /// Cancel-safe: dropped before it is ready, the application is ended when it has started.
+    /// Cancel-safe: dropped before it is ready, the application does not start, and what it has started ends.
     ///
     /// # Errors
     /// [`ApplicationError`]: nothing of it runs, or did before.

@@ -1,6 +1,10 @@
 //! The master of an application: the process that starts its tree, and ends with it. One without a tree has one
 //! if something is to be done around its start or end.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::Info;
 use purlin_runtime::{Process, Received, panics};
@@ -13,19 +17,19 @@ use crate::gen_server::{GenServer, ServerOptions, StartError, caught};
 
 /// Runs an application until its tree has ended; answers why it did. Who starts it is told by `ready` when it
 /// has started, and by the end of this process if it has not. Nobody else starts or stops one before that, which
-/// `changing` says: who starts it may give up meanwhile, and then it is ended again.
+/// `changing` says: who starts it may give up meanwhile, and then it does not start, or is ended again.
 pub(super) async fn run(
     process: Process<()>,
     application: Loaded,
     running: Running,
-    ready: oneshot::Sender<Result<(), Reason>>,
+    mut ready: Ready,
     changing: Changing,
 ) -> Reason {
     let mut master = Master {
         process,
         application,
     };
-    let root = match master.start().await {
+    let root = match master.start(&mut ready).await {
         Ok(root) => root,
         Err(reason) => {
             let _ = ready.send(Err(reason));
@@ -47,6 +51,9 @@ pub(super) async fn run(
     ended
 }
 
+/// Tells who starts an application how that came out.
+type Ready = oneshot::Sender<Result<(), Reason>>;
+
 struct Master {
     process: Process<()>,
     application: Loaded,
@@ -58,7 +65,7 @@ impl Master {
     }
 
     /// Starts the tree, if there is one, and runs the phases.
-    async fn start(&mut self) -> Result<Option<Pid>, Reason> {
+    async fn start(&mut self, ready: &mut Ready) -> Result<Option<Pid>, Reason> {
         self.process.trap_exit(true);
         let root = match &self.application.tree {
             Some(tree) => {
@@ -68,18 +75,21 @@ impl Master {
             }
             None => None,
         };
-        if let Err(reason) = self.run_phases().await {
+        if let Err(reason) = self.run_phases(ready).await {
             self.end(root).await;
             return Err(reason);
         }
         Ok(root)
     }
 
-    async fn run_phases(&self) -> Result<(), Reason> {
+    async fn run_phases(&self, ready: &mut Ready) -> Result<(), Reason> {
         for (name, phase) in &self.application.phases {
             let env = self.env();
             // The call too, since it may fail before there is a future of it.
-            let done = caught(async move { Phase::as_ref(phase)(env).await }).await;
+            let done = caught(async move { Phase::as_ref(phase)(env).await });
+            let Some(done) = unless(ready.closed(), done).await else {
+                return Err(reason::shutdown());
+            };
             let done: Result<(), Reason> =
                 done.unwrap_or_else(|panic| Err(panics::exit_reason(&*panic)));
             done.map_err(|reason| {
@@ -137,6 +147,19 @@ impl Master {
             tracing::error!(%application, what, %reason, "a function of an application failed");
         }
     }
+}
+
+/// What comes of `wanted`; `None` if that was given up before.
+async fn unless<T>(
+    given_up: impl Future<Output = ()>,
+    wanted: impl Future<Output = T>,
+) -> Option<T> {
+    let (mut given_up, mut wanted) = (pin!(given_up), pin!(wanted));
+    poll_fn(|cx| match wanted.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => given_up.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 fn reason_of(error: &StartError) -> Reason {
