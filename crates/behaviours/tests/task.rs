@@ -477,26 +477,23 @@ async fn a_process_that_computes_while_its_task_fails_on_another_thread_sees_not
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_is_there_is_answered_to_who_does_not_want_to_wait() {
     let runtime = runtime();
-    let failed = || async {
-        let task: Task<()> = Task::async_(&runtime, async { panic!("bad") }).unwrap();
-        sleep(ms(1)).await;
-        task
-    };
-    let mut task = failed().await;
-    assert!(matches!(
-        task.yield_(ms(0)).await,
-        Some(Err(TaskError::Exit(_)))
-    ));
-    let task = failed().await;
-    assert!(matches!(
-        task.await_timeout(ms(0)).await,
-        Err(TaskError::Exit(_))
-    ));
-    let ignored = failed().await.ignore(&runtime);
-    assert!(matches!(ignored, Some(Err(TaskError::Exit(_)))));
-    let mut tasks = [failed().await, failed().await];
-    let results = yield_many(&mut tasks, ms(0)).await;
-    assert!(results.iter().all(Option::is_some), "{results:?}");
+    let failing =
+        [(); 5].map(|()| -> Task<()> { Task::async_(&runtime, async { panic!("bad") }).unwrap() });
+    let [mut yielded, awaited, ignored, one, other] = failing;
+    sleep(ms(1)).await;
+    let now = ms(0);
+    let results = [
+        yielded.yield_(now).await,
+        Some(awaited.await_timeout(now).await),
+        ignored.ignore(&runtime),
+    ];
+    let many = yield_many(&mut [one, other], now).await;
+    for result in results.iter().chain(&many) {
+        assert!(
+            matches!(result, Some(Err(TaskError::Exit(_)))),
+            "{result:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@
 //! - a postponed event is given back, so that what it carries has one owner;
 //! - the end of a process is an event where the machine's type has one for it ([`Events::down`]), else it is
 //!   logged as a message that nobody handles;
+//! - a machine postpones [`POSTPONED_MAX`] events at most;
 //! - a call that cannot be decoded is answered with `{error, {badarg, Text}}`, as by a server here.
 //!
 //! Invariants, beside those of the machine:

@@ -2,7 +2,8 @@
 //!
 //! Workers are children of a supervisor. One that falls is started anew; the job that it had goes to the front
 //! of the queue, to be tried again by the next, until it was tried often enough: then who waits for it is
-//! told. So a job may be done more than once, in part or in whole, and `work` has to bear that.
+//! told. A worker that cannot be made is a failure of the job that it was to have, too. So a job may be done more
+//! than once, in part or in whole, and `work` has to bear that.
 //!
 //! Invariants:
 //! - `F1` each job that was taken in is answered once, or its [`Pending`] says that it will not be;
