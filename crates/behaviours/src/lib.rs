@@ -49,7 +49,8 @@ pub use gen_server::{
 #[doc(hidden)]
 pub use gen_server::{Parent, Starting};
 pub use gen_statem::{
-    Decoded, Due, EventFrom, EventList, Events, GenStatem, Statem, StatemContext, StatemRef, Timer,
+    Decoded, Due, EventFrom, EventList, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext,
+    StatemRef, Timer,
 };
 pub use messages::{Entry, Form, Has, Messages};
 pub use reply_to::ReplyTo;

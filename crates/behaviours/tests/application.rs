@@ -1,22 +1,22 @@
 //! Applications as nodes run them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use purlin_behaviours::application::{Application, ApplicationError, Applications};
+use purlin_behaviours::application::{Application, ApplicationError, Applications, Env};
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_runtime::{Config, Process, Reason, Runtime, TokioExecutor};
 use purlin_term::{Atom, NodeName, Term, atom};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 
 fn runtime() -> Runtime {
+    runtime_of(Config::default())
+}
+
+fn runtime_of(config: Config) -> Runtime {
     let node = NodeName::new(&atom!("applications@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
+    Runtime::new(node, 1, Arc::new(TokioExecutor::current()), config)
 }
 
 type Events = UnboundedSender<String>;
@@ -212,4 +212,135 @@ async fn applications_that_need_each_other_are_refused() {
         .unwrap();
     let refused = applications.ensure_all_started(&name("c")).await;
     assert_eq!(refused, Err(ApplicationError::NotLoaded(name("d"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn applications_stop_though_as_many_processes_live_as_may() {
+    let mut config = Config::default();
+    // A master, a supervisor and a child.
+    config.processes_max = 3;
+    let runtime = runtime_of(config);
+    let applications = Applications::new(runtime.clone());
+    let (events, mut told) = mpsc::unbounded_channel();
+    applications.load(application("shop", &events)).unwrap();
+    applications.load(Application::new("bare")).unwrap();
+    for name in ["shop", "bare"].map(name) {
+        applications.start(&name).await.unwrap();
+    }
+    assert_eq!(runtime.process_count(), 3);
+    applications.stop_all().await;
+    assert!(running(&applications).is_empty());
+    assert_eq!(heard(&mut told).last().unwrap(), "shop is stopped");
+    assert_eq!(runtime.process_count(), 0);
+}
+
+async fn settle(_: Env) -> Result<(), Reason> {
+    sleep(Duration::from_millis(1)).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phase_that_panics_leaves_nothing_of_its_application() {
+    let runtime = runtime();
+    let applications = Applications::new(runtime.clone());
+    let (events, mut told) = mpsc::unbounded_channel();
+    // The tree's process runs by then.
+    let settled = |name| application(name, &events).start_phase("settle", settle);
+    let in_future = settled("in_future");
+    let in_future = in_future.start_phase("go", |_| async { panic!("no phase") });
+    let in_call = settled("in_call");
+    let in_call = in_call.start_phase("go", |_| -> std::future::Ready<_> { panic!("no phase") });
+    for application in [in_future, in_call] {
+        let name = application.name().clone();
+        applications.load(application).unwrap();
+        let failed = applications.start(&name).await.unwrap_err();
+        assert!(failed.to_string().contains("no phase"), "{failed}");
+        let expected = ["started", "ended"].map(|what| format!("{name} {what}"));
+        assert_eq!(heard(&mut told), expected);
+        assert!(running(&applications).is_empty());
+    }
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(runtime.process_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_around_the_end_that_panic_do_not_keep_an_application_from_ending() {
+    let runtime = runtime();
+    let applications = Applications::new(runtime.clone());
+    let (events, mut told) = mpsc::unbounded_channel();
+    let stops = events.clone();
+    let shop = application("shop", &events)
+        .prep_stop(|_| async { panic!("not prepared") })
+        .stop(move |_| -> std::future::Ready<()> {
+            let _ = stops.send("shop stops".to_owned());
+            panic!("not stopped")
+        });
+    applications.load(shop.permanent()).unwrap();
+    applications.load(application("other", &events)).unwrap();
+    for name in ["other", "shop"].map(name) {
+        applications.start(&name).await.unwrap();
+    }
+    applications.stop(&name("shop")).await.unwrap();
+    let expected = ["other started", "shop started", "shop ended", "shop stops"];
+    assert_eq!(heard(&mut told), expected);
+    assert_eq!(running(&applications), ["other"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_given_up_leaves_nothing_and_the_next_waits_for_that() {
+    let runtime = runtime();
+    let applications = Applications::new(runtime.clone());
+    let (events, mut told) = mpsc::unbounded_channel();
+    // The first time it never ends.
+    let ends = AtomicBool::new(false);
+    let slow = move |env| {
+        let ends = ends.swap(true, Ordering::Relaxed);
+        async move {
+            match ends {
+                true => settle(env).await,
+                false => std::future::pending().await,
+            }
+        }
+    };
+    let shop = application("shop", &events).start_phase("slow", slow);
+    applications.load(shop).unwrap();
+    let shop = name("shop");
+    let given_up = timeout(Duration::from_millis(10), applications.start(&shop)).await;
+    assert!(given_up.is_err());
+    applications.start(&shop).await.unwrap();
+    let expected = ["shop started", "shop ended", "shop started"];
+    assert_eq!(heard(&mut told), expected);
+    assert_eq!(running(&applications), ["shop"]);
+    applications.stop(&shop).await.unwrap();
+    assert_eq!(runtime.process_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_without_a_tree_does_what_is_to_be_done_around_its_start_and_end() {
+    let applications = Applications::new(runtime());
+    let (events, mut told) = mpsc::unbounded_channel();
+    let say = |what: &'static str| {
+        let events = events.clone();
+        move || events.send(what.to_owned()).unwrap()
+    };
+    let (begin, prepare, stop) = (say("begins"), say("is to end"), say("is stopped"));
+    let shop = Application::new("shop")
+        .start_phase("go", move |_| {
+            begin();
+            async { Ok(()) }
+        })
+        .prep_stop(move |_| {
+            prepare();
+            async {}
+        })
+        .stop(move |_| {
+            stop();
+            async {}
+        });
+    applications.load(shop).unwrap();
+    applications.start(&name("shop")).await.unwrap();
+    assert_eq!(heard(&mut told), ["begins"]);
+    applications.stop(&name("shop")).await.unwrap();
+    assert_eq!(heard(&mut told), ["is to end", "is stopped"]);
+    assert!(running(&applications).is_empty());
 }

@@ -68,7 +68,12 @@ impl EventHandler for Notes {
             Alarm::Crash if self.name == "weak" => panic!("too weak"),
             Alarm::Crash => {}
             Alarm::Swap => {
-                let (seen, name) = (self.seen.clone(), "heir");
+                let name = if self.name == "last" {
+                    "unwilling"
+                } else {
+                    "heir"
+                };
+                let seen = self.seen.clone();
                 ctx.swap(id("swap"), id("heir"), move |left| {
                     let alarms = left.as_int().unwrap() as usize;
                     Self { name, alarms, seen }
@@ -334,7 +339,8 @@ async fn a_supervised_handler_ends_with_who_added_it_and_its_end_is_told_to_that
     assert_eq!(ends.recv().await.unwrap(), "deleted normal");
     bench.alarms.sync_notify(Alarm::Crash).await.unwrap();
     let crashed = ends.recv().await.unwrap();
-    assert!(crashed.starts_with("weak {panic,<<\"too weak"), "{crashed}");
+    let expected = "weak {'EXIT',{panic,<<\"too weak";
+    assert!(crashed.starts_with(expected), "{crashed}");
     let new = bench.notes("new");
     bench
         .alarms
@@ -422,5 +428,147 @@ async fn a_manager_is_told_and_asked_in_the_forms_of_otp() {
         crashed.starts_with("{error,{'EXIT',{panic,<<\"asked to crash"),
         "{crashed}"
     );
+    assert_eq!(bench.which().await, "[]");
+}
+
+/// Asked and never answered.
+#[derive(Serialize, Deserialize)]
+struct Wait;
+
+impl Request for Wait {
+    type Reply = ();
+}
+
+impl HandleQuery<Wait> for Notes {
+    async fn handle_query(&mut self, _: Wait, _: &mut HandlerContext<'_, Alarm>) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_does_not_answer_in_time_is_waited_for_no_longer() {
+    let bench = Bench::new().await;
+    let slow = bench.alarms.add_handler(id("slow"), bench.notes("slow"));
+    let asked = slow.await.unwrap().call(Wait).await;
+    assert!(matches!(asked, Err(EventError::TimedOut(_))), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_swapped_for_one_that_another_process_supervises() {
+    let mut bench = Bench::new().await;
+    let (first, mut ends) = supervisor(&bench.runtime);
+    let (second, mut others) = supervisor(&bench.runtime);
+    let old = bench.notes("old");
+    let alarms = &bench.alarms;
+    alarms.add_sup_handler(first, id("old"), old).await.unwrap();
+    let (new, argument) = (bench.notes("new"), id("why"));
+    alarms
+        .swap_sup_handler(second, (id("old"), argument), id("new"), |_| new)
+        .await
+        .unwrap();
+    let swapped = format!("old {{swapped,new,{second}}}");
+    assert_eq!(ends.recv().await.unwrap(), swapped);
+    bench.saw(&["old swapped why"]).await;
+    bench.runtime.exit(first, atom!("kill"));
+    assert_eq!(bench.which().await, "[new]");
+    let deleted = bench.alarms.delete_handler(id("new"), Term::nil());
+    deleted.await.unwrap();
+    assert_eq!(others.recv().await.unwrap(), "new normal");
+    // They are still linked, as in OTP, and nobody is supervised by that one.
+    let exit = format!("new {{'EXIT',{first},killed}}");
+    bench.saw(&[&exit, "new deleted []"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_supervises_a_handler_hears_that_what_was_to_follow_it_does_not_want_to() {
+    let mut bench = Bench::new().await;
+    let (pid, mut ends) = supervisor(&bench.runtime);
+    let last = bench.notes("last");
+    let added = bench.alarms.add_sup_handler(pid, id("last"), last);
+    added.await.unwrap();
+    bench.alarms.sync_notify(Alarm::Swap).await.unwrap();
+    let swapped = format!("last {{swapped,heir,{pid}}}");
+    assert_eq!(ends.recv().await.unwrap(), swapped);
+    assert_eq!(ends.recv().await.unwrap(), "heir my_error");
+    bench.saw(&["last swapped swap"]).await;
+    assert_eq!(bench.which().await, "[]");
+}
+
+/// Fails in the call of a function, and not in the future that it answers.
+struct Hasty(&'static str);
+
+impl Hasty {
+    fn falls(&self, place: &'static str) {
+        assert_ne!(self.0, place, "hasty");
+    }
+}
+
+impl EventHandler for Hasty {
+    type Event = Alarm;
+
+    fn init(
+        &mut self,
+        _: &mut HandlerContext<'_, Alarm>,
+    ) -> impl Future<Output = Result<(), Term>> + Send {
+        self.falls("init");
+        async { Ok(()) }
+    }
+
+    fn handle_event(
+        &mut self,
+        _: &Alarm,
+        _: &mut HandlerContext<'_, Alarm>,
+    ) -> impl Future<Output = ()> + Send {
+        self.falls("event");
+        async {}
+    }
+
+    fn handle_info(
+        &mut self,
+        _: &EncodedTerm,
+        _: &mut HandlerContext<'_, Alarm>,
+    ) -> impl Future<Output = ()> + Send {
+        self.falls("info");
+        async {}
+    }
+
+    fn handle_call(
+        &mut self,
+        query: Term,
+        _: &mut HandlerContext<'_, Alarm>,
+    ) -> impl Future<Output = Term> + Send {
+        self.falls("call");
+        async { query }
+    }
+
+    fn terminate(
+        &mut self,
+        _: &Removed,
+        _: &mut HandlerContext<'_, Alarm>,
+    ) -> impl Future<Output = Term> + Send {
+        self.falls("terminate");
+        async { Term::nil() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_before_there_is_a_future_is_removed_like_any_other() {
+    let bench = Bench::new().await;
+    let added = bench.alarms.add_handler(id("init"), Hasty("init")).await;
+    assert!(matches!(added, Err(EventError::NotAdded(_))));
+    for place in ["event", "info", "call", "terminate"] {
+        let added = bench.alarms.add_handler(id(place), Hasty(place)).await;
+        added.unwrap();
+    }
+    bench.alarms.sync_notify(Alarm::Over).await.unwrap();
+    assert_eq!(bench.which().await, "[terminate,call,info]");
+    bench.tell(id("hello")).await;
+    assert_eq!(bench.which().await, "[terminate,call]");
+    let asked = Term::tuple([id("call"), id("call"), id("anything")]);
+    let answer = bench.ask(asked).await;
+    assert!(answer.contains("hasty"), "{answer}");
+    let deleted = bench.alarms.delete_handler(id("terminate"), Term::nil());
+    let left = deleted.await.unwrap().to_string();
+    assert!(left.contains("hasty"), "{left}");
     assert_eq!(bench.which().await, "[]");
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_behaviours::{
-    CallError, Context, GenServer, GenStatem, InitError, ReplyTo, ServerOptions, ServerRef,
-    StartError, Statem, StatemContext, StatemRef, Timer, call, cast,
+    CallError, Context, GenServer, GenStatem, InitError, POSTPONED_MAX, ReplyTo, ServerOptions,
+    ServerRef, StartError, Statem, StatemContext, StatemRef, Timer, call, cast,
 };
 use purlin_macros::{events, message};
 use purlin_otp::reason::Reason;
@@ -290,6 +290,10 @@ enum Told {
     #[cast]
     Repeat,
     #[cast]
+    Spin,
+    #[cast]
+    Postpone(u32),
+    #[cast]
     Crash,
     #[cast]
     Finish(String),
@@ -335,6 +339,13 @@ impl GenStatem for Script {
             Told::Update => ctx.update_timeout(named(), Told::Fired("updated")),
             Told::Cancel => ctx.cancel_timeout(named()),
             Told::Repeat => ctx.repeat_state(),
+            Told::Spin => ctx.state_timeout(Duration::ZERO, Told::Spin),
+            Told::Postpone(n) => {
+                if n > 0 {
+                    ctx.next_event(Told::Postpone(n - 1));
+                }
+                ctx.postpone(Told::Postpone(0));
+            }
             Told::Crash => panic!("as it was told"),
             Told::Finish(reason) => {
                 ctx.next_state(true);
@@ -555,4 +566,32 @@ async fn a_machine_may_not_want_to_be_started_and_a_dead_one_does_not_answer() {
     runtime.exit(lock.pid().unwrap(), atom!("kill"));
     let error = lock.call(CodeLength).await.unwrap_err();
     assert!(matches!(error, CallError::NoProcess), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_gives_itself_events_without_end_lets_others_run_and_can_be_killed() {
+    let runtime = runtime();
+    let (script, mut said) = script(&runtime).await;
+    script.cast(Spin).await.unwrap();
+    let pid = script.pid().unwrap();
+    let other = runtime.spawn(async |_: Process<()>| {}).unwrap();
+    while runtime.is_process_alive(other.pid()) {
+        tokio::task::yield_now().await;
+    }
+    assert!(runtime.is_process_alive(pid));
+    runtime.exit(pid, atom!("kill"));
+    assert_eq!(said.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_postpones_more_than_it_may_ends() {
+    let runtime = runtime();
+    let (script, mut said) = script(&runtime).await;
+    let most = POSTPONED_MAX as u32;
+    script.cast(Postpone(most - 1)).await.unwrap();
+    script.send(Ping(1)).await.unwrap();
+    assert_eq!(said.recv().await.unwrap(), "ping 1");
+    script.cast(Postpone(0)).await.unwrap();
+    let expected = format!("false ends: {{postponed_max,{most}}}");
+    assert_eq!(said.recv().await.unwrap(), expected);
 }

@@ -7,18 +7,19 @@ use std::time::Duration;
 use purlin_behaviours::skeleton::{Farm, JobError, Worker, map, pipe, reduce};
 use purlin_behaviours::supervisor::Status;
 use purlin_behaviours::task::TaskError;
-use purlin_runtime::{Config, Runtime, TokioExecutor};
-use purlin_term::{NodeName, atom};
+use purlin_otp::relations::Info;
+use purlin_runtime::{Config, Process, Received, Runtime, TokioExecutor};
+use purlin_term::{NodeName, Pid, atom};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 fn runtime() -> Runtime {
+    runtime_of(Config::default())
+}
+
+fn runtime_of(config: Config) -> Runtime {
     let node = NodeName::new(&atom!("skeletons@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
+    Runtime::new(node, 1, Arc::new(TokioExecutor::current()), config)
 }
 
 fn ms(ms: u64) -> Duration {
@@ -217,6 +218,28 @@ async fn a_pipe_whose_stage_is_killed_says_that_it_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pipe_whose_items_fail_to_come_says_why_after_those_that_came() {
+    let runtime = runtime();
+    let items = (0..9_u64).inspect(|n| assert_ne!(*n, 1, "no item"));
+    let mut pipe = pipe(&runtime, 1, items)
+        .unwrap()
+        .stage(|n| async move { n + 1 })
+        .unwrap();
+    assert_eq!(pipe.next().await, Some(Ok(1)));
+    let failed = pipe.next().await.unwrap().unwrap_err().to_string();
+    assert!(failed.contains("no item"), "{failed}");
+    assert_eq!(pipe.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_farm_of_no_workers_has_one() {
+    let runtime = runtime();
+    let farm = Farm::new(0, || Fragile);
+    farm.start(&runtime).await.unwrap();
+    assert_eq!(farm.run(2).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_map_is_in_order_or_fails_with_the_first_failure_and_ends_the_rest() {
     let runtime = runtime();
     let before = runtime.process_count();
@@ -248,4 +271,69 @@ async fn a_reduction_combines_all_items_in_their_order() {
     }
     let failed = reduce(&runtime, 0..100_u64, |_, _| panic!("no")).await;
     assert!(matches!(failed, Err(TaskError::Exit(_))));
+}
+
+/// Falls with a job that is odd.
+struct Fragile;
+
+impl Worker for Fragile {
+    type Job = u64;
+    type Result = u64;
+
+    async fn work(&mut self, n: u64) -> u64 {
+        assert!(n.is_multiple_of(2), "odd");
+        n
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_cannot_be_made_is_the_failure_of_the_job_that_it_was_to_have() {
+    let runtime = runtime();
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    let farm = Farm::new(1, move || {
+        let before = counted.fetch_add(1, Ordering::Relaxed);
+        assert!(before >= 4, "no worker");
+        Fragile
+    });
+    farm.start(&runtime).await.unwrap();
+    sleep(ms(1000)).await;
+    assert_eq!(made.load(Ordering::Relaxed), 1, "nobody brings a job");
+    let Err(JobError::Failed { reason, .. }) = farm.run(2).await else {
+        panic!("no worker could be made");
+    };
+    assert!(reason.to_string().contains("no worker"), "{reason}");
+    assert!(farm.clone().run(4).await.is_err());
+    assert_eq!(farm.run(6).await, Ok(6));
+}
+
+/// Runs nothing but takes the place of one that ends in the table of processes, before anybody else can.
+async fn take_place_of(mut process: Process<()>, of: oneshot::Receiver<Pid>) {
+    process.monitor(of.await.unwrap());
+    loop {
+        if let Received::Info(Info::Down { .. }) = process.receive().await {
+            let other = |_: Process<()>| std::future::pending::<()>();
+            process.runtime().spawn(other).unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_farm_that_can_start_no_workers_lets_others_run_and_tries_again() {
+    let mut config = Config::default();
+    config.processes_max = 3;
+    let runtime = runtime_of(config);
+    let (worker, of) = oneshot::channel();
+    let taker = move |process| take_place_of(process, of);
+    let taker = runtime.spawn(taker).unwrap().pid();
+    let farm = Farm::new(1, || Fragile);
+    let supervisor = farm.start(&runtime).await.unwrap();
+    worker.send(runtime.processes()[2]).unwrap();
+    farm.run(1).await.unwrap_err();
+    // As many live as may, and the farm's supervisor answers all the same.
+    let children = supervisor.which_children().await.unwrap();
+    let status = children[0].status;
+    assert!(matches!(status, Status::Restarting(_)), "{status:?}");
+    runtime.exit(taker, atom!("kill"));
+    assert_eq!(farm.run(2).await, Ok(2));
 }

@@ -1,5 +1,7 @@
 //! Tasks as programs know them.
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,19 +11,15 @@ use purlin_behaviours::supervisor::{Child, Shutdown, dynamic};
 use purlin_behaviours::task::{Task, TaskError, async_stream, async_stream_nolink, yield_many};
 use purlin_behaviours::{GenServer, ServerRef, supervisor::Supervisor};
 use purlin_otp::relations::Info;
-use purlin_runtime::{Config, Process, Reason, Received, Runtime, TokioExecutor};
-use purlin_term::{NodeName, Term, atom};
+use purlin_runtime::{BoxFuture, Process, Reason, Received, Runtime};
+use purlin_term::{Atom, Pid, Term, atom};
+use support::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("tasks@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
+async fn suspend(runtime: &Runtime, pid: Pid, request: &str) {
+    let request = Atom::new(request).unwrap();
+    assert_eq!(support::ask_sys(runtime, pid, request.into()).await, "ok");
 }
 
 fn ms(ms: u64) -> Duration {
@@ -29,7 +27,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn exit(name: &'static str) -> Reason {
-    Reason::new(purlin_term::Atom::new(name).unwrap().into())
+    Reason::new(Atom::new(name).unwrap().into())
 }
 
 /// Runs a body in a process, and answers what it ended with.
@@ -438,5 +436,133 @@ proptest! {
             .build()
             .unwrap();
         paused.block_on(run(plan, max, is_ordered))?;
+    }
+}
+
+/// Holds its thread until that is so.
+fn wait_for(flag: &AtomicUsize) {
+    while flag.load(Ordering::Acquire) == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_computes_while_its_task_fails_on_another_thread_sees_nothing_of_that() {
+    let runtime = runtime();
+    // Each takes a quarter of a second: so long the task waits for the thread of who has woken it.
+    for _ in 0..4 {
+        let (seen, mut told) = mpsc::unbounded_channel();
+        let reason = in_process(&runtime, async move |process| {
+            let (begun, runtime) = (Arc::new(AtomicUsize::new(0)), process.runtime().clone());
+            let begins = begun.clone();
+            let bad = async move {
+                begins.store(1, Ordering::Release);
+                panic!("bad")
+            };
+            let task: Task<()> = Task::async_(&process, bad).unwrap();
+            wait_for(&begun);
+            while runtime.is_process_alive(task.pid()) {
+                std::thread::yield_now();
+            }
+            // Its end is told when it is out of the table: a moment later.
+            std::thread::sleep(ms(1));
+            let _ = seen.send(task.await);
+        })
+        .await;
+        assert!(reason.to_string().contains("bad"), "{reason}");
+        assert_eq!(told.recv().await, None, "it was to see nothing of it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_there_is_answered_to_who_does_not_want_to_wait() {
+    let runtime = runtime();
+    let failing =
+        [(); 5].map(|()| -> Task<()> { Task::async_(&runtime, async { panic!("bad") }).unwrap() });
+    let [mut yielded, awaited, ignored, one, other] = failing;
+    sleep(ms(1)).await;
+    let now = ms(0);
+    let results = [
+        yielded.yield_(now).await,
+        Some(awaited.await_timeout(now).await),
+        ignored.ignore(&runtime),
+    ];
+    let many = yield_many(&mut [one, other], now).await;
+    for result in results.iter().chain(&many) {
+        assert!(
+            matches!(result, Some(Err(TaskError::Exit(_)))),
+            "{result:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_have_come_out_may_be_asked_for_again_among_many_and_without_a_deadline() {
+    let runtime = runtime();
+    let tasks = [1, 50].map(|after| {
+        let body = async move {
+            sleep(ms(after)).await;
+            after
+        };
+        Task::async_(&runtime, body).unwrap()
+    });
+    let mut tasks = Vec::from(tasks);
+    assert_eq!(yield_many(&mut tasks, ms(10)).await, [Some(Ok(1)), None]);
+    let rest = yield_many(&mut tasks, Duration::MAX).await;
+    assert_eq!(rest, [None, Some(Ok(50))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_asker_is_gone_before_its_supervisor_starts_it_does_not_run() {
+    let runtime = runtime();
+    let supervisor = supervisor(&runtime).await;
+    let ran = Arc::new(AtomicUsize::new(0));
+    let body = || {
+        let ran = ran.clone();
+        async move {
+            ran.store(1, Ordering::Release);
+        }
+    };
+    let busy = supervisor.pid().unwrap();
+    for linked in [true, false] {
+        // It takes no requests until it is resumed.
+        suspend(&runtime, busy, "suspend").await;
+        let asked = async {
+            match linked {
+                true => supervisor.async_(&runtime, body()).await,
+                false => supervisor.async_nolink(body()).await,
+            }
+        };
+        let given_up = tokio::time::timeout(ms(1), asked).await;
+        assert!(given_up.is_err());
+        suspend(&runtime, busy, "resume").await;
+        assert_eq!(supervisor.count_children().await.unwrap().active, 0);
+        sleep(ms(1)).await;
+        assert_eq!(ran.load(Ordering::Acquire), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_asker_is_gone_before_it_hears_of_it_does_not_run() {
+    let runtime = runtime();
+    let supervisor = supervisor(&runtime).await;
+    let ran = Arc::new(AtomicUsize::new(0));
+    let body = || {
+        let ran = ran.clone();
+        async move { ran.store(1, Ordering::Release) }
+    };
+    for linked in [true, false] {
+        let mut asking: BoxFuture<'_, _> = match linked {
+            true => Box::pin(supervisor.async_(&runtime, body())),
+            false => Box::pin(supervisor.async_nolink(body())),
+        };
+        // The supervisor has started it, of which the asker never hears.
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(asking.as_mut().poll(&mut cx).is_pending());
+        while supervisor.count_children().await.unwrap().active == 0 {}
+        drop(asking);
+        sleep(ms(1)).await;
+        assert_eq!(ran.load(Ordering::Acquire), 0, "{linked}");
+        assert_eq!(supervisor.count_children().await.unwrap().active, 0);
     }
 }

@@ -3,16 +3,21 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use purlin_behaviours::application::Application;
+use purlin_behaviours::supervisor::Supervisor;
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_behaviours::{
     CallError, Context, GenServer, HandleCall, Request, Requests, ServerRef, by,
 };
+use purlin_node::Node;
 use purlin_runtime::Process;
 use purlin_term::{Term, atom};
 use serde::{Deserialize, Serialize};
 use support::{Net, PATIENCE};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Duration, timeout};
 
 type Sender = mpsc::UnboundedSender<&'static str>;
 
@@ -74,6 +79,80 @@ async fn applications_are_listed_for_peers_and_end_with_the_node_the_youngest_fi
     one.stop(PATIENCE).await;
     assert_eq!(told.try_recv(), Ok("shop"));
     assert_eq!(told.try_recv(), Ok("stock"));
+    other.stop(PATIENCE).await;
+}
+
+/// A child that tells when it runs and when it is to end, and whether its node is connected then; it ends when
+/// `may_end` says so.
+fn watched(
+    node: &Node,
+    events: &mpsc::UnboundedSender<String>,
+    may_end: Arc<Notify>,
+) -> Supervisor {
+    let (node, events) = (node.clone(), events.clone());
+    one_for_one().with(Child::process("watched", move |mut process: Process<()>| {
+        let (node, events, may_end) = (node.clone(), events.clone(), may_end.clone());
+        process.trap_exit(true);
+        async move {
+            let _ = events.send("runs".to_owned());
+            let _ = process.receive().await;
+            let _ = events.send(format!("ends beside {}", node.nodes().len()));
+            may_end.notified().await;
+        }
+    }))
+}
+
+fn at_once() -> Arc<Notify> {
+    let may_end = Arc::new(Notify::new());
+    may_end.notify_one();
+    may_end
+}
+
+#[tokio::test]
+async fn who_else_stops_a_node_waits_for_its_trees_and_so_does_one_that_is_started_meanwhile() {
+    let net = Net::new().await;
+    let (one, other) = (net.node("one").await, net.node("other").await);
+    one.connect_to(other.name()).await.unwrap();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let may_end = Arc::new(Notify::new());
+    let slow = watched(&one, &events, may_end.clone());
+    one.supervise(slow).await.unwrap();
+    assert_eq!(told.recv().await.unwrap(), "runs");
+    let stopped = one.clone();
+    let first = tokio::spawn(async move { stopped.stop(Duration::MAX).await });
+    assert_eq!(told.recv().await.unwrap(), "ends beside 1");
+    let second = timeout(Duration::from_millis(200), one.stop(PATIENCE)).await;
+    assert!(second.is_err(), "the first still ends its trees");
+    one.supervise(watched(&one, &events, at_once()))
+        .await
+        .unwrap();
+    assert_eq!(told.recv().await.unwrap(), "runs");
+    may_end.notify_one();
+    first.await.unwrap();
+    assert_eq!(told.recv().await.unwrap(), "ends beside 1");
+    other.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn what_was_started_for_an_application_that_was_given_up_ends_before_the_node_leaves() {
+    let net = Net::new().await;
+    let (one, other) = (net.node("one").await, net.node("other").await);
+    one.connect_to(other.name()).await.unwrap();
+    let (events, mut told) = mpsc::unbounded_channel();
+    let (node, seen) = (one.clone(), events.clone());
+    let stock = Application::new("stock").tree(move |_| watched(&node, &seen, at_once()));
+    one.load_application(stock).unwrap();
+    let shop = Application::new("shop")
+        .depends_on("stock")
+        .tree(|_| one_for_one())
+        .start_phase("never", |_| std::future::pending());
+    let starting = one.start_application(shop);
+    tokio::select! {
+        _ = starting => panic!("it does not start"),
+        runs = told.recv() => assert_eq!(runs.unwrap(), "runs"),
+    }
+    one.stop(PATIENCE).await;
+    assert_eq!(told.try_recv().unwrap(), "ends beside 1");
     other.stop(PATIENCE).await;
 }
 

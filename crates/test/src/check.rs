@@ -3,12 +3,14 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config as Settings, RngAlgorithm, TestRng, TestRunner};
 use purlin_runtime::{Config, Runtime, TokioExecutor, panics};
 use purlin_term::{NodeName, atom};
+use tokio::time::timeout;
 
 /// Lists that a check runs if nothing else is said: `proptest`'s number of cases.
 const CASES: u64 = 256;
@@ -18,6 +20,10 @@ const COMMANDS_MAX: usize = 50;
 
 /// Lists that are tried to shorten one that fails: `proptest` tries four for each case.
 const SHRINKS_MAX: usize = 1024;
+
+/// How long, in virtual time, the start or a command of a model may take: it is over as soon as all wait for
+/// something that never comes, so longer than anything that does. A guess.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// The variable of the environment that has one seed replayed.
 const SEED: &str = "PURLIN_TEST_SEED";
@@ -139,20 +145,19 @@ impl Check {
             .new_tree(&mut runner(seed))
             .expect("a list can be made of what commands are drawn from");
         let mut failure = fails::<M>(seed, tree.current())?;
+        let mut goes_on = tree.simplify();
         for _ in 0..SHRINKS_MAX {
-            if !tree.simplify() {
+            if !goes_on {
                 break;
             }
             // What is made simpler and does not fail is made less simple again, until it does.
-            loop {
-                if let Some(simpler) = fails::<M>(seed, tree.current()) {
+            goes_on = match fails::<M>(seed, tree.current()) {
+                Some(simpler) => {
                     failure = simpler;
-                    break;
+                    tree.simplify()
                 }
-                if !tree.complicate() {
-                    return Some(failure);
-                }
-            }
+                None => tree.complicate(),
+            };
         }
         Some(failure)
     }
@@ -190,12 +195,18 @@ async fn run<M: Model>(commands: &[M::Command], ran: &mut Vec<M::Command>) -> Re
     let node = NodeName::new(&atom!("test@probe")).expect("a name");
     let executor = Arc::new(TokioExecutor::current());
     let runtime = Runtime::new(node, 1, executor, Config::default());
-    let (mut model, mut system) = M::start(&runtime).await;
+    let (mut model, mut system) = within(M::start(&runtime)).await?;
     for command in commands {
         if model.precondition(command) {
             ran.push(command.clone());
-            model.run(&mut system, command).await?;
+            within(model.run(&mut system, command)).await??;
         }
     }
     Ok(())
+}
+
+/// What comes of a step, which may wait for what never comes.
+async fn within<T>(step: impl Future<Output = T>) -> Result<T, String> {
+    let done = timeout(PATIENCE, step).await;
+    done.map_err(|_| "the model waits for what does not come".to_owned())
 }

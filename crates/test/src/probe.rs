@@ -66,11 +66,10 @@ impl TestProbe {
     /// The next that comes.
     ///
     /// # Errors
-    /// Nothing came.
+    /// Nothing came, or the probe was ended.
     pub async fn next(&mut self) -> Result<Heard, String> {
-        self.within(PATIENCE)
-            .await
-            .ok_or_else(|| "a probe heard nothing".to_owned())
+        let heard = self.within(PATIENCE).await?;
+        heard.ok_or_else(|| "a probe heard nothing".to_owned())
     }
 
     /// The next that comes, which has to be a call.
@@ -87,10 +86,10 @@ impl TestProbe {
     /// That nothing has come, nor does when all have done what they can do now.
     ///
     /// # Errors
-    /// Something came.
+    /// Something came, or the probe was ended.
     pub async fn nothing(&mut self) -> Result<(), String> {
         sleep(SETTLED).await;
-        match self.within(Duration::ZERO).await {
+        match self.within(Duration::ZERO).await? {
             Some(heard) => Err(format!(
                 "a probe heard {heard:?} where nothing was expected"
             )),
@@ -103,14 +102,19 @@ impl TestProbe {
         self.process.end(Reason::new(reason.into()));
     }
 
-    async fn within(&mut self, patience: Duration) -> Option<Heard> {
-        let received = timeout(patience, self.process.receive()).await.ok()?;
-        Some(match received.ok()? {
-            Received::Message(Raw(message)) => self.heard(&message),
-            Received::Info(Info::Exit { from, reason }) => Heard::Exit(from, reason),
-            Received::Info(Info::Down { reason, .. }) => Heard::Down(reason),
-            Received::Info(other) => Heard::Message(format!("{other:?}").as_str().into()),
-            Received::Foreign(_) => return None,
+    /// What comes within that time.
+    async fn within(&mut self, patience: Duration) -> Result<Option<Heard>, String> {
+        let Ok(received) = timeout(patience, self.process.receive()).await else {
+            return Ok(None);
+        };
+        let received = received.map_err(|ended| format!("a probe was ended: {ended}"))?;
+        Ok(match received {
+            Received::Message(Raw(message)) => Some(self.heard(&message)),
+            Received::Info(Info::Exit { from, reason }) => Some(Heard::Exit(from, reason)),
+            Received::Info(Info::Down { reason, .. }) => Some(Heard::Down(reason)),
+            Received::Info(other) => Some(Heard::Message(format!("{other:?}").as_str().into())),
+            // All that comes is of a probe's type.
+            Received::Foreign(_) => None,
         })
     }
 

@@ -5,10 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use purlin_otp::reason::{self, Reason};
-use purlin_otp::relations::Info;
-use purlin_runtime::{Process, Received, Runtime, SpawnOptions, TooManyProcesses};
+use purlin_runtime::{Process, Runtime, SpawnError, SpawnOptions, TooManyProcesses};
 use purlin_term::{Atom, Pid, Term, atom};
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 
 use super::{Application, Env, Loaded, RestartType, master};
 
@@ -69,8 +68,13 @@ struct Inner {
     runtime: Runtime,
     state: Mutex<State>,
     /// Held while one is started or stopped (`A2`).
-    changing: AsyncMutex<()>,
+    changing: Arc<AsyncMutex<()>>,
+    /// Told of each master when its application begins.
+    begun: Box<dyn Fn(Pid) + Send + Sync>,
 }
+
+/// One start or stop is under way, as long as somebody has this: who asked for it, or a master that begins (`A4`).
+pub(super) type Changing = Arc<OwnedMutexGuard<()>>;
 
 #[derive(Default)]
 struct State {
@@ -85,9 +89,12 @@ struct Entry {
     master: Option<Pid>,
     /// It was told to end.
     is_stopping: bool,
+    /// Who waits for its end, which needs no process: dropped with this.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// An application as its master tells of it.
+#[derive(Clone)]
 pub(super) struct Running {
     applications: Weak<Inner>,
     name: Atom,
@@ -97,6 +104,7 @@ impl Running {
     pub(super) fn begin(&self, master: Pid) {
         if let Some(inner) = self.applications.upgrade() {
             inner.begin(&self.name, Some(master));
+            (inner.begun)(master);
         }
     }
 
@@ -121,11 +129,22 @@ impl Running {
 impl Applications {
     /// None, for the node of this runtime.
     pub fn new(runtime: Runtime) -> Self {
+        Self::observed(runtime, |_| {})
+    }
+
+    /// As [`Applications::new`]; `begun` is told of the process that each application depends on, in the order in
+    /// which they start, before who starts one hears of it. Told to `shutdown`, that process ends it.
+    pub fn observed(runtime: Runtime, begun: impl Fn(Pid) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             runtime,
             state: Mutex::default(),
-            changing: AsyncMutex::default(),
+            changing: Arc::default(),
+            begun: Box::new(begun),
         }))
+    }
+
+    async fn changing(&self) -> Changing {
+        Arc::new(self.0.changing.clone().lock_owned().await)
     }
 
     /// Makes an application known, so that it can be started by name: `application:load/1`.
@@ -143,25 +162,27 @@ impl Applications {
     }
 
     /// Starts an application that is loaded, and waits until its tree and phases are: `application:start/1`.
+    /// Cancel-safe: dropped before it is ready, the application does not start, and what it has started ends.
     ///
     /// # Errors
     /// [`ApplicationError`]: nothing of it runs, or did before.
     pub async fn start(&self, name: &Atom) -> Result<(), ApplicationError> {
-        let _changing = self.0.changing.lock().await;
-        self.start_one(name).await
+        let changing = self.changing().await;
+        self.start_one(name, &changing).await
     }
 
     /// Starts an application and before it, in order, what it depends on and does not run yet:
-    /// `application:ensure_all_started/1`. Answers what was started, in that order.
+    /// `application:ensure_all_started/1`. Answers what was started, in that order. Dropped before it is ready, what
+    /// it has started stays so, and the one that is being started is ended.
     ///
     /// # Errors
     /// [`ApplicationError`]: what was started for it is stopped again.
     pub async fn ensure_all_started(&self, name: &Atom) -> Result<Vec<Atom>, ApplicationError> {
-        let _changing = self.0.changing.lock().await;
+        let changing = self.changing().await;
         let mut order = Vec::new();
         self.0.state().order(name, &mut Vec::new(), &mut order)?;
         for (started, name) in order.iter().enumerate() {
-            if let Err(error) = self.start_one(name).await {
+            if let Err(error) = self.start_one(name, &changing).await {
                 for name in order[..started].iter().rev() {
                     // It may have ended by itself.
                     let _ = self.stop_one(name).await;
@@ -178,23 +199,17 @@ impl Applications {
     /// # Errors
     /// [`ApplicationError::NotStarted`].
     pub async fn stop(&self, name: &Atom) -> Result<(), ApplicationError> {
-        let _changing = self.0.changing.lock().await;
+        let _changing = self.changing().await;
         self.stop_one(name).await
     }
 
     /// Stops all, the youngest first, so each before what it depends on.
     pub async fn stop_all(&self) {
-        let _changing = self.0.changing.lock().await;
-        loop {
-            let youngest = self
-                .0
-                .state()
-                .running
-                .last()
-                .map(|entry| entry.name.clone());
-            let Some(name) = youngest else { return };
+        let _changing = self.changing().await;
+        let running = self.0.state().running_names();
+        for name in running.iter().rev() {
             // It may have ended by itself.
-            let _ = self.stop_one(&name).await;
+            let _ = self.stop_one(name).await;
         }
     }
 
@@ -229,33 +244,31 @@ impl Applications {
         state.loaded.get(name).map(|loaded| loaded.env.clone())
     }
 
-    async fn start_one(&self, name: &Atom) -> Result<(), ApplicationError> {
+    async fn start_one(&self, name: &Atom, changing: &Changing) -> Result<(), ApplicationError> {
         let application = self.0.state().startable(name)?;
-        if application.tree.is_none() {
+        if application.is_bare() {
             self.0.begin(name, None);
             return Ok(());
         }
         let options = SpawnOptions::default().label(format!("application {name}"));
         let prepared = self.0.runtime.prepare::<()>(options);
         let prepared = prepared.map_err(|error| match error {
-            purlin_runtime::SpawnError::TooManyProcesses(error) => {
-                ApplicationError::TooManyProcesses(error)
-            }
+            SpawnError::TooManyProcesses(error) => ApplicationError::TooManyProcesses(error),
             other => failed(name, Reason::new(other.to_string().as_str().into())),
         })?;
-        let running = || Running {
+        let running = Running {
             applications: Arc::downgrade(&self.0),
             name: name.clone(),
         };
         let (ready, started) = oneshot::channel();
         let (told, ended) = oneshot::channel();
-        let (end, master) = (running(), prepared.pid());
+        let (end, master) = (running.clone(), prepared.pid());
         prepared.at_end(move |reason| {
             let _ = told.send(reason.clone());
             end.ended(master, reason);
         });
-        let running = running();
-        prepared.start(move |process| master::run(process, application, running, ready));
+        let changing = changing.clone();
+        prepared.start(move |process| master::run(process, application, running, ready, changing));
         match started.await {
             Ok(started) => started.map_err(|reason| failed(name, reason)),
             Err(_) => {
@@ -266,23 +279,10 @@ impl Applications {
     }
 
     async fn stop_one(&self, name: &Atom) -> Result<(), ApplicationError> {
-        let Some(master) = self.0.remove_or_stop(name)? else {
-            return Ok(());
-        };
-        let watcher = self.0.runtime.attach::<()>();
-        let mut watcher = watcher.map_err(ApplicationError::TooManyProcesses)?;
-        let monitor = watcher.monitor(master);
-        self.0.runtime.exit(master, atom!("shutdown"));
-        loop {
-            match watcher.receive().await {
-                Ok(Received::Info(Info::Down { reference, .. })) if reference == monitor => break,
-                Ok(_) => {}
-                Err(_) => break,
-            }
+        if let Some(ended) = self.0.remove_or_stop(name)? {
+            // It answers nothing, but ends.
+            let _ = ended.await;
         }
-        // Of its end others may hear first.
-        let mut state = self.0.state();
-        state.running.retain(|entry| entry.master != Some(master));
         Ok(())
     }
 }
@@ -292,6 +292,12 @@ fn failed(name: &Atom, reason: Reason) -> ApplicationError {
 }
 
 impl State {
+    /// In the order in which they were started.
+    fn running_names(&self) -> Vec<Atom> {
+        let running = self.running.iter();
+        running.map(|entry| entry.name.clone()).collect()
+    }
+
     fn is_running(&self, name: &Atom) -> bool {
         self.running.iter().any(|entry| entry.name == *name)
     }
@@ -349,22 +355,33 @@ impl Inner {
             name: name.clone(),
             master,
             is_stopping: false,
+            waiting: Vec::new(),
         });
     }
 
-    /// The master of an application that is to end; one without is gone at once.
-    fn remove_or_stop(&self, name: &Atom) -> Result<Option<Pid>, ApplicationError> {
+    /// Tells the master of an application to end, and answers what comes out when it has; one without is gone at
+    /// once.
+    fn remove_or_stop(
+        &self,
+        name: &Atom,
+    ) -> Result<Option<oneshot::Receiver<()>>, ApplicationError> {
         let mut state = self.state();
         let of = |entry: &Entry| entry.name == *name;
         let Some(place) = state.running.iter().position(of) else {
             return Err(ApplicationError::NotStarted(name.clone()));
         };
-        state.running[place].is_stopping = true;
-        let master = state.running[place].master;
-        if master.is_none() {
+        let entry = &mut state.running[place];
+        let Some(master) = entry.master else {
             state.running.remove(place);
-        }
-        Ok(master)
+            return Ok(None);
+        };
+        entry.is_stopping = true;
+        let (alive, ended) = oneshot::channel();
+        entry.waiting.retain(|waiting| !waiting.is_closed());
+        entry.waiting.push(alive);
+        drop(state);
+        self.runtime.exit(master, atom!("shutdown"));
+        Ok(Some(ended))
     }
 
     /// The master of an application has ended.
@@ -375,10 +392,10 @@ impl Inner {
         let Some(place) = state.running.iter().position(of) else {
             return;
         };
-        let was_stopped = state.running.remove(place).is_stopping;
+        let ended = state.running.remove(place);
         let restart = state.loaded.get(name).map(|loaded| loaded.restart);
         drop(state);
-        if was_stopped {
+        if ended.is_stopping {
             return tracing::info!(application = %name, "an application was stopped");
         }
         let ends_all = match restart.unwrap_or_default() {
@@ -394,7 +411,15 @@ impl Inner {
         let applications = Applications(self.clone());
         let stopping = move |_: Process<()>| async move { applications.stop_all().await };
         if let Err(error) = self.runtime.spawn(stopping) {
-            tracing::debug!(%error, "the node is stopping");
+            tracing::warn!(%error, "no process can stop applications in their order: all are told at once");
+            self.tell_all_to_stop();
+        }
+    }
+
+    fn tell_all_to_stop(&self) {
+        let names = self.state().running_names();
+        for name in names.iter().rev() {
+            let _ = self.remove_or_stop(name);
         }
     }
 }

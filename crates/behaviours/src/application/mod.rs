@@ -1,8 +1,10 @@
 //! Applications: what a node runs, by name, each with what it depends on, an environment and a supervision tree.
 //!
 //! An [`Application`] says what it is; [`Applications`] loads, starts and stops them. A node has one of these.
-//! Each application that has a tree has a process of its own, its master: the parent of the tree's root, which
-//! starts it, runs the start phases and the functions around its end, and ends when the root does.
+//! Each application that has a tree, or something to be done around its start or end, has a process of its own, its
+//! master: the parent of the tree's root, which starts it, runs the start phases and the functions around its end, and
+//! ends when the root does. A panic of one of these functions is its failure: a phase's keeps the application from
+//! starting, that of a function around its end is logged.
 //!
 //! Source: OTP's `application`, `application_controller` and `application_master`. Deviations:
 //! - the environment holds Rust values, and is read through the [`Env`] that the tree is made with, not by group
@@ -14,7 +16,8 @@
 //! - `A1` an application runs only while those it depends on did when it was started;
 //! - `A2` one start or stop is under way at a time, so starting an application inside the start of another
 //!   never comes to an end, as in OTP;
-//! - `A3` what runs is listed from before its starter hears of it until its tree has ended.
+//! - `A3` what runs is listed from before its starter hears of it until its tree has ended;
+//! - `A4` a start that is given up ends what it has begun before there is another start or stop.
 //!
 //! - `controller`: what is loaded and what runs; `master`: one of them; `env`: its environment.
 
@@ -176,6 +179,12 @@ impl Application {
     {
         self.stop = Some(Box::new(move |env| Box::pin(stop(env))));
         self
+    }
+
+    /// Nothing of it runs, ever.
+    fn is_bare(&self) -> bool {
+        let has_process = self.tree.is_some() || !self.phases.is_empty();
+        !has_process && self.prep_stop.is_none() && self.stop.is_none()
     }
 
     /// Its name.

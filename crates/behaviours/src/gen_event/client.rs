@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use purlin_runtime::{Local, Message, SendError};
 use purlin_term::{Pid, Term};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::handler::{Installed, Query, Successor};
 use super::{EventHandler, GenEvent, HandleQuery, HandlerContext, Notify};
+use crate::call::CALL_PATIENCE;
 use crate::request::Request;
 use crate::server_ref::ServerRef;
 
@@ -45,6 +48,9 @@ pub enum EventError {
     /// The manager was not reached: it has ended, or is on another node, where handlers of this one cannot run.
     #[error("the event manager was not reached: {0}")]
     NotSent(#[from] SendError),
+    /// The handler did not answer in time. Whether it has done, or will do, what it was asked is unknown.
+    #[error("the handler did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
     /// The manager ended, or the handler panicked. Whether it was done is unknown.
     #[error("the event manager or its handler ended before it answered")]
     Ended,
@@ -222,7 +228,7 @@ impl<H: EventHandler> HandlerRef<H> {
         &self.id
     }
 
-    /// Asks the handler: `gen_event:call/3`.
+    /// Asks the handler, and waits five seconds for the answer: `gen_event:call/3`.
     ///
     /// # Errors
     /// [`EventError`]: [`NoHandler`](EventError::NoHandler) also where another has its id by now.
@@ -243,13 +249,15 @@ impl<H: EventHandler> HandlerRef<H> {
         });
         let ask = Job::Ask(self.id.clone(), query, found);
         self.manager.cast(Local(ask)).await?;
-        if let Ok(reply) = reply.await {
-            return Ok(reply);
-        }
-        match is_found.await {
-            Ok(false) => Err(EventError::NoHandler),
-            _ => Err(EventError::Ended),
-        }
+        let answer = async {
+            match reply.await {
+                Ok(reply) => Ok(reply),
+                Err(_) if is_found.await == Ok(false) => Err(EventError::NoHandler),
+                Err(_) => Err(EventError::Ended),
+            }
+        };
+        let answered = timeout(CALL_PATIENCE, answer).await;
+        answered.unwrap_or(Err(EventError::TimedOut(CALL_PATIENCE)))
     }
 
     /// Takes the handler out: [`ServerRef::delete_handler`].

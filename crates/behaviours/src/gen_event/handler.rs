@@ -209,7 +209,8 @@ pub(super) type Query<E> = Box<
         + Send,
 >;
 
-/// An [`EventHandler`] of whatever type.
+/// An [`EventHandler`] of whatever type. Nothing of the handler's runs before what these answer is awaited, so that
+/// a panic is one of that, also where a function fails before there is a future of it.
 pub(super) trait AnyHandler<E: Message + Sync>: Send {
     fn init<'a>(&'a mut self, ctx: &'a mut HandlerContext<'_, E>) -> Doing<'a, Result<(), Term>>;
     fn event<'a>(&'a mut self, event: &'a E, ctx: &'a mut HandlerContext<'_, E>) -> Doing<'a, ()>;
@@ -230,11 +231,11 @@ pub(super) trait AnyHandler<E: Message + Sync>: Send {
 
 impl<E: Message + Sync, H: EventHandler<Event = E>> AnyHandler<E> for H {
     fn init<'a>(&'a mut self, ctx: &'a mut HandlerContext<'_, E>) -> Doing<'a, Result<(), Term>> {
-        Box::pin(EventHandler::init(self, ctx))
+        Box::pin(async move { EventHandler::init(self, ctx).await })
     }
 
     fn event<'a>(&'a mut self, event: &'a E, ctx: &'a mut HandlerContext<'_, E>) -> Doing<'a, ()> {
-        Box::pin(self.handle_event(event, ctx))
+        Box::pin(async move { self.handle_event(event, ctx).await })
     }
 
     fn info<'a>(
@@ -242,11 +243,11 @@ impl<E: Message + Sync, H: EventHandler<Event = E>> AnyHandler<E> for H {
         message: &'a EncodedTerm,
         ctx: &'a mut HandlerContext<'_, E>,
     ) -> Doing<'a, ()> {
-        Box::pin(self.handle_info(message, ctx))
+        Box::pin(async move { self.handle_info(message, ctx).await })
     }
 
     fn call<'a>(&'a mut self, query: Term, ctx: &'a mut HandlerContext<'_, E>) -> Doing<'a, Term> {
-        Box::pin(self.handle_call(query, ctx))
+        Box::pin(async move { self.handle_call(query, ctx).await })
     }
 
     fn end<'a>(
@@ -254,7 +255,7 @@ impl<E: Message + Sync, H: EventHandler<Event = E>> AnyHandler<E> for H {
         why: &'a Removed,
         ctx: &'a mut HandlerContext<'_, E>,
     ) -> Doing<'a, Term> {
-        Box::pin(self.terminate(why, ctx))
+        Box::pin(async move { self.terminate(why, ctx).await })
     }
 
     fn state(&self) -> Term {
@@ -398,6 +399,6 @@ fn verdict<E: Message + Sync, T>(
 }
 
 /// `{'EXIT', Reason}`.
-fn exit(reason: &Reason) -> Term {
+pub(super) fn exit(reason: &Reason) -> Term {
     Term::tuple([atom!("EXIT").into(), Term::clone(reason)])
 }

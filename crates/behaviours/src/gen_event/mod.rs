@@ -81,7 +81,9 @@ pub struct HandlerExit {
     /// The handler's id.
     pub handler: Term,
     /// Why: `normal` if it was deleted or removed itself, `shutdown` if its manager ended,
-    /// `{swapped, NewHandler, NewSupervisor}` if it was replaced, else why it crashed.
+    /// `{swapped, NewHandler, NewSupervisor}` if it was replaced, `{'EXIT', Reason}` if it crashed. One that was to
+    /// follow another in its manager, and did not come to be, is told of with what its `init` answered, or
+    /// with `{'EXIT', Reason}`.
     pub reason: Term,
 }
 
@@ -200,7 +202,10 @@ impl<E: Message + Sync> GenEvent<E> {
             Verdict::Stays => return true,
             Verdict::Swaps(new) => return self.succeed(place, new, ctx).await,
             Verdict::Leaves => (Removed::ByItself, reason::normal()),
-            Verdict::Panicked(reason) => (Removed::Crashed(reason.clone()), reason),
+            Verdict::Panicked(reason) => {
+                let told = Reason::new(handler::exit(&reason));
+                (Removed::Crashed(reason), told)
+            }
         };
         let handler = self.handlers.remove(place);
         self.end(handler, why, told, ctx).await;

@@ -9,10 +9,14 @@ use purlin_runtime::{Message, Runtime, TimerRef};
 use purlin_term::{Atom, DeserializeError, EncodedTerm, Pid, Reference, Term, View, atom};
 use tokio::time::Instant;
 
-use super::{Decoded, EventFrom, EventList, Events, GenStatem, StatemContext};
+use super::{Decoded, EventFrom, EventList, Events, GenStatem, POSTPONED_MAX, StatemContext};
 use crate::gen_server::{Context, GenServer, InitError, Other, ServerMessage};
 use crate::messages::{Entry, Form, Has, Messages};
 use crate::sys::Described;
+
+/// Steps of a machine without a message between them before it lets others run: as many as messages that a
+/// process receives.
+const STEPS_MAX: u32 = purlin_runtime::limits::RECEIVES_MAX;
 
 /// A state machine as a server.
 pub struct Statem<M: GenStatem> {
@@ -128,13 +132,28 @@ impl<M: GenStatem> Statem<M> {
         self.go_on(ctx).await;
     }
 
-    /// Handles events until none waits, or one has stopped the machine.
+    /// Handles events until none waits, or one has stopped the machine. Those come from the machine itself, so
+    /// nothing else makes it let others run, and exit signals act.
     async fn go_on(&mut self, ctx: &mut Context<Self>) {
+        let mut steps = 0;
         while !ctx.is_stopping()
             && let Some(step) = self.machine().poll_step()
         {
+            if steps == STEPS_MAX {
+                tokio::task::yield_now().await;
+                steps = 0;
+            }
+            steps += 1;
             self.step(step, ctx).await;
             self.carry_out(ctx);
+            self.bound_postponed(ctx);
+        }
+    }
+
+    fn bound_postponed(&mut self, ctx: &mut Context<Self>) {
+        if self.machine().postponed().len() > POSTPONED_MAX {
+            let most = Term::from(POSTPONED_MAX as i64);
+            ctx.stop(Term::tuple([atom!("postponed_max").into(), most]));
         }
     }
 

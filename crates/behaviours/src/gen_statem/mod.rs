@@ -15,6 +15,7 @@
 //! - a postponed event is given back, so that what it carries has one owner;
 //! - the end of a process is an event where the machine's type has one for it ([`Events::down`]), else it is
 //!   logged as a message that nobody handles;
+//! - a machine postpones [`POSTPONED_MAX`] events at most;
 //! - a call that cannot be decoded is answered with `{error, {badarg, Text}}`, as by a server here.
 //!
 //! Invariants, beside those of the machine:
@@ -37,6 +38,10 @@ pub use events::{Decoded, EventFrom, EventList, Events};
 
 use crate::gen_server::{Context, GenServer, InitError, ServerOptions, StartError, Starter};
 use crate::server_ref::ServerRef;
+
+/// Events that a machine has postponed at most; one more ends it, with `{postponed_max, N}`. They leave the mailbox
+/// and its bounds, so they need one of their own: as many as a mailbox takes of other nodes.
+pub const POSTPONED_MAX: usize = purlin_runtime::limits::FOREIGN_MESSAGES_MAX;
 
 /// Which timeout of a machine.
 pub type Timer = purlin_otp::statem::Timer<Term>;

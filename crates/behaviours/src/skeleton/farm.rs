@@ -2,7 +2,8 @@
 //!
 //! Workers are children of a supervisor. One that falls is started anew; the job that it had goes to the front
 //! of the queue, to be tried again by the next, until it was tried often enough: then who waits for it is
-//! told. So a job may be done more than once, in part or in whole, and `work` has to bear that.
+//! told. A worker that cannot be made is a failure of the job that it was to have, too. So a job may be done more
+//! than once, in part or in whole, and `work` has to bear that.
 //!
 //! Invariants:
 //! - `F1` each job that was taken in is answered once, or its [`Pending`] says that it will not be;
@@ -11,7 +12,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -30,6 +31,14 @@ use crate::supervisor::{Child, Supervisor, one_for_one};
 /// brings the next.
 const QUEUE_PER_WORKER: usize = 4;
 
+/// How long a worker that falls waits before it is started anew, and one that falls again within `BACKOFF_MAX`
+/// longer, up to that: so that a farm that can start none does not keep a thread busy with it. Short beside
+/// what makes a worker fall; a guess, unmeasured.
+const BACKOFF_MIN: Duration = Duration::from_millis(1);
+
+/// See [`BACKOFF_MIN`].
+const BACKOFF_MAX: Duration = Duration::from_millis(100);
+
 /// What works off jobs, one at a time, with a state of its own.
 pub trait Worker: Send + 'static {
     /// What it is given. Cloned for each attempt.
@@ -45,14 +54,15 @@ pub trait Worker: Send + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobError {
-    /// Each worker that had it fell, the last with this reason.
+    /// Each worker that had it fell, or could not be made, the last with this reason.
     Failed {
         /// Why the last one fell.
         reason: Reason,
         /// How often it was tried.
         attempts: u32,
     },
-    /// The farm is no more.
+    /// No farm has the job any more: its tree has ended, and no handle of it is left that could be started again.
+    /// So who holds one, as during [`Farm::run`], never hears this: jobs wait for the next start.
     Gone,
 }
 
@@ -170,15 +180,17 @@ impl<R> Future for Pending<R> {
 }
 
 impl<J: Clone + Send + 'static, R: Send + 'static> Farm<J, R> {
-    /// So many workers, each made by `make`, also after a fall. They do not run yet.
+    /// So many workers, at least one, each made by `make`, also after a fall. They do not run yet.
     pub fn new<W>(workers: usize, make: impl Fn() -> W + Send + Sync + 'static) -> Self
     where
         W: Worker<Job = J, Result = R>,
     {
+        let workers = workers.max(1);
         let make = Arc::new(make);
         let tree = move |queue: &Arc<Queue<J, R>>| {
             // How often a job may make one fall the farm bounds itself.
-            let mut tree = one_for_one().intensity(u32::MAX, Duration::from_secs(1));
+            let tree = one_for_one().intensity(u32::MAX, Duration::from_secs(1));
+            let mut tree = tree.backoff(BACKOFF_MIN, BACKOFF_MAX);
             for number in 0..workers {
                 let (queue, make) = (queue.clone(), make.clone());
                 let body = move |_: Process<()>| serve(queue.clone(), make.clone());
@@ -186,7 +198,7 @@ impl<J: Clone + Send + 'static, R: Send + 'static> Farm<J, R> {
             }
             tree
         };
-        let queue = Queue::new(workers.max(1) * QUEUE_PER_WORKER, 0);
+        let queue = Queue::new(workers * QUEUE_PER_WORKER, 0);
         Self {
             queue: Arc::new(queue),
             tree: Arc::new(tree),
@@ -234,7 +246,7 @@ impl<J: Clone + Send + 'static, R: Send + 'static> Farm<J, R> {
         Pending(pending)
     }
 
-    /// Has a job done, and waits for its result.
+    /// Has a job done, and waits for its result, also for the start of the farm.
     ///
     /// # Errors
     /// [`JobError`].
@@ -358,15 +370,19 @@ impl<J, R> Drop for InHand<J, R> {
     }
 }
 
-/// The life of a worker.
+/// The life of a worker. One that cannot be made waits for a job, for which it is tried again, and whose
+/// failure that is: whoever waits for the job hears why.
 async fn serve<W: Worker>(
     queue: Arc<Queue<W::Job, W::Result>>,
     make: Arc<impl Fn() -> W + Send + Sync>,
 ) {
-    let mut worker = make();
+    let mut worker = made(&*make);
     loop {
         let in_hand = queue.take().await;
-        match caught(worker.work(in_hand.job())).await {
+        let (job, worker, make) = (in_hand.job(), &mut worker, &*make);
+        // The calls too, since they may fail before there is a future of them.
+        let work = async move { worker.get_or_insert_with(make).work(job).await };
+        match caught(work).await {
             Ok(result) => in_hand.done(result),
             Err(panic) => {
                 in_hand.failed(panics::exit_reason(&*panic));
@@ -374,4 +390,13 @@ async fn serve<W: Worker>(
             }
         }
     }
+}
+
+fn made<W>(make: impl Fn() -> W) -> Option<W> {
+    let made = catch_unwind(AssertUnwindSafe(make));
+    made.inspect_err(|panic| {
+        let reason = panics::exit_reason(&**panic);
+        tracing::error!(%reason, "a worker of a farm could not be made");
+    })
+    .ok()
 }

@@ -1,13 +1,16 @@
 //! A pipe: stages, each a process, joined by bounded queues.
 //!
 //! All stages work at once, each on one item. An item for which a stage fails comes out as that failure, in its
-//! place, and later stages pass it on; the stage goes on with the next. A stage that is ended from outside ends
+//! place, and later stages pass it on; the stage goes on with the next. Where the items themselves fail to come, that
+//! failure is the last. A stage that is ended from outside ends
 //! the pipe, and what it had and what was behind it is lost: the last result says so.
 //!
 //! Invariants:
 //! - `P1` results come in the order of the items, one for each, unless a stage was ended from outside;
 //! - `P2` at most `bound` items wait between two stages;
 //! - `P3` no stage runs on when the pipe is dropped.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use purlin_otp::reason;
 use purlin_runtime::{Process, Runtime, TooManyProcesses, panics};
@@ -97,14 +100,7 @@ where
         pids: Vec::new(),
     };
     let items = items.into_iter();
-    stages.start(async move {
-        for item in items {
-            if input.send(Flow::Item(Ok(item))).await.is_err() {
-                return;
-            }
-        }
-        let _ = input.send(Flow::End).await;
-    })?;
+    stages.start(take_in(items, input))?;
     Ok(Pipe {
         output,
         bound,
@@ -156,6 +152,25 @@ impl<T: Send + 'static> Pipe<T> {
 
 fn ended_from_outside() -> TaskError {
     TaskError::Exit(reason::killed())
+}
+
+/// The life of what takes items in. What fails to give the next is not asked again.
+async fn take_in<T>(mut items: impl Iterator<Item = T>, input: mpsc::Sender<Flow<T>>) {
+    loop {
+        let item = match catch_unwind(AssertUnwindSafe(|| items.next())) {
+            Ok(Some(item)) => Ok(item),
+            Ok(None) => break,
+            Err(panic) => Err(TaskError::Exit(panics::exit_reason(&*panic))),
+        };
+        let is_last = item.is_err();
+        if input.send(Flow::Item(item)).await.is_err() {
+            return;
+        }
+        if is_last {
+            break;
+        }
+    }
+    let _ = input.send(Flow::End).await;
 }
 
 /// The life of a stage.

@@ -24,8 +24,8 @@ mod stream;
 mod supervised;
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use purlin_otp::reason::{self, Reason};
@@ -35,7 +35,7 @@ use purlin_runtime::{
 };
 use purlin_term::{Pid, atom};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::gen_server::{Starter, Starting};
 pub use stream::{AsyncStream, async_stream, async_stream_nolink};
@@ -104,6 +104,39 @@ pub struct Task<T> {
 struct Waiting<T> {
     value: Option<oneshot::Receiver<T>>,
     end: oneshot::Receiver<Reason>,
+    /// Why its process ended, when that is known and was not said yet (`T2`).
+    ended: Option<Reason>,
+    /// It has come out (`T1`).
+    is_out: bool,
+}
+
+impl<T> Waiting<T> {
+    /// As the task's own `poll`, which see.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
+        if let Some(reason) = self.ended.take() {
+            return Poll::Ready(Err(TaskError::Exit(reason)));
+        }
+        if let Some(value) = &mut self.value {
+            match Pin::new(value).poll(cx) {
+                Poll::Ready(Ok(value)) => return Poll::Ready(Ok(value)),
+                // There will be none: it remains to hear why.
+                Poll::Ready(Err(_)) => self.value = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let reason = ready!(Pin::new(&mut self.end).poll(cx));
+        self.ended = Some(reason.unwrap_or_else(|_| reason::killed()));
+        let_signals_act(cx);
+        Poll::Pending
+    }
+}
+
+/// Has whoever is polled be polled again, and not in this turn: signals act at the start of one, and that of an
+/// end was sent before the end was said here. A waker that is woken at once may be polled in the same turn,
+/// by what holds many futures.
+fn let_signals_act(cx: &mut Context<'_>) {
+    let yielding = pin!(tokio::task::yield_now()).poll(cx);
+    debug_assert!(yielding.is_pending(), "it is pending once");
 }
 
 impl<T> Unpin for Task<T> {}
@@ -159,7 +192,12 @@ impl<T: Send + 'static> Task<T> {
         Self {
             pid,
             runtime,
-            waiting: Waiting { value, end },
+            waiting: Waiting {
+                value,
+                end,
+                ended: None,
+                is_out: false,
+            },
         }
     }
 }
@@ -175,9 +213,9 @@ impl<T> Task<T> {
     ///
     /// # Errors
     /// [`TaskError::Exit`], or [`TaskError::TimedOut`].
-    pub async fn await_timeout(self, patience: Duration) -> Result<T, TaskError> {
-        let waited = timeout(patience, self).await;
-        waited.unwrap_or(Err(TaskError::TimedOut(patience)))
+    pub async fn await_timeout(mut self, patience: Duration) -> Result<T, TaskError> {
+        let result = self.yield_(patience).await;
+        result.unwrap_or(Err(TaskError::TimedOut(patience)))
     }
 
     /// Waits for the result for a while; `None` if it is not there yet, and can be waited for again.
@@ -185,7 +223,20 @@ impl<T> Task<T> {
     /// # Panics
     /// If the task has come out before: as any future, it does so once.
     pub async fn yield_(&mut self, patience: Duration) -> Option<Result<T, TaskError>> {
-        timeout(patience, self).await.ok()
+        self.wait_until(Instant::now().checked_add(patience)).await
+    }
+
+    /// Waits until then, or without an end.
+    async fn wait_until(&mut self, deadline: Option<Instant>) -> Option<Result<T, TaskError>> {
+        let Some(deadline) = deadline else {
+            return Some(self.await);
+        };
+        match timeout_at(deadline, &mut *self).await {
+            Ok(result) => Some(result),
+            // It has ended in time, and would say so in the next turn.
+            Err(_) if self.waiting.ended.is_some() => Some(self.await),
+            Err(_) => None,
+        }
     }
 
     /// Ends the task, and answers what it came out with before; `None` if it ended by this. `by` is who is
@@ -223,10 +274,15 @@ impl<T> Task<T> {
     /// Lets the task run on, linked to `by` no more, and answers what it came out with so far.
     pub fn ignore(mut self, by: &(impl Starter + ?Sized)) -> Option<Result<T, TaskError>> {
         self.unlink(by);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         match Pin::new(&mut self).poll(&mut cx) {
             Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
+            // Nobody is linked any more: there is no signal to wait for.
+            Poll::Pending => self
+                .waiting
+                .ended
+                .take()
+                .map(|reason| Err(TaskError::Exit(reason))),
         }
     }
 
@@ -246,30 +302,26 @@ impl<T> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waiting = &mut self.waiting;
-        if let Some(value) = &mut waiting.value {
-            match Pin::new(value).poll(cx) {
-                Poll::Ready(Ok(value)) => return Poll::Ready(Ok(value)),
-                // There will be none: it remains to hear why.
-                Poll::Ready(Err(_)) => waiting.value = None,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        let end = Pin::new(&mut waiting.end).poll(cx);
-        end.map(|reason| Err(TaskError::Exit(reason.unwrap_or_else(|_| reason::killed()))))
+        let out = self.waiting.poll(cx);
+        self.waiting.is_out = out.is_ready();
+        out
     }
 }
 
 /// Waits for many tasks at once, for so long in all: Elixir's `Task.yield_many`. Answers are in the order of the
-/// tasks; `None` for one that is not there yet, and can be waited for again.
+/// tasks; `None` for one that is not there yet, and can be waited for again, and for one that has come out
+/// before.
 pub async fn yield_many<T>(
     tasks: &mut [Task<T>],
     patience: Duration,
 ) -> Vec<Option<Result<T, TaskError>>> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now().checked_add(patience);
     let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {
-        results.push(timeout_at(deadline, task).await.ok());
+        results.push(match task.waiting.is_out {
+            true => None,
+            false => task.wait_until(deadline).await,
+        });
     }
     results
 }

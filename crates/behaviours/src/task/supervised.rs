@@ -8,7 +8,7 @@ use purlin_term::{Pid, Term, atom};
 use tokio::sync::oneshot;
 
 use super::Task;
-use crate::gen_server::{ServerMessage, Starter};
+use crate::gen_server::{Parent, ServerMessage, Starter};
 use crate::server_ref::ServerRef;
 use crate::supervisor::{Child, ChildError, Ready, StartChild, Started, Supervisor};
 
@@ -58,11 +58,11 @@ impl Child {
 
 impl ServerRef<Supervisor> {
     /// Starts a task under the supervisor, linked to `by` too if that is a process: Elixir's
-    /// `Task.Supervisor.async`.
+    /// `Task.Supervisor.async`. Cancel-safe: dropped before it is ready, nothing of the task runs.
     ///
     /// # Errors
-    /// [`ChildError`]: the supervisor was not reached, or may have no more children. Nothing was started, if
-    /// it was reached.
+    /// [`ChildError`]: the supervisor was not reached, did not answer in time, or may have no more children. In
+    /// each case nothing of the task has run, nor will.
     pub async fn async_<T, F>(
         &self,
         by: &(impl Starter + ?Sized),
@@ -72,35 +72,43 @@ impl ServerRef<Supervisor> {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        // It begins when it is linked: else its end may come before the link.
-        let (go, may_go) = oneshot::channel::<()>();
-        let body = async move {
-            let _ = may_go.await;
-            body.await
-        };
-        let task = self.async_nolink(body).await?;
-        if let Some(parent) = by.starting().parent {
-            parent.link_to(task.pid);
-        }
-        let _ = go.send(());
-        Ok(task)
+        self.start_task(by.starting().parent, body).await
     }
 
     /// Starts a task under the supervisor that nobody else is linked to, and whose failure is its result:
-    /// Elixir's `Task.Supervisor.async_nolink`.
+    /// Elixir's `Task.Supervisor.async_nolink`. Cancel-safe as [`async_`](Self::async_) is.
     ///
     /// # Errors
-    /// [`ChildError`]: the supervisor was not reached, or may have no more children. Nothing was started, if
-    /// it was reached.
+    /// As those of [`async_`](Self::async_).
     pub async fn async_nolink<T, F>(&self, body: F) -> Result<Task<T>, ChildError>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        self.start_task(None, body).await
+    }
+
+    /// The task begins when who asks for it has it and is linked to it: else its end may come before the link, and
+    /// it may run though who asked has given up.
+    async fn start_task<T, F>(
+        &self,
+        parent: Option<&dyn Parent>,
+        body: F,
+    ) -> Result<Task<T>, ChildError>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
         let (begun, task) = oneshot::channel::<Task<T>>();
+        let (go, may_go) = oneshot::channel();
         let start = move |supervisor: &Process<ServerMessage<Supervisor>>| {
-            let started = Task::async_(supervisor, body).map_err(refused)?;
+            if begun.is_closed() {
+                return Err(Reason::new(atom!("noproc").into()));
+            }
+            let body = |process| wanted(process, may_go, body);
+            let started = Task::async_with(supervisor, body).map_err(refused)?;
             let pid = started.pid;
+            // Who has given up by now drops `go` too.
             let _ = begun.send(started);
             Ok(pid)
         };
@@ -108,6 +116,24 @@ impl ServerRef<Supervisor> {
             .await?;
         // It has answered, so there is one, or it does not start what runs once.
         let not_started = |_| ChildError::Refused(atom!("not_started").into());
-        task.await.map_err(not_started)
+        let task = task.await.map_err(not_started)?;
+        if let Some(parent) = parent {
+            parent.link_to(task.pid);
+        }
+        let _ = go.send(());
+        Ok(task)
     }
+}
+
+/// Runs a body when it may; its process ends where it may not any more.
+async fn wanted<F: Future>(
+    process: Process<()>,
+    may_go: oneshot::Receiver<()>,
+    body: F,
+) -> F::Output {
+    if may_go.await.is_err() {
+        process.exit(process.pid(), atom!("shutdown"));
+        std::future::pending::<()>().await;
+    }
+    body.await
 }

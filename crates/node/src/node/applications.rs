@@ -39,11 +39,7 @@ impl Node {
         &self,
         name: impl Into<Atom>,
     ) -> Result<Vec<Atom>, ApplicationError> {
-        let applications = &self.0.applications;
-        let started = applications.ensure_all_started(&name.into()).await?;
-        let masters = started.iter().filter_map(|name| applications.master(name));
-        masters.for_each(|master| self.end_with_node(master));
-        Ok(started)
+        self.0.applications.ensure_all_started(&name.into()).await
     }
 
     /// Stops an application, and waits until its tree has ended: `application:stop/1`. What depends on it is

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use purlin_behaviours::application::Applications;
 use purlin_runtime::{Reason, Runtime};
-use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Pid, Term, atom};
+use purlin_term::{Atom, EncodedTerm, NameBudget, NodeName, NodeNameRefused, Term, atom};
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -53,6 +53,7 @@ pub use spawn_on::SpawnOnError;
 pub(crate) use spawn_on::Start;
 use spawn_on::StartOptions;
 use spawned::Spawned;
+use supervised::Trees;
 use watchers::Watchers;
 pub use watchers::{MonitorNodes, NodeType};
 
@@ -82,8 +83,8 @@ pub(crate) struct Inner {
     spawned: Mutex<Spawned>,
     state: Mutex<State>,
     exports: Mutex<Exports>,
-    /// The supervisors that the program started on the node, in that order.
-    trees: Mutex<Vec<Pid>>,
+    /// What the program started on the node that ends before it leaves.
+    trees: Trees,
     start_options: StartOptions,
     applications: Applications,
     /// What names that peers ask us to dial may add to the table of node names.
@@ -115,7 +116,10 @@ impl Node {
         // A thread looks for processes that hold theirs: not where all is simulated on one.
         limits.long_schedule = limits.long_schedule.filter(|_| host.tokio().is_some());
         let runtime = Runtime::new(name, creation, host.clone(), limits);
-        let applications = Applications::new(runtime.clone());
+        let trees = Trees::default();
+        let (with_node, living) = (trees.clone(), runtime.clone());
+        let begun = move |master| with_node.push(&living, master);
+        let applications = Applications::observed(runtime.clone(), begun);
         let state = State {
             peers: Peers::default(),
             watchers: Watchers::default(),
@@ -139,7 +143,7 @@ impl Node {
             spawned: Mutex::default(),
             state: Mutex::new(state),
             exports: Mutex::new(Exports::default()),
-            trees: Mutex::default(),
+            trees,
             start_options: StartOptions::default(),
             applications,
             name_budget: Mutex::new(NameBudget::new(crate::limits::PINGED_NAMES_MAX)),

@@ -187,7 +187,7 @@ impl<S: PartialEq, E, N: Ord + Clone> Machine<S, E, N> {
     }
 
     /// The events that were postponed, the oldest first.
-    pub fn postponed(&self) -> impl Iterator<Item = &E> {
+    pub fn postponed(&self) -> impl ExactSizeIterator<Item = &E> {
         self.postponed.iter()
     }
 
