@@ -1,14 +1,16 @@
 //! Bounded mailboxes, and stopping.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use purlin_runtime::limits::FOREIGN_BYTES_MAX;
 use purlin_runtime::{
-    Address, AliasMode, Config, Overflow, Process, Received, Runtime, SendError, SpawnOptions,
-    Stopped, TokioExecutor,
+    Address, AliasMode, Config, Message, Overflow, Process, Received, Runtime, SendError,
+    SpawnOptions, Stopped, TokioExecutor,
 };
-use purlin_term::{NodeName, Term, atom};
+use purlin_term::{DeserializeError, EncodedTerm, NodeName, SerializeError, Term, atom};
 
 fn runtime() -> Runtime {
     let node = NodeName::new(&atom!("here@127.0.0.1")).unwrap();
@@ -219,4 +221,47 @@ async fn stopping_waits_neither_for_attached_processes_nor_for_kept_ones() {
     assert_eq!(stopped, Stopped::default());
     assert!(runtime.is_process_alive(pid));
     assert!(attached.receive().await.unwrap_err().0.is_atom("shutdown"));
+}
+
+/// A message that keeps nothing of what it came as.
+struct Light;
+
+impl Message for Light {
+    fn encode(&self) -> Result<EncodedTerm, SerializeError> {
+        EncodedTerm::serialize(&())
+    }
+
+    fn decode(_: &EncodedTerm) -> Result<Self, DeserializeError> {
+        Ok(Self)
+    }
+}
+
+#[tokio::test]
+async fn what_is_passed_over_counts_until_it_is_received() {
+    const LEN: usize = 64 << 20;
+    const ROOM: usize = FOREIGN_BYTES_MAX / LEN;
+    let runtime = runtime();
+    let mut me = runtime.attach::<Light>().unwrap();
+    let message = EncodedTerm::encode(&Term::Binary(vec![0; LEN].into())).unwrap();
+    for _ in 0..2 {
+        for _ in 0..2 * ROOM {
+            runtime.deliver_encoded(None, &me.pid().into(), message.clone());
+            tokio::select! {
+                biased;
+                _ = me.receive_where(|_| false) => unreachable!("nothing is wanted"),
+                () = ready(()) => {}
+            }
+        }
+        let mut received = 0;
+        loop {
+            tokio::select! {
+                biased;
+                message = me.receive() => assert!(message.is_ok()),
+                () = ready(()) => break,
+            }
+            received += 1;
+        }
+        // They are a few bytes longer than what they hold.
+        assert_eq!(received, ROOM - 1);
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Slot<M> {
     Message(M),
     /// A message that is still encoded, or that was found to be of another type.
     Encoded(Box<Encoded>),
+    /// A message of another node that was decoded and then passed over.
+    Passed(Box<Passed<M>>),
     /// What a signal meant for the process to see: it stays in its place among the messages.
     Info(Box<Info>),
     /// A signal that was not handled yet.
@@ -67,6 +69,12 @@ impl<M> Slot<M> {
             other => Err(other),
         }
     }
+}
+
+/// A decoded message of another node, which counts as long as it lies in the queue.
+pub(crate) struct Passed<M> {
+    pub(crate) message: M,
+    pub(crate) weight: usize,
 }
 
 /// A question to a process about itself.

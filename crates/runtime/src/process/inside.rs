@@ -22,7 +22,7 @@ use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Term};
 
 use super::bound::Bound;
-use super::cell::{Cell, Encoded, Incoming, Slot};
+use super::cell::{Cell, Encoded, Incoming, Passed, Slot};
 use super::head::{Head, number_of, pid_of};
 use super::inspect::{Inspect, ProcessInfo};
 use super::outputs::Outputs;
@@ -317,14 +317,14 @@ impl<M: Message> Inside<'_, M> {
     #[inline(never)]
     fn open(&mut self, slot: Slot<M>) -> Option<Received<M>> {
         match slot {
-            Slot::Encoded(encoded) if !self.leave() => {
-                self.head().release_bytes(encoded.weight);
-                None
-            }
-            Slot::Message(_) if !self.leave() => None,
-            Slot::Message(message) => Some(Received::Message(message)),
             Slot::Info(info) => Some(Received::Info(*info)),
-            Slot::Encoded(encoded) => self.decode(encoded).map(received),
+            Slot::Message(_) | Slot::Encoded(_) | Slot::Passed(_) => {
+                self.release(&slot);
+                self.leave()
+                    .then(|| self.decode(slot))
+                    .flatten()
+                    .map(received)
+            }
             Slot::Signal(_) | Slot::Shared(..) => {
                 let slot = self.handle(slot)?;
                 self.open(slot)
@@ -333,19 +333,31 @@ impl<M: Message> Inside<'_, M> {
         }
     }
 
-    /// Decodes a message; one of another type is dropped unless the process takes those. Its bytes do
-    /// not count any more: the process has seen to it.
-    fn decode(&mut self, mut encoded: Box<Encoded>) -> Option<Slot<M>> {
-        self.head()
-            .release_bytes(std::mem::take(&mut encoded.weight));
-        if encoded.is_foreign {
-            return Some(Slot::Encoded(encoded));
+    /// The bytes of what leaves the queue do not count any more.
+    fn release(&self, slot: &Slot<M>) {
+        match slot {
+            Slot::Encoded(encoded) => self.head().release_bytes(encoded.weight),
+            Slot::Passed(passed) => self.head().release_bytes(passed.weight),
+            _ => {}
         }
-        let Encoded { term, from, .. } = *encoded;
+    }
+
+    /// Decodes a message; one of another type is dropped unless the process takes those. What it is then
+    /// counts as much as before.
+    fn decode(&mut self, slot: Slot<M>) -> Option<Slot<M>> {
+        let encoded = match slot {
+            Slot::Encoded(encoded) if !encoded.is_foreign => *encoded,
+            decoded => return Some(decoded),
+        };
+        let Encoded {
+            term, from, weight, ..
+        } = encoded;
         match M::from_encoded(term) {
-            Ok(message) => Some(Slot::Message(message)),
+            Ok(message) if weight == 0 => Some(Slot::Message(message)),
+            Ok(message) => Some(Slot::Passed(Box::new(Passed { message, weight }))),
             Err((term, error)) => {
                 let mut encoded = Encoded::of_here(term, from);
+                encoded.weight = weight;
                 if self.head().takes_foreign() {
                     encoded.is_foreign = true;
                     return Some(Slot::Encoded(encoded));
@@ -385,10 +397,14 @@ impl<M: Message> Inside<'_, M> {
             // What is not yet a message, or never one, is made so in its place and looked at again.
             let raw = mem::replace(slot, Slot::Gone);
             let seen = match raw {
-                Slot::Encoded(encoded) => self.decode(encoded).or_else(|| {
-                    self.leave();
-                    None
-                }),
+                Slot::Encoded(encoded) => {
+                    let weight = encoded.weight;
+                    self.decode(Slot::Encoded(encoded)).or_else(|| {
+                        self.head().release_bytes(weight);
+                        self.leave();
+                        None
+                    })
+                }
                 raw => self.handle(raw),
             };
             if seen.is_some() {
@@ -402,7 +418,8 @@ impl<M: Message> Inside<'_, M> {
     /// Takes out what was visited last. Where an older message should go for a newer one, this does.
     fn take(&mut self, cursor: &Cursor) -> Option<Received<M>> {
         let slot = self.owner.take(cursor)?;
-        if let Slot::Message(_) | Slot::Encoded(_) = slot {
+        if !matches!(slot, Slot::Info(_)) {
+            self.release(&slot);
             self.leave();
         }
         Some(received(slot))
@@ -491,6 +508,7 @@ impl<M> Inspect for Inside<'_, M> {
 fn peek<M>(slot: &Slot<M>) -> Option<Peek<'_, M>> {
     match slot {
         Slot::Message(message) => Some(Peek::Message(message)),
+        Slot::Passed(passed) => Some(Peek::Message(&passed.message)),
         Slot::Info(info) => Some(Peek::Info(info)),
         Slot::Encoded(encoded) if encoded.is_foreign => Some(Peek::Foreign(encoded)),
         Slot::Encoded(_) | Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
@@ -500,6 +518,7 @@ fn peek<M>(slot: &Slot<M>) -> Option<Peek<'_, M>> {
 fn received<M>(slot: Slot<M>) -> Received<M> {
     match slot {
         Slot::Message(message) => Received::Message(message),
+        Slot::Passed(passed) => Received::Message(passed.message),
         Slot::Info(info) => Received::Info(*info),
         Slot::Encoded(encoded) => Received::Foreign(*encoded),
         Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => {

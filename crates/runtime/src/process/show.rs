@@ -30,6 +30,7 @@ impl<M: Message> Inside<'_, M> {
 fn show<M: Message>(slot: &Slot<M>) -> Option<String> {
     match slot {
         Slot::Message(message) => Some(show_own(message)),
+        Slot::Passed(passed) => Some(show_own(&passed.message)),
         Slot::Encoded(encoded) => Some(show_encoded(&encoded.term)),
         Slot::Info(info) => Some(shown(&format_args!("{info:?}"))),
         Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
