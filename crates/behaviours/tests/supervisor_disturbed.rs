@@ -413,3 +413,22 @@ impl HandleCall<Get> for Seven {
         7
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_tries_without_end_to_start_a_child_can_be_ended() {
+    let runtime = runtime();
+    let child = Child::process("child", |_: Process<()>| std::future::pending::<Term>());
+    let supervisor = one_for_one()
+        .intensity(u32::MAX, Duration::from_secs(1))
+        .with(child.registered("spot"));
+    let supervisor = supervisor.start(&runtime).await.unwrap();
+    let spot = atom!("spot");
+    let child = runtime.whereis(&spot).unwrap();
+    assert!(runtime.unregister(&spot));
+    let other = runtime.attach::<()>().unwrap();
+    runtime.register(spot, other.pid()).unwrap();
+    runtime.exit(child, atom!("kill"));
+    ended(&runtime, child).await;
+    runtime.exit(supervisor.pid().unwrap(), atom!("shutdown"));
+    ended(&runtime, supervisor.pid().unwrap()).await;
+}

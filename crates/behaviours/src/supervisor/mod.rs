@@ -240,21 +240,21 @@ impl Supervisor {
     fn start_child(&mut self, token: Token, id: &Term, start: &Start, ctx: &mut Context<Self>) {
         let supervisor = ctx.address();
         let runtime = ctx.runtime().clone();
-        let ready = Box::new(move |outcome| {
+        let tell = move |outcome| {
             let came_out = CameOut { token, outcome };
             runtime.notify(&supervisor, wrap(came_out));
-        });
-        self.starting = Some((token, start.kind, None));
-        let outcome = match start.function.start(&ctx.process, ready) {
-            Ok(Started::Ready(pid)) => StartOutcome::Started(pid, None),
-            Ok(Started::InInit(pid)) => {
-                self.starting = Some((token, start.kind, Some(pid)));
-                return;
-            }
-            Err(reason) => StartOutcome::Error(reason),
         };
-        tracing::debug!(%id, ?outcome, "a child was started");
-        self.came_out(token, outcome);
+        let mut begun = (token, start.kind, None);
+        match start.function.start(&ctx.process, Box::new(tell.clone())) {
+            Ok(Started::Ready(pid)) => {
+                tracing::debug!(%id, %pid, "a child was started");
+                return self.came_out(token, StartOutcome::Started(pid, None));
+            }
+            Ok(Started::InInit(pid)) => begun.2 = Some(pid),
+            // By the queue: if it is tried again, others have their turn before that.
+            Err(reason) => tell(Some(Err(InitError::Error(reason)))),
+        }
+        self.starting = Some(begun);
     }
 
     /// Its end is heard of, also if it has unlinked itself.
