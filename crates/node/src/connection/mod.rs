@@ -245,17 +245,23 @@ impl Connection {
 
     /// Ends the connection; the first cause is logged, and its reason told.
     pub(crate) fn close_for(&self, reason: DownReason, cause: &dyn std::fmt::Display) {
-        if self.end(reason) {
+        // Said before the peer can see it.
+        if self.down_reason.set(reason).is_ok() {
             tracing::warn!(peer = %self.peer, "closing the connection: {cause}");
         }
+        self.shut();
     }
 
     /// Ends the connection without a word in the log; true for the first who does.
     pub(crate) fn end(&self, reason: DownReason) -> bool {
         let is_first = self.down_reason.set(reason).is_ok();
+        self.shut();
+        is_first
+    }
+
+    fn shut(&self) {
         self.closing.set();
         (self.closer)();
-        is_first
     }
 
     /// Why it ended, once it has.
