@@ -72,9 +72,14 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Operations of each of `size`.
+    pub(super) fn each(self) -> u64 {
+        self.operations / self.size
+    }
+
     /// The same job with one operation where others do `share` of them.
     pub(super) fn shared(self, share: u64) -> Self {
-        let of_each = self.operations / self.size / share;
+        let of_each = self.each() / share;
         Self {
             operations: of_each.max(1) * self.size,
             ..self

@@ -12,20 +12,20 @@ use actix::{
     System as ActixSystem,
 };
 
-use super::{Answer, Loads, Runs, System, all_of_it, as_described};
-use crate::local::loads::Kind;
+use super::{Answer, Runs, System, all_of_it, as_described};
+use crate::local::loads::{Job, Kind};
 use crate::local::measure::{Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const ONE_THREAD: System = System {
     name: "actix, 1 thread",
-    runs: Runs::Here(&Actix { threads: 1 }),
+    runs: Runs::Here(|job| run(1, job)),
     note: as_described,
     share: all_of_it,
 };
 
 pub(super) const TWO_THREADS: System = System {
     name: "actix, 2 threads",
-    runs: Runs::Here(&Actix { threads: 2 }),
+    runs: Runs::Here(|job| run(2, job)),
     note: |kind| {
         let crosses = matches!(kind, Kind::PingPong | Kind::Ring);
         crosses.then_some("every message crosses threads; a tenth of the messages")
@@ -36,44 +36,26 @@ pub(super) const TWO_THREADS: System = System {
     },
 };
 
-struct Actix {
-    threads: usize,
+/// Runs the load on the first of its threads. What it started is not ended, as in `threads`.
+fn run(threads: usize, job: Job) -> Answer {
+    let system = ActixSystem::new();
+    let threads = system.block_on(Threads::start(threads));
+    let answer = system.block_on(perform(threads, job));
+    std::mem::forget(system);
+    answer
 }
 
-impl Actix {
-    /// Runs the load on the first of its threads. What it started is not ended, as in `threads`.
-    fn run<F: Future<Output = Answer> + 'static>(&self, load: impl FnOnce(Threads) -> F) -> Answer {
-        let system = ActixSystem::new();
-        let threads = system.block_on(Threads::start(self.threads));
-        let answer = system.block_on(load(threads));
-        std::mem::forget(system);
-        answer
-    }
-}
-
-impl Loads for Actix {
-    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
-        self.run(|threads| ping_pong(threads, pairs, round_trips))
-    }
-
-    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
-        self.run(|threads| fan_in(threads, senders, messages))
-    }
-
-    fn ring(&self, processes: u64, hops: u64) -> Answer {
-        self.run(|threads| ring(threads, processes, hops))
-    }
-
-    fn call(&self, clients: u64, calls: u64) -> Answer {
-        self.run(|threads| call(threads, clients, calls))
-    }
-
-    fn spawn(&self, processes: u64) -> Answer {
-        self.run(|threads| spawn(threads, processes))
-    }
-
-    fn idle(&self, processes: u64) -> Answer {
-        self.run(|threads| idle(threads, processes))
+async fn perform(threads: Threads, job: Job) -> Answer {
+    let (size, each) = (job.size, job.each());
+    match job.kind {
+        Kind::PingPong => ping_pong(threads, size, each).await,
+        Kind::FanIn => fan_in(threads, size, each).await,
+        Kind::Ring => ring(threads, size, job.operations).await,
+        Kind::Call => call(threads, size, each).await,
+        Kind::Spawn => spawn(threads, size).await,
+        Kind::Idle => idle(threads, size).await,
+        Kind::Linked => Err("has no links"),
+        Kind::ManyWatch | Kind::WatchMany => Err("has no monitors"),
     }
 }
 

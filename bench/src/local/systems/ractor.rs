@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 
-use super::{Answer, Loads, Runs, System, all_of_it, threads};
-use crate::local::loads::Kind;
+use super::{Answer, Runs, System, all_of_it, threads};
+use crate::local::loads::{Job, Kind};
 use crate::local::measure::{Guard, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const SYSTEM: System = System {
     name: "ractor",
-    runs: Runs::Here(&Ractor),
+    runs: Runs::Here(|job| threads::run(perform(job))),
     note,
     share: all_of_it,
 };
@@ -23,43 +23,18 @@ fn note(kind: Kind) -> Option<&'static str> {
     }
 }
 
-struct Ractor;
-
-impl Loads for Ractor {
-    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
-        threads::run(ping_pong(pairs, round_trips))
-    }
-
-    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
-        threads::run(fan_in(senders, messages))
-    }
-
-    fn ring(&self, processes: u64, hops: u64) -> Answer {
-        threads::run(ring(processes, hops))
-    }
-
-    fn call(&self, clients: u64, calls: u64) -> Answer {
-        threads::run(call(clients, calls))
-    }
-
-    fn spawn(&self, processes: u64) -> Answer {
-        threads::run(spawn(processes))
-    }
-
-    fn idle(&self, processes: u64) -> Answer {
-        threads::run(idle(processes))
-    }
-
-    fn watch_many(&self, watched: u64) -> Answer {
-        threads::run(watch_many(watched))
-    }
-
-    fn many_watch(&self, watchers: u64) -> Answer {
-        threads::run(many_watch(watchers))
-    }
-
-    fn linked(&self, linked: u64) -> Answer {
-        threads::run(linked_die(linked))
+async fn perform(job: Job) -> Answer {
+    let (size, each) = (job.size, job.each());
+    match job.kind {
+        Kind::PingPong => ping_pong(size, each).await,
+        Kind::FanIn => fan_in(size, each).await,
+        Kind::Ring => ring(size, job.operations).await,
+        Kind::Call => call(size, each).await,
+        Kind::Spawn => spawn(size).await,
+        Kind::Idle => idle(size).await,
+        Kind::WatchMany => watch_many(size).await,
+        Kind::ManyWatch => many_watch(size).await,
+        Kind::Linked => linked_die(size).await,
     }
 }
 
