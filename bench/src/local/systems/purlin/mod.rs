@@ -1,10 +1,11 @@
 //! Purlin's own runtime. Every message has an encoding, so the same programs could be spread over
 //! nodes; within one the messages are moved.
 
+mod behaviours;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use purlin_behaviours::{Context, GenServer, HandleCall, Request, by};
 use purlin_runtime::{Address, Config, Process, Runtime, TokioExecutor};
 use purlin_term::{NodeName, Term, atom};
 use serde::{Deserialize, Serialize};
@@ -31,12 +32,18 @@ async fn perform(job: Job) -> Answer {
         Kind::PingPong => ping_pong(size, each).await,
         Kind::FanIn => fan_in(size, each).await,
         Kind::Ring => ring(size, job.operations).await,
-        Kind::Call => call(size, each).await,
+        Kind::Call => behaviours::call(size, each).await,
         Kind::Spawn => spawn(size).await,
         Kind::Idle => idle(size).await,
         Kind::WatchMany => watch_many(size).await,
         Kind::ManyWatch => many_watch(size).await,
         Kind::Linked => linked_die(size).await,
+        Kind::Restart => behaviours::restart(size, each).await,
+        Kind::StartChildren => behaviours::start_children(size).await,
+        Kind::StopChildren => behaviours::stop_children(size).await,
+        Kind::ChildBytes => behaviours::child_bytes(size).await,
+        Kind::Transition => behaviours::transition(size, each).await,
+        Kind::Stream => behaviours::stream(size, job.operations).await,
     }
 }
 
@@ -167,52 +174,6 @@ async fn pass_on(mut me: Process<Token>, next: Address<Token>, done: Latch) {
             Token::Next(_) => {}
         }
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Increment(u64);
-
-impl Request for Increment {
-    type Reply = u64;
-}
-
-struct Adder;
-
-impl GenServer for Adder {
-    type Messages = (by::Call<Increment>,);
-}
-
-impl HandleCall<Increment> for Adder {
-    async fn handle_call(&mut self, Increment(n): Increment, _: &mut Context<Self>) -> u64 {
-        n + 1
-    }
-}
-
-async fn call(clients: u64, calls: u64) -> Answer {
-    let runtime = runtime();
-    let server = Adder.start(&runtime).await.expect(ROOM);
-    let done = Latch::new(clients);
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (server, done) = (server.clone(), done.clone());
-            let client = runtime.spawn(move |mut me: Process<()>| async move {
-                me.receive_message().await;
-                for number in 0..calls {
-                    let sum = server.call(Increment(number)).await;
-                    assert!(sum.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            });
-            client.expect(ROOM)
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in &starts {
-        let _ = runtime.try_send(client, ());
-    }
-    done.wait().await;
-    nanoseconds_since(start)
 }
 
 async fn spawn(processes: u64) -> Answer {

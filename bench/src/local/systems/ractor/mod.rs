@@ -1,13 +1,15 @@
 //! ractor, without the tracing of spans across messages that it has by default, and with monitors,
 //! which it has not.
 
+mod supervision;
+
 use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 
 use super::{Answer, Runs, System, all_of_it, threads};
 use crate::local::loads::{Job, Kind};
-use crate::local::measure::{Guard, Latch, at_rest, bytes_since, nanoseconds_since};
+use crate::local::measure::{Clients, Guard, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const SYSTEM: System = System {
     name: "ractor",
@@ -19,6 +21,8 @@ pub(super) const SYSTEM: System = System {
 fn note(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Linked => Some("no links: a supervisor that stops and its children"),
+        Kind::Restart => Some("its supervisor is written by hand"),
+        Kind::StartChildren => Some("children are linked to an actor, which is not asked"),
         _ => None,
     }
 }
@@ -35,6 +39,12 @@ async fn perform(job: Job) -> Answer {
         Kind::WatchMany => watch_many(size).await,
         Kind::ManyWatch => many_watch(size).await,
         Kind::Linked => linked_die(size).await,
+        Kind::Restart => supervision::restart(size, each).await,
+        Kind::StartChildren => supervision::start_children(size).await,
+        Kind::StopChildren => supervision::stop_children(size).await,
+        Kind::ChildBytes => supervision::child_bytes(size).await,
+        Kind::Transition => Err("has no state machines"),
+        Kind::Stream => Err("has no streams over processes"),
     }
 }
 
@@ -281,29 +291,17 @@ impl Actor for Adder {
 /// The clients are tasks, as in its own guide.
 async fn call(clients: u64, calls: u64) -> Answer {
     let server = start(Adder, ()).await;
-    let done = Latch::new(clients);
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (start, started) = tokio::sync::oneshot::channel::<()>();
-            let (server, done) = (server.clone(), done.clone());
-            tokio::spawn(async move {
-                let _ = started.await;
-                for number in 0..calls {
-                    let sum = ractor::call!(server, Sum::Increment, number);
-                    assert!(sum.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            });
-            start
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in starts {
-        let _ = client.send(());
+    let client = |server: ActorRef<Sum>| async move {
+        for number in 0..calls {
+            let sum = ractor::call!(server, Sum::Increment, number);
+            assert!(sum.is_ok_and(|sum| sum == number + 1));
+        }
+    };
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        tokio::spawn(all.add().does(client(server.clone())));
     }
-    done.wait().await;
-    nanoseconds_since(start)
+    all.timed().await
 }
 
 async fn spawn(processes: u64) -> Answer {

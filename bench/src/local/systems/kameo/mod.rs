@@ -1,5 +1,7 @@
 //! kameo, without the tracing that it has by default. Actors stop when nobody can reach them.
 
+mod supervision;
+
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -11,7 +13,7 @@ use kameo::message::{Context, Message};
 
 use super::{Answer, Runs, System, all_of_it, threads};
 use crate::local::loads::{Job, Kind};
-use crate::local::measure::{Guard, Latch, at_rest, bytes_since, nanoseconds_since};
+use crate::local::measure::{Clients, Guard, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const SYSTEM: System = System {
     name: "kameo",
@@ -23,6 +25,8 @@ pub(super) const SYSTEM: System = System {
 fn note(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::WatchMany | Kind::ManyWatch => Some("no monitors: links, whose deaths are handled"),
+        Kind::Restart => Some("the successor has the mailbox of who failed"),
+        Kind::StartChildren => Some("a supervisor cannot be asked how many it has"),
         _ => None,
     }
 }
@@ -39,6 +43,12 @@ async fn perform(job: Job) -> Answer {
         Kind::WatchMany => watch_many(size).await,
         Kind::ManyWatch => many_watch(size).await,
         Kind::Linked => linked_die(size).await,
+        Kind::Restart => supervision::restart(size, each).await,
+        Kind::StartChildren => supervision::start_children(size).await,
+        Kind::StopChildren => supervision::stop_children(size).await,
+        Kind::ChildBytes => supervision::child_bytes(size).await,
+        Kind::Transition => Err("has no state machines"),
+        Kind::Stream => Err("has no streams over processes"),
     }
 }
 
@@ -286,29 +296,17 @@ impl Message<Increment> for Adder {
 /// The clients are tasks, as in its own guide.
 async fn call(clients: u64, calls: u64) -> Answer {
     let server = start(Adder);
-    let done = Latch::new(clients);
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (start, started) = tokio::sync::oneshot::channel::<()>();
-            let (server, done) = (server.clone(), done.clone());
-            tokio::spawn(async move {
-                let _ = started.await;
-                for number in 0..calls {
-                    let sum = server.ask(Increment(number)).await;
-                    assert!(sum.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            });
-            start
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in starts {
-        let _ = client.send(());
+    let client = |server: ActorRef<Adder>| async move {
+        for number in 0..calls {
+            let sum = server.ask(Increment(number)).await;
+            assert!(sum.is_ok_and(|sum| sum == number + 1));
+        }
+    };
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        tokio::spawn(all.add().does(client(server.clone())));
     }
-    done.wait().await;
-    nanoseconds_since(start)
+    all.timed().await
 }
 
 async fn spawn(processes: u64) -> Answer {
