@@ -5,12 +5,17 @@
 %% - The end is told by an `atomics` counter, as in the Rust systems (`measure.rs`): whoever counts
 %%   to the end sends the only message.
 %% - Processes have the default heap, which is what a user gets.
+%% - Nothing is logged, as in the Rust systems.
+%% - This module is every behaviour's: what is started is the argument of `init/1`.
 -module(local_bench).
--behaviour(gen_server).
 -export([main/0]).
--export([init/1, handle_call/3, handle_cast/2]).
+-export([init/1, handle_call/3, handle_cast/2, callback_mode/0, handle_event/4]).
+
+%% Of one child each, for the restarts: see `loads.rs`.
+-define(SUPERVISORS, 1024).
 
 main() ->
+    ok = logger:set_primary_config(level, none),
     [Load, Size, Operations] = init:get_plain_arguments(),
     Answer = run(list_to_atom(Load), list_to_integer(Size), list_to_integer(Operations)),
     io:format("~b~n", [Answer]),
@@ -24,7 +29,13 @@ run(spawn, Size, _) -> spawn_and_end(Size);
 run(idle, Size, _) -> idle(Size);
 run(watch_many, Size, _) -> watch_many(Size);
 run(many_watch, Size, _) -> many_watch(Size);
-run(linked, Size, _) -> linked(Size).
+run(linked, Size, _) -> linked(Size);
+run(restart, Size, Operations) -> restarts(Size, Operations div Size);
+run(start_children, Size, _) -> start_children(Size);
+run(stop_children, Size, _) -> stop_children(Size);
+run(child_bytes, Size, _) -> child_bytes(Size);
+run(transition, Size, Operations) -> transitions(Size, Operations div Size);
+run(stream, Size, Operations) -> stream(Size, Operations).
 
 %% L1
 
@@ -117,15 +128,12 @@ idle(Processes) ->
 
 calls(Clients, Calls) ->
     Latch = latch(Clients),
-    {ok, Server} = gen_server:start(?MODULE, [], []),
+    {ok, Server} = gen_server:start(?MODULE, adder, []),
     Pids = each(Clients, fun(_) ->
         spawn(fun() -> receive start -> call(Server, Calls) end, arrive(Latch) end)
     end),
     at_rest(),
-    Start = now_ns(),
-    [Pid ! start || Pid <- Pids],
-    wait(Latch),
-    now_ns() - Start.
+    all_do(Pids, Latch).
 
 call(_, 0) -> ok;
 call(Server, N) ->
@@ -133,9 +141,22 @@ call(Server, N) ->
     Sum = gen_server:call(Server, N),
     call(Server, N - 1).
 
-init([]) -> {ok, none}.
+init(adder) -> {ok, none};
+init({faulty, Client}) ->
+    Client ! {up, self()},
+    {ok, none};
+init({supervisor, Client}) ->
+    Start = {gen_server, start_link, [?MODULE, {faulty, Client}, []]},
+    {ok, {#{strategy => one_for_one, intensity => 1_000_000_000, period => 1},
+        [#{id => faulty, start => Start}]}};
+init(dynamic) ->
+    Start = {gen_server, start_link, [?MODULE, adder, []]},
+    {ok, {#{strategy => simple_one_for_one},
+        [#{id => adder, start => Start, restart => temporary}]}};
+init(switch) -> {ok, off, none}.
+
 handle_call(N, _, State) -> {reply, N + 1, State}.
-handle_cast(_, State) -> {noreply, State}.
+handle_cast(fail, State) -> {stop, failed, State}.
 
 %% L8
 
@@ -208,7 +229,123 @@ one_dies(Others, Other) ->
     wait(Done),
     now_ns() - Start.
 
+%% L9
+
+restarts(Clients, Restarts) ->
+    Ready = latch(Clients),
+    Done = latch(Clients),
+    Supervisors = max(1, ?SUPERVISORS div Clients),
+    Pids = each(Clients, fun(_) ->
+        spawn(fun() -> restarter(Supervisors, Restarts, Ready, Done) end)
+    end),
+    wait(Ready),
+    at_rest(),
+    all_do(Pids, Done).
+
+%% Stays when it is done, for its supervisors are linked to it.
+restarter(Supervisors, Restarts, Ready, Done) ->
+    Children = each(Supervisors, fun(_) ->
+        {ok, _} = supervisor:start_link(?MODULE, {supervisor, self()}),
+        receive {up, Child} -> Child end
+    end),
+    arrive(Ready),
+    receive start -> restart(Restarts, Children, []) end,
+    arrive(Done),
+    receive never -> ok end.
+
+%% Goes round the children.
+restart(0, _, _) -> ok;
+restart(N, [], Successors) -> restart(N, lists:reverse(Successors), []);
+restart(N, [Child | Others], Successors) ->
+    gen_server:cast(Child, fail),
+    Successor = receive {up, Pid} -> Pid end,
+    Sum = N + 1,
+    Sum = gen_server:call(Successor, N),
+    restart(N - 1, Others, [Successor | Successors]).
+
+%% L10
+
+start_children(Children) ->
+    {ok, Supervisor} = supervisor:start_link(?MODULE, dynamic),
+    Start = now_ns(),
+    start_under(Supervisor, Children),
+    Children = proplists:get_value(active, supervisor:count_children(Supervisor)),
+    now_ns() - Start.
+
+stop_children(Children) ->
+    {ok, Supervisor} = supervisor:start_link(?MODULE, dynamic),
+    unlink(Supervisor),
+    start_under(Supervisor, Children),
+    at_rest(),
+    Start = now_ns(),
+    ok = gen_server:stop(Supervisor, shutdown, infinity),
+    now_ns() - Start.
+
+child_bytes(Children) ->
+    {ok, Supervisor} = supervisor:start_link(?MODULE, dynamic),
+    Before = at_rest(),
+    start_under(Supervisor, Children),
+    at_rest() - Before.
+
+start_under(_, 0) -> ok;
+start_under(Supervisor, N) ->
+    {ok, _} = supervisor:start_child(Supervisor, []),
+    start_under(Supervisor, N - 1).
+
+%% L11
+
+transitions(Clients, Calls) ->
+    Latch = latch(Clients),
+    {ok, Switch} = gen_statem:start(?MODULE, switch, []),
+    Pids = each(Clients, fun(_) ->
+        spawn(fun() -> receive start -> turn(Switch, Calls) end, arrive(Latch) end)
+    end),
+    at_rest(),
+    all_do(Pids, Latch).
+
+turn(_, 0) -> ok;
+turn(Switch, N) ->
+    _ = gen_statem:call(Switch, turn),
+    turn(Switch, N - 1).
+
+callback_mode() -> handle_event_function.
+
+handle_event({call, From}, turn, off, Data) -> {next_state, on, Data, {reply, From, on}};
+handle_event({call, From}, turn, on, Data) -> {next_state, off, Data, {reply, From, off}}.
+
+%% L12
+
+%% So many run, or have run and wait for their turn; the place of the oldest is given to the next.
+stream(AtOnce, Items) ->
+    at_rest(),
+    Start = now_ns(),
+    Running = queue:from_list(each(min(AtOnce, Items), fun start_item/1)),
+    take_results(1, Items, queue:len(Running) + 1, Running),
+    now_ns() - Start.
+
+take_results(N, Items, _, _) when N > Items -> ok;
+take_results(N, Items, Next, Running) ->
+    {{value, Monitor}, Others} = queue:out(Running),
+    Sum = N + 1,
+    receive {'DOWN', Monitor, process, _, {result, Sum}} -> ok end,
+    case Next =< Items of
+        true -> take_results(N + 1, Items, Next + 1, queue:in(start_item(Next), Others));
+        false -> take_results(N + 1, Items, Next, Others)
+    end.
+
+%% The result is its exit reason, as in `erpc`: one signal.
+start_item(N) ->
+    {_, Monitor} = spawn_monitor(fun() -> exit({result, N + 1}) end),
+    Monitor.
+
 %% Shared
+
+%% They are told to begin; until the last is done.
+all_do(Pids, Done) ->
+    Start = now_ns(),
+    [Pid ! start || Pid <- Pids],
+    wait(Done),
+    now_ns() - Start.
 
 collector(Messages, Latch) ->
     spawn_opt(fun() -> collect(Messages), arrive(Latch) end,

@@ -6,6 +6,9 @@
 //! it stays the same at every size, so that only the number of processes changes.
 //!
 //! The goals compare with OTP 25 and with plain tokio tasks, in one run.
+//!
+//! L1 to L8 are those of the table of workloads. L9 to L12 measure what behaviours cost besides calls, as the
+//! plan of the behaviours asks, which sets no goals for them.
 
 /// What a worker is told to do; its name on a worker's command line is [`Kind::name`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,10 +31,22 @@ pub(super) enum Kind {
     ManyWatch,
     /// Many processes are linked to one; it fails; until the last of them has died.
     Linked,
+    /// Clients have supervised children fail, one after another; until the successor has answered.
+    Restart,
+    /// One client starts children under a dynamic supervisor, one after another, and has them counted.
+    StartChildren,
+    /// A dynamic supervisor with its children is ended; until it has.
+    StopChildren,
+    /// Children under a dynamic supervisor: their resident bytes, and those of what it knows of them.
+    ChildBytes,
+    /// Clients call one state machine; each call changes its state.
+    Transition,
+    /// A function over numbers, each in a process of its own, so many at once, with results in order.
+    Stream,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::PingPong,
         Self::FanIn,
         Self::Ring,
@@ -41,6 +56,12 @@ impl Kind {
         Self::WatchMany,
         Self::ManyWatch,
         Self::Linked,
+        Self::Restart,
+        Self::StartChildren,
+        Self::StopChildren,
+        Self::ChildBytes,
+        Self::Transition,
+        Self::Stream,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -54,6 +75,12 @@ impl Kind {
             Self::WatchMany => "watch_many",
             Self::ManyWatch => "many_watch",
             Self::Linked => "linked",
+            Self::Restart => "restart",
+            Self::StartChildren => "start_children",
+            Self::StopChildren => "stop_children",
+            Self::ChildBytes => "child_bytes",
+            Self::Transition => "transition",
+            Self::Stream => "stream",
         }
     }
 
@@ -72,14 +99,29 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Operations of each of `size`.
+    pub(super) fn each(self) -> u64 {
+        self.operations / self.size
+    }
+
     /// The same job with one operation where others do `share` of them.
     pub(super) fn shared(self, share: u64) -> Self {
-        let of_each = self.operations / self.size / share;
+        let of_each = self.each() / share;
         Self {
             operations: of_each.max(1) * self.size,
             ..self
         }
     }
+}
+
+/// Supervisors of one child each, in a restart load; clients go round theirs. One alone would have tens of thousands
+/// of restarts within its period, which OTP's counts one by one at each of them: that would be what is measured.
+/// The Erlang module has the same number.
+const SUPERVISORS: u64 = 1_024;
+
+/// Supervisors of each client.
+pub(super) fn supervisors_of_each(clients: u64) -> u64 {
+    (SUPERVISORS / clients).max(1)
 }
 
 /// How the figure in the table follows from what a worker answers.
@@ -209,6 +251,8 @@ pub(super) fn grouped(number: u64) -> String {
 const BEAM: &str = super::systems::BEAM;
 const TOKIO: &str = super::systems::TOKIO;
 
+const CHILDREN: [&str; 2] = ["child", "children"];
+
 pub(super) const ALL: &[Load] = &[
     Load {
         name: "L1",
@@ -330,6 +374,72 @@ pub(super) const ALL: &[Load] = &[
         sizes: &[1_000, 10_000, 100_000, 1_000_000],
         operations: None,
         goals: &[Goal::Times(0.4, BEAM)],
+    },
+    Load {
+        name: "L9",
+        title: "64 k restarts: a supervised child fails, until its successor has answered",
+        kind: Kind::Restart,
+        unit: Unit::Rate("restarts/s"),
+        sizes_are: ["client", "clients"],
+        size: 1,
+        sizes: &[1, 64],
+        operations: Some(64_000),
+        goals: &[],
+    },
+    Load {
+        name: "L10a",
+        title: "a client starts children under a dynamic supervisor and counts them",
+        kind: Kind::StartChildren,
+        unit: Unit::Milliseconds,
+        sizes_are: CHILDREN,
+        size: 100_000,
+        sizes: &[1_000, 10_000, 100_000],
+        operations: None,
+        goals: &[],
+    },
+    Load {
+        name: "L10b",
+        title: "a dynamic supervisor is ended: until its last child has died",
+        kind: Kind::StopChildren,
+        unit: Unit::Milliseconds,
+        sizes_are: CHILDREN,
+        size: 100_000,
+        sizes: &[1_000, 10_000, 100_000],
+        operations: None,
+        goals: &[],
+    },
+    Load {
+        name: "L10c",
+        title: "resident bytes of an idle server under a dynamic supervisor",
+        kind: Kind::ChildBytes,
+        unit: Unit::Bytes,
+        sizes_are: CHILDREN,
+        size: 100_000,
+        sizes: &[10_000, 100_000],
+        operations: None,
+        goals: &[],
+    },
+    Load {
+        name: "L11",
+        title: "500 k calls of a state machine, each of which changes its state",
+        kind: Kind::Transition,
+        unit: Unit::Rate("transitions/s"),
+        sizes_are: ["client", "clients"],
+        size: 1,
+        sizes: &[1, 64],
+        operations: Some(500_000),
+        goals: &[],
+    },
+    Load {
+        name: "L12",
+        title: "a function over 1 M items, a process each, so many at once, results in order",
+        kind: Kind::Stream,
+        unit: Unit::Rate("items/s"),
+        sizes_are: ["at once", "at once"],
+        size: 2,
+        sizes: &[2, 64],
+        operations: Some(1_000_000),
+        goals: &[],
     },
 ];
 

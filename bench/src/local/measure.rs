@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// Nanoseconds or bytes; or why the system cannot do this load.
 pub(super) type Answer = Result<u64, &'static str>;
@@ -51,6 +51,56 @@ pub(super) struct Guard(Latch);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.arrive();
+    }
+}
+
+/// Clients that are told to begin together, each in a task or process that a system starts for it.
+pub(super) struct Clients {
+    starts: Vec<oneshot::Sender<()>>,
+    done: Latch,
+}
+
+/// One of them.
+pub(super) struct Client {
+    started: oneshot::Receiver<()>,
+    done: Latch,
+}
+
+impl Clients {
+    pub(super) fn new(count: u64) -> Self {
+        Self {
+            starts: Vec::new(),
+            done: Latch::new(count),
+        }
+    }
+
+    pub(super) fn add(&mut self) -> Client {
+        let (start, started) = oneshot::channel();
+        self.starts.push(start);
+        Client {
+            started,
+            done: self.done.clone(),
+        }
+    }
+
+    /// How long they take from when they are told to begin.
+    pub(super) async fn timed(self) -> Answer {
+        at_rest().await;
+        let start = Instant::now();
+        for client in self.starts {
+            let _ = client.send(());
+        }
+        self.done.wait().await;
+        nanoseconds_since(start)
+    }
+}
+
+impl Client {
+    /// What it does once it is told to.
+    pub(super) async fn does(self, work: impl Future<Output = ()>) {
+        let _ = self.started.await;
+        work.await;
+        self.done.arrive();
     }
 }
 

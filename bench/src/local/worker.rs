@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::loads::{Job, Kind};
-use super::systems::{self, Runs, System, perform};
+use super::systems::{self, Runs, System};
 use crate::turns::{Failure, Lost, erl, last_line_of};
 
 /// A word before the reason why a system does not do a load.
@@ -27,10 +27,10 @@ pub(super) fn answer(args: &[String]) -> Result<(), Failure> {
         operations: operations.parse()?,
     };
     let system = systems::ALL.iter().find(|known| known.name == system);
-    let Runs::Here(loads) = system.ok_or("no such system")?.runs else {
+    let Runs::Here(perform) = system.ok_or("no such system")?.runs else {
         return Err("that system is another program".into());
     };
-    match perform(loads, job) {
+    match perform(job) {
         Ok(number) => println!("{number}"),
         Err(reason) => println!("{CANNOT} {reason}"),
     }

@@ -4,31 +4,35 @@
 //! crosses cores: a cooperative loop. On two, every other actor is on the other thread, and a pair
 //! or a ring crosses at each message.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use actix::dev::ToEnvelope;
 use actix::{
     Actor, ActorContext, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, Handler, Message,
-    System as ActixSystem,
+    Supervised, Supervisor, System as ActixSystem,
 };
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Answer, Loads, Runs, System, all_of_it, as_described};
-use crate::local::loads::Kind;
-use crate::local::measure::{Latch, at_rest, bytes_since, nanoseconds_since};
+use super::{Answer, Runs, System, all_of_it};
+use crate::local::loads::{Job, Kind, supervisors_of_each};
+use crate::local::measure::{Clients, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const ONE_THREAD: System = System {
     name: "actix, 1 thread",
-    runs: Runs::Here(&Actix { threads: 1 }),
-    note: as_described,
+    runs: Runs::Here(|job| run(1, job)),
+    note: restarts_itself,
     share: all_of_it,
 };
 
 pub(super) const TWO_THREADS: System = System {
     name: "actix, 2 threads",
-    runs: Runs::Here(&Actix { threads: 2 }),
+    runs: Runs::Here(|job| run(2, job)),
     note: |kind| {
         let crosses = matches!(kind, Kind::PingPong | Kind::Ring);
-        crosses.then_some("every message crosses threads; a tenth of the messages")
+        crosses
+            .then_some("every message crosses threads; a tenth of the messages")
+            .or(restarts_itself(kind))
     },
     share: |kind| match kind {
         Kind::PingPong | Kind::Ring => 10,
@@ -36,44 +40,37 @@ pub(super) const TWO_THREADS: System = System {
     },
 };
 
-struct Actix {
-    threads: usize,
+fn restarts_itself(kind: Kind) -> Option<&'static str> {
+    let restarts = kind == Kind::Restart;
+    restarts.then_some("the same actor goes on: nothing is made anew")
 }
 
-impl Actix {
-    /// Runs the load on the first of its threads. What it started is not ended, as in `threads`.
-    fn run<F: Future<Output = Answer> + 'static>(&self, load: impl FnOnce(Threads) -> F) -> Answer {
-        let system = ActixSystem::new();
-        let threads = system.block_on(Threads::start(self.threads));
-        let answer = system.block_on(load(threads));
-        std::mem::forget(system);
-        answer
-    }
+/// Runs the load on the first of its threads. What it started is not ended, as in `threads`.
+fn run(threads: usize, job: Job) -> Answer {
+    let system = ActixSystem::new();
+    let threads = system.block_on(Threads::start(threads));
+    let answer = system.block_on(perform(threads, job));
+    std::mem::forget(system);
+    answer
 }
 
-impl Loads for Actix {
-    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
-        self.run(|threads| ping_pong(threads, pairs, round_trips))
-    }
-
-    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
-        self.run(|threads| fan_in(threads, senders, messages))
-    }
-
-    fn ring(&self, processes: u64, hops: u64) -> Answer {
-        self.run(|threads| ring(threads, processes, hops))
-    }
-
-    fn call(&self, clients: u64, calls: u64) -> Answer {
-        self.run(|threads| call(threads, clients, calls))
-    }
-
-    fn spawn(&self, processes: u64) -> Answer {
-        self.run(|threads| spawn(threads, processes))
-    }
-
-    fn idle(&self, processes: u64) -> Answer {
-        self.run(|threads| idle(threads, processes))
+async fn perform(threads: Threads, job: Job) -> Answer {
+    let (size, each) = (job.size, job.each());
+    match job.kind {
+        Kind::PingPong => ping_pong(threads, size, each).await,
+        Kind::FanIn => fan_in(threads, size, each).await,
+        Kind::Ring => ring(threads, size, job.operations).await,
+        Kind::Call => call(threads, size, each).await,
+        Kind::Spawn => spawn(threads, size).await,
+        Kind::Idle => idle(threads, size).await,
+        Kind::WatchMany | Kind::ManyWatch => Err("has no monitors"),
+        Kind::Linked => Err("has no links"),
+        Kind::Restart => restart(threads, size, each).await,
+        Kind::StartChildren | Kind::StopChildren | Kind::ChildBytes => {
+            Err("has no supervisors of several")
+        }
+        Kind::Transition => Err("has no state machines"),
+        Kind::Stream => Err("has no streams over processes"),
     }
 }
 
@@ -85,6 +82,12 @@ impl Threads {
         let first = Arbiter::current();
         let others = (1..count).map(|_| Arbiter::new().handle());
         Self(std::iter::once(first).chain(others).collect())
+    }
+
+    /// Clients are on the last thread, servers on the first.
+    fn start_client(&self, client: impl Future<Output = ()> + Send + 'static) {
+        let Self(arbiters) = self;
+        arbiters[arbiters.len() - 1].spawn(client);
     }
 
     /// Numbers that follow each other are on different threads, if there are two.
@@ -318,34 +321,86 @@ impl Handler<Increment> for Adder {
     }
 }
 
-/// The server is on the first thread, the clients are on the others, if there are others.
 async fn call(threads: Threads, clients: u64, calls: u64) -> Answer {
     let server = threads.start_on(0, Adder);
-    let done = Latch::new(clients);
-    let Threads(arbiters) = &threads;
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (start, started) = tokio::sync::oneshot::channel::<()>();
-            let (server, done) = (server.clone(), done.clone());
-            let client = async move {
-                let _ = started.await;
-                for number in 0..calls {
-                    let sum = server.send(Increment(number)).await;
-                    assert!(sum.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            };
-            arbiters[arbiters.len() - 1].spawn(client);
-            start
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in starts {
-        let _ = client.send(());
+    let client = |server: Addr<Adder>| async move {
+        for number in 0..calls {
+            let sum = server.send(Increment(number)).await;
+            assert!(sum.is_ok_and(|sum| sum == number + 1));
+        }
+    };
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        threads.start_client(all.add().does(client(server.clone())));
     }
-    done.wait().await;
-    nanoseconds_since(start)
+    all.timed().await
+}
+
+/// Says when it starts again.
+struct Faulty {
+    client: UnboundedSender<()>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Fail;
+
+impl Actor for Faulty {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Faulty {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        let _ = self.client.send(());
+    }
+}
+
+impl Handler<Fail> for Faulty {
+    type Result = ();
+
+    fn handle(&mut self, _: Fail, context: &mut Context<Self>) {
+        context.stop();
+    }
+}
+
+impl Handler<Increment> for Faulty {
+    type Result = u64;
+
+    fn handle(&mut self, Increment(number): Increment, _: &mut Context<Self>) -> u64 {
+        number + 1
+    }
+}
+
+async fn restart(threads: Threads, clients: u64, restarts: u64) -> Answer {
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        let (client, of_client) = unbounded_channel();
+        let start_one = |_| {
+            let client = client.clone();
+            Supervisor::start(|_| Faulty { client })
+        };
+        let children = (0..supervisors_of_each(clients)).map(start_one).collect();
+        threads.start_client(
+            all.add()
+                .does(restart_in_turn(of_client, children, restarts)),
+        );
+    }
+    all.timed().await
+}
+
+async fn restart_in_turn(
+    mut of_client: UnboundedReceiver<()>,
+    mut children: VecDeque<Addr<Faulty>>,
+    restarts: u64,
+) {
+    for number in 0..restarts {
+        let child = children.pop_front().expect("there are as many as before");
+        send(&child, Fail);
+        of_client.recv().await;
+        let sum = child.send(Increment(number)).await;
+        assert!(sum.is_ok_and(|sum| sum == number + 1));
+        children.push_back(child);
+    }
 }
 
 async fn spawn(threads: Threads, processes: u64) -> Answer {

@@ -1,21 +1,24 @@
 //! Plain tokio: tasks and unbounded channels, as one writes them without any library of actors.
 //!
 //! It is the floor: no pids that others can know, no signals, no reasons. A watcher of many is a
-//! `JoinSet`, a death that many hear of is a `watch` channel whose sender is dropped.
+//! `JoinSet`, a death that many hear of is a `watch` channel whose sender is dropped, and a supervisor is written by
+//! hand.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::{Answer, Loads, Runs, System, all_of_it, threads};
-use crate::local::loads::Kind;
-use crate::local::measure::{Latch, at_rest, bytes_since, nanoseconds_since};
+use super::{Answer, Runs, System, all_of_it, threads};
+use crate::local::loads::{Job, Kind, supervisors_of_each};
+use crate::local::measure::{Clients, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const SYSTEM: System = System {
     name: "tokio",
-    runs: Runs::Here(&Tokio),
+    runs: Runs::Here(|job| threads::run(perform(job))),
     note,
     share: all_of_it,
 };
@@ -25,47 +28,33 @@ fn note(kind: Kind) -> Option<&'static str> {
         Kind::WatchMany => Some("no monitors: a JoinSet"),
         Kind::ManyWatch => Some("no monitors: a watch channel that closes"),
         Kind::Linked => Some("no links: a watch channel that closes"),
+        Kind::Restart => Some("no supervisors: a task that waits for another and starts the next"),
+        Kind::StartChildren | Kind::StopChildren | Kind::ChildBytes => {
+            Some("no supervisors: a JoinSet")
+        }
+        Kind::Stream => Some("tasks in `buffered` of futures"),
         _ => None,
     }
 }
 
-struct Tokio;
-
-impl Loads for Tokio {
-    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
-        threads::run(ping_pong(pairs, round_trips))
-    }
-
-    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
-        threads::run(fan_in(senders, messages))
-    }
-
-    fn ring(&self, processes: u64, hops: u64) -> Answer {
-        threads::run(ring(processes, hops))
-    }
-
-    fn call(&self, clients: u64, calls: u64) -> Answer {
-        threads::run(call(clients, calls))
-    }
-
-    fn spawn(&self, processes: u64) -> Answer {
-        threads::run(spawn(processes))
-    }
-
-    fn idle(&self, processes: u64) -> Answer {
-        threads::run(idle(processes))
-    }
-
-    fn watch_many(&self, watched: u64) -> Answer {
-        threads::run(watch_many(watched))
-    }
-
-    fn many_watch(&self, watchers: u64) -> Answer {
-        threads::run(one_dies(watchers))
-    }
-
-    fn linked(&self, linked: u64) -> Answer {
-        threads::run(one_dies(linked))
+async fn perform(job: Job) -> Answer {
+    let (size, each) = (job.size, job.each());
+    match job.kind {
+        Kind::PingPong => ping_pong(size, each).await,
+        Kind::FanIn => fan_in(size, each).await,
+        Kind::Ring => ring(size, job.operations).await,
+        Kind::Call => call(size, each).await,
+        Kind::Spawn => spawn(size).await,
+        Kind::Idle => idle(size).await,
+        Kind::WatchMany => watch_many(size).await,
+        Kind::ManyWatch => one_dies(size).await,
+        Kind::Linked => one_dies(size).await,
+        Kind::Restart => restart(size, each).await,
+        Kind::StartChildren => start_children(size).await,
+        Kind::StopChildren => stop_children(size).await,
+        Kind::ChildBytes => child_bytes(size).await,
+        Kind::Transition => Err("has no state machines"),
+        Kind::Stream => stream(size, job.operations).await,
     }
 }
 
@@ -177,37 +166,28 @@ async fn pass_on(mut tokens: UnboundedReceiver<u64>, next: UnboundedSender<u64>,
     }
 }
 
+/// A number to add one to, and who waits for it.
+type Increment = (u64, oneshot::Sender<u64>);
+
 async fn call(clients: u64, calls: u64) -> Answer {
-    let (server, mut requests) = unbounded_channel::<(u64, oneshot::Sender<u64>)>();
+    let (server, mut requests) = unbounded_channel::<Increment>();
     tokio::spawn(async move {
         while let Some((number, reply)) = requests.recv().await {
             let _ = reply.send(number + 1);
         }
     });
-    let done = Latch::new(clients);
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (start, mut started) = unbounded_channel::<()>();
-            let (server, done) = (server.clone(), done.clone());
-            tokio::spawn(async move {
-                started.recv().await;
-                for number in 0..calls {
-                    let (reply, sum) = oneshot::channel();
-                    let _ = server.send((number, reply));
-                    assert!(sum.await.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            });
-            start
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in &starts {
-        let _ = client.send(());
+    let client = |server: UnboundedSender<Increment>| async move {
+        for number in 0..calls {
+            let (reply, sum) = oneshot::channel();
+            let _ = server.send((number, reply));
+            assert!(sum.await.is_ok_and(|sum| sum == number + 1));
+        }
+    };
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        tokio::spawn(all.add().does(client(server.clone())));
     }
-    done.wait().await;
-    nanoseconds_since(start)
+    all.timed().await
 }
 
 async fn spawn(processes: u64) -> Answer {
@@ -283,5 +263,106 @@ async fn one_dies(others: u64) -> Answer {
     let start = Instant::now();
     let _ = handle.send(());
     done.wait().await;
+    nanoseconds_since(start)
+}
+
+/// What a child is asked: to add one, or `None`, to fail.
+type Asked = Option<Increment>;
+
+/// A task that starts its child anew whenever it failed, and tells the client of each.
+async fn supervise(client: UnboundedSender<UnboundedSender<Asked>>) {
+    loop {
+        let (child, asked) = unbounded_channel();
+        let running = tokio::spawn(faulty(asked));
+        let _ = client.send(child);
+        if running.await.is_ok_and(|ended| ended.is_ok()) {
+            return;
+        }
+    }
+}
+
+async fn faulty(mut asked: UnboundedReceiver<Asked>) -> Result<(), &'static str> {
+    while let Some(asked) = asked.recv().await {
+        let (number, reply) = asked.ok_or("failed")?;
+        let _ = reply.send(number + 1);
+    }
+    Ok(())
+}
+
+async fn restart(clients: u64, restarts: u64) -> Answer {
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        let (client, mut of_client) = unbounded_channel();
+        let mut children = VecDeque::new();
+        for _ in 0..supervisors_of_each(clients) {
+            tokio::spawn(supervise(client.clone()));
+            children.extend(of_client.recv().await);
+        }
+        let client = all.add();
+        tokio::spawn(client.does(restart_in_turn(of_client, children, restarts)));
+    }
+    all.timed().await
+}
+
+async fn restart_in_turn(
+    mut of_client: UnboundedReceiver<UnboundedSender<Asked>>,
+    mut children: VecDeque<UnboundedSender<Asked>>,
+    restarts: u64,
+) {
+    for number in 0..restarts {
+        let child = children.pop_front().expect("there are as many as before");
+        let _ = child.send(None);
+        let successor = of_client.recv().await.expect("supervisors live");
+        let (reply, sum) = oneshot::channel();
+        let _ = successor.send(Some((number, reply)));
+        assert!(sum.await.is_ok_and(|sum| sum == number + 1));
+        children.push_back(successor);
+    }
+}
+
+/// A set with so many tasks that wait for a message, and what they are sent messages by.
+fn set_of(children: u64) -> (JoinSet<()>, Vec<UnboundedSender<u64>>) {
+    let mut set = JoinSet::new();
+    let start = |_| {
+        let (handle, mut messages) = unbounded_channel();
+        set.spawn(async move { while messages.recv().await.is_some() {} });
+        handle
+    };
+    let handles = (0..children).map(start).collect();
+    (set, handles)
+}
+
+async fn start_children(children: u64) -> Answer {
+    let start = Instant::now();
+    let (set, _handles) = set_of(children);
+    assert_eq!(set.len() as u64, children);
+    nanoseconds_since(start)
+}
+
+async fn stop_children(children: u64) -> Answer {
+    let (mut set, _handles) = set_of(children);
+    at_rest().await;
+    let start = Instant::now();
+    set.shutdown().await;
+    nanoseconds_since(start)
+}
+
+async fn child_bytes(children: u64) -> Answer {
+    let before = at_rest().await;
+    let all = set_of(children);
+    let answer = bytes_since(before).await;
+    drop(all);
+    answer
+}
+
+async fn stream(at_once: u64, items: u64) -> Answer {
+    at_rest().await;
+    let start = Instant::now();
+    let tasks = stream::iter(0..items).map(|number| tokio::spawn(async move { number + 1 }));
+    let mut results = tasks.buffered(at_once as usize);
+    for number in 0..items {
+        let result = results.next().await.expect("each item has a result");
+        assert!(result.is_ok_and(|result| result == number + 1));
+    }
     nanoseconds_since(start)
 }

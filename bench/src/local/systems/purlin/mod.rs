@@ -1,20 +1,22 @@
 //! Purlin's own runtime. Every message has an encoding, so the same programs could be spread over
 //! nodes; within one the messages are moved.
 
+mod behaviours;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use purlin_behaviours::{Context, GenServer, HandleCall, Request, by};
 use purlin_runtime::{Address, Config, Process, Runtime, TokioExecutor};
 use purlin_term::{NodeName, Term, atom};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Loads, Runs, System, all_of_it, as_described, threads};
+use super::{Answer, Runs, System, all_of_it, as_described, threads};
+use crate::local::loads::{Job, Kind};
 use crate::local::measure::{Guard, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const SYSTEM: System = System {
     name: super::PURLIN,
-    runs: Runs::Here(&Purlin),
+    runs: Runs::Here(|job| threads::run(perform(job))),
     note: as_described,
     share: all_of_it,
 };
@@ -24,43 +26,24 @@ const PROCESSES_MAX: usize = 4_000_000;
 
 const ROOM: &str = "there is room for every process of a load";
 
-struct Purlin;
-
-impl Loads for Purlin {
-    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
-        threads::run(ping_pong(pairs, round_trips))
-    }
-
-    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
-        threads::run(fan_in(senders, messages))
-    }
-
-    fn ring(&self, processes: u64, hops: u64) -> Answer {
-        threads::run(ring(processes, hops))
-    }
-
-    fn call(&self, clients: u64, calls: u64) -> Answer {
-        threads::run(call(clients, calls))
-    }
-
-    fn spawn(&self, processes: u64) -> Answer {
-        threads::run(spawn(processes))
-    }
-
-    fn idle(&self, processes: u64) -> Answer {
-        threads::run(idle(processes))
-    }
-
-    fn watch_many(&self, watched: u64) -> Answer {
-        threads::run(watch_many(watched))
-    }
-
-    fn many_watch(&self, watchers: u64) -> Answer {
-        threads::run(many_watch(watchers))
-    }
-
-    fn linked(&self, linked: u64) -> Answer {
-        threads::run(linked_die(linked))
+async fn perform(job: Job) -> Answer {
+    let (size, each) = (job.size, job.each());
+    match job.kind {
+        Kind::PingPong => ping_pong(size, each).await,
+        Kind::FanIn => fan_in(size, each).await,
+        Kind::Ring => ring(size, job.operations).await,
+        Kind::Call => behaviours::call(size, each).await,
+        Kind::Spawn => spawn(size).await,
+        Kind::Idle => idle(size).await,
+        Kind::WatchMany => watch_many(size).await,
+        Kind::ManyWatch => many_watch(size).await,
+        Kind::Linked => linked_die(size).await,
+        Kind::Restart => behaviours::restart(size, each).await,
+        Kind::StartChildren => behaviours::start_children(size).await,
+        Kind::StopChildren => behaviours::stop_children(size).await,
+        Kind::ChildBytes => behaviours::child_bytes(size).await,
+        Kind::Transition => behaviours::transition(size, each).await,
+        Kind::Stream => behaviours::stream(size, job.operations).await,
     }
 }
 
@@ -191,52 +174,6 @@ async fn pass_on(mut me: Process<Token>, next: Address<Token>, done: Latch) {
             Token::Next(_) => {}
         }
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Increment(u64);
-
-impl Request for Increment {
-    type Reply = u64;
-}
-
-struct Adder;
-
-impl GenServer for Adder {
-    type Messages = (by::Call<Increment>,);
-}
-
-impl HandleCall<Increment> for Adder {
-    async fn handle_call(&mut self, Increment(n): Increment, _: &mut Context<Self>) -> u64 {
-        n + 1
-    }
-}
-
-async fn call(clients: u64, calls: u64) -> Answer {
-    let runtime = runtime();
-    let server = Adder.start(&runtime).await.expect(ROOM);
-    let done = Latch::new(clients);
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (server, done) = (server.clone(), done.clone());
-            let client = runtime.spawn(move |mut me: Process<()>| async move {
-                me.receive_message().await;
-                for number in 0..calls {
-                    let sum = server.call(Increment(number)).await;
-                    assert!(sum.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            });
-            client.expect(ROOM)
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in &starts {
-        let _ = runtime.try_send(client, ());
-    }
-    done.wait().await;
-    nanoseconds_since(start)
 }
 
 async fn spawn(processes: u64) -> Answer {

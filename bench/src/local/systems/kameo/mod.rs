@@ -1,5 +1,7 @@
 //! kameo, without the tracing that it has by default. Actors stop when nobody can reach them.
 
+mod supervision;
+
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -9,13 +11,13 @@ use kameo::error::ActorStopReason;
 use kameo::mailbox;
 use kameo::message::{Context, Message};
 
-use super::{Answer, Loads, Runs, System, all_of_it, threads};
-use crate::local::loads::Kind;
-use crate::local::measure::{Guard, Latch, at_rest, bytes_since, nanoseconds_since};
+use super::{Answer, Runs, System, all_of_it, threads};
+use crate::local::loads::{Job, Kind};
+use crate::local::measure::{Clients, Guard, Latch, at_rest, bytes_since, nanoseconds_since};
 
 pub(super) const SYSTEM: System = System {
     name: "kameo",
-    runs: Runs::Here(&Kameo),
+    runs: Runs::Here(|job| threads::run(perform(job))),
     note,
     share: all_of_it,
 };
@@ -23,47 +25,30 @@ pub(super) const SYSTEM: System = System {
 fn note(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::WatchMany | Kind::ManyWatch => Some("no monitors: links, whose deaths are handled"),
+        Kind::Restart => Some("the successor has the mailbox of who failed"),
+        Kind::StartChildren => Some("a supervisor cannot be asked how many it has"),
         _ => None,
     }
 }
 
-struct Kameo;
-
-impl Loads for Kameo {
-    fn ping_pong(&self, pairs: u64, round_trips: u64) -> Answer {
-        threads::run(ping_pong(pairs, round_trips))
-    }
-
-    fn fan_in(&self, senders: u64, messages: u64) -> Answer {
-        threads::run(fan_in(senders, messages))
-    }
-
-    fn ring(&self, processes: u64, hops: u64) -> Answer {
-        threads::run(ring(processes, hops))
-    }
-
-    fn call(&self, clients: u64, calls: u64) -> Answer {
-        threads::run(call(clients, calls))
-    }
-
-    fn spawn(&self, processes: u64) -> Answer {
-        threads::run(spawn(processes))
-    }
-
-    fn idle(&self, processes: u64) -> Answer {
-        threads::run(idle(processes))
-    }
-
-    fn watch_many(&self, watched: u64) -> Answer {
-        threads::run(watch_many(watched))
-    }
-
-    fn many_watch(&self, watchers: u64) -> Answer {
-        threads::run(many_watch(watchers))
-    }
-
-    fn linked(&self, linked: u64) -> Answer {
-        threads::run(linked_die(linked))
+async fn perform(job: Job) -> Answer {
+    let (size, each) = (job.size, job.each());
+    match job.kind {
+        Kind::PingPong => ping_pong(size, each).await,
+        Kind::FanIn => fan_in(size, each).await,
+        Kind::Ring => ring(size, job.operations).await,
+        Kind::Call => call(size, each).await,
+        Kind::Spawn => spawn(size).await,
+        Kind::Idle => idle(size).await,
+        Kind::WatchMany => watch_many(size).await,
+        Kind::ManyWatch => many_watch(size).await,
+        Kind::Linked => linked_die(size).await,
+        Kind::Restart => supervision::restart(size, each).await,
+        Kind::StartChildren => supervision::start_children(size).await,
+        Kind::StopChildren => supervision::stop_children(size).await,
+        Kind::ChildBytes => supervision::child_bytes(size).await,
+        Kind::Transition => Err("has no state machines"),
+        Kind::Stream => Err("has no streams over processes"),
     }
 }
 
@@ -311,29 +296,17 @@ impl Message<Increment> for Adder {
 /// The clients are tasks, as in its own guide.
 async fn call(clients: u64, calls: u64) -> Answer {
     let server = start(Adder);
-    let done = Latch::new(clients);
-    let starts: Vec<_> = (0..clients)
-        .map(|_| {
-            let (start, started) = tokio::sync::oneshot::channel::<()>();
-            let (server, done) = (server.clone(), done.clone());
-            tokio::spawn(async move {
-                let _ = started.await;
-                for number in 0..calls {
-                    let sum = server.ask(Increment(number)).await;
-                    assert!(sum.is_ok_and(|sum| sum == number + 1));
-                }
-                done.arrive();
-            });
-            start
-        })
-        .collect();
-    at_rest().await;
-    let start = Instant::now();
-    for client in starts {
-        let _ = client.send(());
+    let client = |server: ActorRef<Adder>| async move {
+        for number in 0..calls {
+            let sum = server.ask(Increment(number)).await;
+            assert!(sum.is_ok_and(|sum| sum == number + 1));
+        }
+    };
+    let mut all = Clients::new(clients);
+    for _ in 0..clients {
+        tokio::spawn(all.add().does(client(server.clone())));
     }
-    done.wait().await;
-    nanoseconds_since(start)
+    all.timed().await
 }
 
 async fn spawn(processes: u64) -> Answer {
