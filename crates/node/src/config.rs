@@ -11,7 +11,7 @@ use purlin_proto::limits::{HANDSHAKE_TIMEOUT, NET_TICK_INTENSITY, NET_TICKTIME};
 
 use crate::epmd;
 
-/// The port of the port mapper unless `ERL_EPMD_PORT` says otherwise.
+/// The port of the port mapper unless something else is asked for, as OTP's `ERL_EPMD_PORT` does.
 pub const EPMD_PORT: u16 = 4369;
 
 /// How a node is set up. See [`NodeBuilder`](crate::NodeBuilder) for the way to make one.

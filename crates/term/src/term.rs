@@ -454,22 +454,17 @@ impl BitString {
     }
 }
 
-impl From<i64> for Term {
-    fn from(value: i64) -> Self {
-        Self::Int(value)
-    }
-}
-
-impl From<i32> for Term {
-    fn from(value: i32) -> Self {
-        Self::Int(value.into())
-    }
-}
-
 impl From<u64> for Term {
     fn from(value: u64) -> Self {
         let big = |_| Self::BigInt(Bignum::new(false, &value.to_le_bytes()));
         i64::try_from(value).map_or_else(big, Self::Int)
+    }
+}
+
+impl From<usize> for Term {
+    fn from(value: usize) -> Self {
+        // No platform of Rust's has a wider one.
+        Self::from(value as u64)
     }
 }
 
@@ -502,6 +497,13 @@ impl From<&str> for Term {
     }
 }
 
+/// As a `&str`.
+impl From<String> for Term {
+    fn from(text: String) -> Self {
+        Self::Binary(text.into_bytes().into())
+    }
+}
+
 macro_rules! from_variant {
     ($($type:ty => $make:expr,)*) => {$(
         impl From<$type> for Term {
@@ -513,6 +515,13 @@ macro_rules! from_variant {
 }
 
 from_variant! {
+    i8 => |value| Self::Int(i64::from(value)),
+    i16 => |value| Self::Int(i64::from(value)),
+    i32 => |value| Self::Int(i64::from(value)),
+    i64 => Self::Int,
+    u8 => |value| Self::Int(i64::from(value)),
+    u16 => |value| Self::Int(i64::from(value)),
+    u32 => |value| Self::Int(i64::from(value)),
     Atom => Self::Atom,
     Pid => Self::Pid,
     Port => Self::Port,

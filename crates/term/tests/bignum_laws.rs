@@ -62,3 +62,28 @@ proptest! {
         prop_assert_eq!(to_external(&read), to_external(&made));
     }
 }
+
+#[test]
+fn rusts_integers_are_terms_of_the_same_value() {
+    let smallest = [
+        Term::from(i8::MIN),
+        i16::MIN.into(),
+        i32::MIN.into(),
+        i64::MIN.into(),
+    ];
+    let smallest = smallest.map(|term| term.to_string());
+    assert_eq!(
+        smallest,
+        ["-128", "-32768", "-2147483648", "-9223372036854775808"]
+    );
+    let largest = [
+        Term::from(u8::MAX),
+        u16::MAX.into(),
+        u32::MAX.into(),
+        u64::MAX.into(),
+        usize::MAX.into(),
+    ];
+    let largest = largest.map(|term| term.to_bigint());
+    let expected = [8, 16, 32, 64, usize::BITS].map(|bits| Some((BigInt::from(1) << bits) - 1));
+    assert_eq!(largest, expected);
+}

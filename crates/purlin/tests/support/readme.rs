@@ -45,3 +45,12 @@ pub fn for_the_shell() -> Vec<(Vec<&'static str>, &'static str)> {
         .map(|(line, printed)| (words(line), printed))
         .collect()
 }
+
+/// The program in Rust.
+pub fn program() -> &'static str {
+    let (_, program) = README
+        .split_once("\n```rust,no_run\n")
+        .expect("README has a program");
+    let (program, _) = program.split_once("```").expect("it ends");
+    program
+}
