@@ -193,8 +193,9 @@ impl<M: Message> Inside<'_, M> {
 
     /// Carries out what follows; answers the first thing that the process is to see.
     ///
-    /// A lost connection can be seen many times: all but the first go to the end of the queue, where
-    /// nothing of that node can lie after them.
+    /// A lost connection can be seen many times: all but the first go to the end of the queue. That is too late
+    /// where the node has connected anew before this process handles the loss: what came over the new connection
+    /// then lies before them.
     pub(super) fn carry_out(
         &mut self,
         mut outputs: Outputs,
