@@ -37,7 +37,7 @@ pub(crate) fn ended<M: Message>(
     let name = head.runtime().table().name_of(head.number());
     let name = name.map(tracing::field::display);
     let pid = head.pid();
-    let queued = inside.owner.len();
+    let queued = inside.owner.len() + inside.owner.beyond();
     let links = List::of(inside.owner.relations.links());
     let reason = shown(reason);
     if is_crash {

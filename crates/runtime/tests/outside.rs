@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use purlin_runtime::{
-    Attached, BoxFuture, Config, Destination, Epoch, Outside, Reason, RequestOptions, Runtime,
-    SendError, Signal, TokioExecutor,
+    Attached, BoxFuture, Config, Destination, Epoch, Info, Outside, Reason, Received,
+    RequestOptions, Runtime, SendError, Signal, TokioExecutor,
 };
 use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
 use tokio::time::timeout;
@@ -98,6 +98,92 @@ async fn a_lost_connection_ends_its_ties_and_no_later_ones() {
     let (fired, _, reason) = me.receive().await.unwrap().down().unwrap();
     assert!(fired == monitor && reason.is_atom("noconnection"));
     assert!(receives_nothing(&mut me).await);
+}
+
+/// A process that is to see the loss of a connection three times, and behind that a message and another
+/// `DOWN`; with the monitors, in any order, and the last one.
+fn loses_three_before_a_message() -> (Attached<Term>, Vec<Reference>, Reference) {
+    let (me, _, there) = start();
+    me.trap_exit(true);
+    me.link(there);
+    let monitors = vec![me.monitor(there), me.monitor(there)];
+    let here = me.runtime().clone();
+    here.connection_lost(me.pid(), there.node, EPOCH);
+    here.try_send(me.pid(), Term::from(atom!("later"))).unwrap();
+    let last = me.monitor(me.runtime().attach::<Term>().unwrap().pid());
+    (me, monitors, last)
+}
+
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Exit,
+    Down(Reference),
+    Message,
+}
+
+fn seen(received: &Received<Term>) -> Seen {
+    match received {
+        Received::Info(Info::Exit { .. }) => Seen::Exit,
+        Received::Info(Info::Down { reference, .. }) => Seen::Down(*reference),
+        Received::Message(_) => Seen::Message,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether these are the ends of all ties to there, and then the others.
+fn is_in_order(all: &[Seen], monitors: &[Reference], last: Reference) -> bool {
+    let (lost, later) = all.split_at(3);
+    lost.contains(&Seen::Exit)
+        && monitors.iter().all(|it| lost.contains(&Seen::Down(*it)))
+        && later == [Seen::Message, Seen::Down(last)]
+}
+
+#[tokio::test]
+async fn all_of_a_lost_connection_is_received_before_what_came_after_it() {
+    // Signals are met by who receives, or act before that.
+    for act_before in [false, true] {
+        let (mut me, monitors, last) = loses_three_before_a_message();
+        if act_before {
+            assert_eq!(queue_len(&me).await, 5);
+        }
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            all.push(seen(&me.receive().await.unwrap()));
+        }
+        assert!(is_in_order(&all, &monitors, last), "{all:?}");
+        assert!(receives_nothing(&mut me).await);
+    }
+}
+
+/// The messages that wait; all signals have acted then.
+async fn queue_len(me: &Attached<Term>) -> usize {
+    let info = me.runtime().process_info(me.pid()).await;
+    info.unwrap().message_queue_len
+}
+
+#[tokio::test]
+async fn all_of_a_lost_connection_is_chosen_from_in_its_place() {
+    // The first is received from the queue itself or chosen; the rest come before the queue or lie in it.
+    for takes_the_first in [false, true] {
+        let (mut me, monitors, last) = loses_three_before_a_message();
+        let mut all = Vec::new();
+        if takes_the_first {
+            all.push(seen(&me.receive().await.unwrap()));
+        }
+        let rest = if takes_the_first { 4 } else { 5 };
+        let chosen = monitors.iter().find(|it| !all.contains(&Seen::Down(**it)));
+        let chosen = *chosen.unwrap();
+        assert_eq!(queue_len(&me).await, rest);
+        let down = me.receive_where(|peek| peek.is_down(&chosen)).await;
+        let down = down.unwrap();
+        all.push(seen(&down));
+        assert_eq!(queue_len(&me).await, rest - 1);
+        while let Some(received) = me.try_receive().unwrap() {
+            all.push(seen(&received));
+        }
+        assert!(is_in_order(&all, &monitors, last), "{all:?}");
+        assert_eq!(queue_len(&me).await, 0);
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! pids and names reach the same queue through [`AnyProcess`], which hides the type.
 
 use std::any::{Any, TypeId};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use purlin_mailbox::{Closed, Shared};
@@ -31,6 +32,8 @@ pub(crate) enum Slot<M> {
     Passed(Box<Passed<M>>),
     /// What a signal meant for the process to see: it stays in its place among the messages.
     Info(Box<Info>),
+    /// What one signal meant for the process to see, all in the place of the signal.
+    Infos(Box<VecDeque<Info>>),
     /// A signal that was not handled yet.
     Signal(Box<Incoming>),
     /// A signal of a process of this node that went to many: one of a batch.
@@ -56,6 +59,17 @@ pub(crate) enum Incoming {
 impl<M> Slot<M> {
     pub(crate) fn is_signal(&self) -> bool {
         matches!(self, Self::Signal(_) | Self::Shared(..))
+    }
+
+    /// What is to be seen of a signal, and one thing more.
+    pub(super) fn and(self, info: Info) -> Self {
+        let mut infos = match self {
+            Self::Info(first) => Box::new(VecDeque::from([*first])),
+            Self::Infos(infos) => infos,
+            other => return other,
+        };
+        infos.push_back(info);
+        Self::Infos(infos)
     }
 
     /// The signal in it; what is none comes back.

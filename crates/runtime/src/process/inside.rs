@@ -9,9 +9,10 @@
 //!
 //! Invariants:
 //! - `I1` everything before `intake` was looked at: no unhandled signal lies there;
-//! - `I2` after `Extra::ending` is set nothing is received.
+//! - `I2` after `Extra::ending` is set nothing is received;
+//! - `I3` what is to be seen of one signal is seen in the signal's place: before anything that came later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::task::{Context, Poll};
 
@@ -49,6 +50,10 @@ pub(crate) struct Extra {
     foreign: u64,
     /// Why the process is to end.
     ending: Option<Reason>,
+    /// What is still to be seen of a signal that has left the queue: it goes before all that is in it.
+    first: VecDeque<Info>,
+    /// How many things share a slot of the queue with one before them.
+    crowd: usize,
     /// Where output goes, if not to a process of this node.
     leader: Option<Pid>,
     /// What is done when it has ended.
@@ -81,6 +86,18 @@ impl Own {
     #[inline]
     pub(crate) fn take_ending(&mut self) -> Option<Reason> {
         self.extra.as_mut()?.ending.take()
+    }
+
+    /// What is received before anything in the queue.
+    #[inline]
+    fn pop_first(&mut self) -> Option<Info> {
+        self.extra.as_mut()?.first.pop_front()
+    }
+
+    /// How many things are to be seen beyond the slots of the queue.
+    pub(crate) fn beyond(&self) -> usize {
+        let of = |extra: &Box<Extra>| extra.first.len() + extra.crowd;
+        self.extra.as_ref().map_or(0, of)
     }
 }
 
@@ -188,20 +205,20 @@ impl<M: Message> Inside<'_, M> {
             }
             Incoming::Ask(question) => question(self),
         }
-        self.carry_out(out, None)
+        let seen = self.carry_out(out, None);
+        if let Some(Slot::Infos(infos)) = &seen {
+            self.owner.extra().crowd += infos.len() - 1;
+        }
+        seen
     }
 
-    /// Carries out what follows; answers the first thing that the process is to see.
-    ///
-    /// A lost connection can be seen many times: all but the first go to the end of the queue. That is too late
-    /// where the node has connected anew before this process handles the loss: what came over the new connection
-    /// then lies before them.
+    /// Carries out what follows; answers what the process is to see.
     pub(super) fn carry_out(
         &mut self,
         mut outputs: Outputs,
         over: Option<Epoch>,
     ) -> Option<Slot<M>> {
-        let mut seen = None;
+        let mut seen: Option<Slot<M>> = None;
         for output in outputs.drain(..) {
             match output {
                 Output::Send { to, signal } => {
@@ -217,12 +234,10 @@ impl<M: Message> Inside<'_, M> {
                         .note_overrun(&format_args!("exit signals, the last of {from}"));
                 }
                 Output::Deliver(info) => {
-                    let slot = Slot::Info(Box::new(info));
-                    if seen.is_none() {
-                        seen = Some(slot);
-                    } else {
-                        let _ = push(self.cell(), slot);
-                    }
+                    seen = Some(match seen {
+                        Some(seen) => seen.and(info),
+                        None => Slot::Info(Box::new(info)),
+                    });
                 }
                 Output::Terminate(reason) => {
                     self.owner.extra().ending = Some(reason);
@@ -248,8 +263,14 @@ impl<M: Message> Inside<'_, M> {
 
     /// Carries out what a verb of the process caused.
     pub(super) fn deliver_own(&mut self, out: Outputs, over: Option<Epoch>) {
-        if let Some(slot) = self.carry_out(out, over) {
-            let _ = push(self.cell(), slot);
+        match self.carry_out(out, over) {
+            Some(Slot::Infos(infos)) => {
+                for info in *infos {
+                    let _ = push(self.cell(), Slot::Info(Box::new(info)));
+                }
+            }
+            Some(slot) => drop(push(self.cell(), slot)),
+            None => {}
         }
     }
 
@@ -284,6 +305,13 @@ impl<M: Message> Inside<'_, M> {
             return Poll::Pending;
         }
         while self.owner.ending().is_none() {
+            if let Some(info) = self.owner.pop_first() {
+                if let Some(received) = other(Received::Info(info)) {
+                    self.head().spend();
+                    return Poll::Ready(received);
+                }
+                continue;
+            }
             match self.owner.poll_pop(cx) {
                 Poll::Ready(Some(Slot::Message(message))) => {
                     if self.leave() {
@@ -319,6 +347,15 @@ impl<M: Message> Inside<'_, M> {
     fn open(&mut self, slot: Slot<M>) -> Option<Received<M>> {
         match slot {
             Slot::Info(info) => Some(Received::Info(*info)),
+            Slot::Infos(infos) => {
+                let mut infos = *infos;
+                let first = infos.pop_front();
+                let extra = self.owner.extra();
+                extra.crowd -= infos.len();
+                // `I3`: nothing is left of an earlier signal, or this one would not have been reached.
+                extra.first = infos;
+                first.map(Received::Info)
+            }
             Slot::Message(_) | Slot::Encoded(_) | Slot::Passed(_) => {
                 self.release(&slot);
                 self.leave()
@@ -386,9 +423,27 @@ impl<M: Message> Inside<'_, M> {
         cursor: &mut Cursor,
         wanted: &mut impl FnMut(Peek<'_, M>) -> bool,
     ) -> Option<Received<M>> {
+        if *cursor == self.owner.start()
+            && let Some(info) = self.find_first(wanted)
+        {
+            return Some(Received::Info(info));
+        }
         while self.owner.ending().is_none() {
             let before = *cursor;
             let slot = self.owner.next(cursor)?;
+            if let Slot::Infos(infos) = slot {
+                let Some(info) = take_where(infos, wanted) else {
+                    continue;
+                };
+                if infos.is_empty() {
+                    drop(self.owner.take(cursor));
+                } else {
+                    // Those after it were not looked at yet.
+                    *cursor = before;
+                    self.owner.extra().crowd -= 1;
+                }
+                return Some(Received::Info(info));
+            }
             if let Some(peek) = peek(slot) {
                 if wanted(peek) {
                     return self.take(cursor);
@@ -414,6 +469,14 @@ impl<M: Message> Inside<'_, M> {
             self.put_back(before, seen);
         }
         None
+    }
+
+    /// As [`Inside::find`], in what comes before the queue.
+    fn find_first(&mut self, wanted: &mut impl FnMut(Peek<'_, M>) -> bool) -> Option<Info> {
+        if self.owner.ending().is_some() {
+            return None;
+        }
+        take_where(&mut self.owner.extra.as_mut()?.first, wanted)
     }
 
     /// Takes out what was visited last. Where an older message should go for a newer one, this does.
@@ -477,6 +540,13 @@ impl<M: Message> Inside<'_, M> {
     }
 }
 
+impl<M> Inside<'_, M> {
+    /// What is received before anything in the queue.
+    pub(super) fn first(&self) -> impl Iterator<Item = &Info> {
+        self.owner.extra.iter().flat_map(|extra| &extra.first)
+    }
+}
+
 impl<M> Inspect for Inside<'_, M> {
     fn info(&self) -> ProcessInfo {
         let head = self.head();
@@ -486,7 +556,8 @@ impl<M> Inspect for Inside<'_, M> {
             label: head.label(),
             spawned_at: head.spawned_at(),
             // Without the question itself.
-            message_queue_len: self.owner.len().saturating_sub(head.signals_waiting() + 1),
+            message_queue_len: (self.owner.len() + self.owner.beyond())
+                .saturating_sub(head.signals_waiting() + 1),
             messages_dropped: head.overruns(),
             links: self.owner.relations.links().collect(),
             monitors: self
@@ -512,8 +583,17 @@ fn peek<M>(slot: &Slot<M>) -> Option<Peek<'_, M>> {
         Slot::Passed(passed) => Some(Peek::Message(&passed.message)),
         Slot::Info(info) => Some(Peek::Info(info)),
         Slot::Encoded(encoded) if encoded.is_foreign => Some(Peek::Foreign(encoded)),
-        Slot::Encoded(_) | Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
+        Slot::Encoded(_) | Slot::Infos(_) | Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
     }
+}
+
+/// The first that `wanted` picks, taken out.
+fn take_where<M>(
+    infos: &mut VecDeque<Info>,
+    wanted: &mut impl FnMut(Peek<'_, M>) -> bool,
+) -> Option<Info> {
+    let at = infos.iter().position(|info| wanted(Peek::Info(info)))?;
+    infos.remove(at)
 }
 
 fn received<M>(slot: Slot<M>) -> Received<M> {
@@ -522,7 +602,7 @@ fn received<M>(slot: Slot<M>) -> Received<M> {
         Slot::Passed(passed) => Received::Message(passed.message),
         Slot::Info(info) => Received::Info(*info),
         Slot::Encoded(encoded) => Received::Foreign(*encoded),
-        Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => {
+        Slot::Infos(_) | Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => {
             unreachable!("signals and holes are not received")
         }
     }

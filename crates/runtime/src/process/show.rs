@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use purlin_otp::relations::Info;
 use purlin_term::EncodedTerm;
 
 use super::cell::Slot;
@@ -15,12 +16,16 @@ use crate::panics;
 impl<M: Message> Inside<'_, M> {
     /// The texts of the first messages that wait, at most so many. They stay.
     pub(crate) fn show_messages(&mut self, most: usize) -> Vec<String> {
-        let mut texts = Vec::new();
+        let mut texts: Vec<_> = self.first().take(most).map(show_info).collect();
         let mut cursor = self.owner.start();
         while texts.len() < most
             && let Some(slot) = self.owner.next(&mut cursor)
         {
-            texts.extend(show(slot));
+            let rest = most - texts.len();
+            match slot {
+                Slot::Infos(infos) => texts.extend(infos.iter().take(rest).map(show_info)),
+                slot => texts.extend(show(slot)),
+            }
         }
         texts
     }
@@ -32,9 +37,13 @@ fn show<M: Message>(slot: &Slot<M>) -> Option<String> {
         Slot::Message(message) => Some(show_own(message)),
         Slot::Passed(passed) => Some(show_own(&passed.message)),
         Slot::Encoded(encoded) => Some(show_encoded(&encoded.term)),
-        Slot::Info(info) => Some(shown(&format_args!("{info:?}"))),
-        Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
+        Slot::Info(info) => Some(show_info(info)),
+        Slot::Infos(_) | Slot::Signal(_) | Slot::Shared(..) | Slot::Gone => None,
     }
+}
+
+fn show_info(info: &Info) -> String {
+    shown(&format_args!("{info:?}"))
 }
 
 fn show_own<M: Message>(message: &M) -> String {
