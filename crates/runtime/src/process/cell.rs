@@ -33,6 +33,10 @@ pub(crate) enum Slot<M> {
     /// What a signal meant for the process to see: it stays in its place among the messages.
     Info(Box<Info>),
     /// What one signal meant for the process to see, all in the place of the signal.
+    #[expect(
+        clippy::box_collection,
+        reason = "rare, and a slot has room for one pointer"
+    )]
     Infos(Box<VecDeque<Info>>),
     /// A signal that was not handled yet.
     Signal(Box<Incoming>),

@@ -96,8 +96,8 @@ impl Own {
 
     /// How many things are to be seen beyond the slots of the queue.
     pub(crate) fn beyond(&self) -> usize {
-        let of = |extra: &Box<Extra>| extra.first.len() + extra.crowd;
-        self.extra.as_ref().map_or(0, of)
+        let of = |extra: &Extra| extra.first.len() + extra.crowd;
+        self.extra.as_deref().map_or(0, of)
     }
 }
 
