@@ -74,10 +74,16 @@ impl Watched for Inner {
         &self.table
     }
 
-    fn rescue(&self, is_held: bool) {
+    fn rescue(&self) {
         if let Some(scheduler) = &self.scheduler {
-            scheduler.rescue(is_held);
+            scheduler.rescue();
         }
+    }
+
+    fn is_any_waiting(&self) -> bool {
+        self.scheduler
+            .as_ref()
+            .is_some_and(Scheduler::is_any_waiting)
     }
 }
 
@@ -104,16 +110,17 @@ impl std::fmt::Debug for Runtime {
 impl Runtime {
     /// A runtime for the processes of `node` in its incarnation `creation`.
     pub fn new(node: NodeName, creation: u32, executor: Arc<dyn Executor>, config: Config) -> Self {
+        let schedule = Schedule::new();
         let inner = Arc::new_cyclic(|inner: &Weak<Inner>| Inner {
             node,
             creation,
             table: Table::new(config.processes_max),
             scheduler: executor
                 .tokio()
-                .map(|tokio| Scheduler::start(tokio, inner.clone())),
+                .map(|tokio| Scheduler::start(tokio, schedule.watch(), inner.clone())),
             executor,
             timers: Timers::new(),
-            schedule: Schedule::new(),
+            schedule,
             watermark: config.watermark,
             system_monitors: SystemMonitors::default(),
             outside: OnceLock::new(),

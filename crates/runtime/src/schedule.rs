@@ -9,8 +9,8 @@
 //! Threads find their slots by the address of a thread-local value, so two threads may share one: then a
 //! long step may go unreported, and none is reported that was not one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,14 @@ const SLOTS: usize = 128;
 /// cost nothing, often enough for who waits for an answer. A guess, unmeasured.
 const RESCUE_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often that is done while processes wait that another thread could have had: the longest that they do so
+/// behind one that does not come to an await. Some times a thread's turn of the kernel's is worth.
+const TICK: Duration = Duration::from_millis(1);
+
 /// What the threads of a runtime are doing.
 pub(crate) struct Schedule {
     slots: Box<[Slot]>,
-    stop: Arc<Stop>,
+    watch: Arc<Watch>,
 }
 
 // Two lines: processors fetch lines in pairs.
@@ -39,10 +43,25 @@ struct Slot {
     step: AtomicU64,
 }
 
+/// What is said to the thread that looks.
+///
+/// Invariant `W1`: while processes are left waiting for a thread that is busy, it looks every [`TICK`]. Who leaves
+/// them says so before it looks whether the thread is at rest; the thread says that it rests before it
+/// looks whether some were left.
 #[derive(Default)]
-struct Stop {
-    is_stopped: Mutex<bool>,
+pub(crate) struct Watch {
+    /// Processes were left where they are since the last look.
+    has_left: AtomicBool,
+    /// The thread looks rarely.
+    is_at_rest: AtomicBool,
+    asked: Mutex<Asked>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Asked {
+    is_stopped: bool,
+    is_wanted: bool,
 }
 
 impl Schedule {
@@ -53,7 +72,7 @@ impl Schedule {
         };
         Self {
             slots: (0..SLOTS).map(slot).collect(),
-            stop: Arc::default(),
+            watch: Arc::default(),
         }
     }
 
@@ -71,40 +90,87 @@ impl Schedule {
 
     /// Whether a process is in a step now.
     fn is_in_step(&self) -> bool {
-        let is_in_step = |slot: &Slot| slot.process.load(Ordering::Relaxed) != 0;
-        self.slots.iter().any(is_in_step)
+        self.looks().any(|(process, _)| process != 0)
     }
 
-    fn looks(&self) -> Vec<(u64, u64)> {
+    /// Whether a process is in the same step as at the last look.
+    fn is_held(&self, seen: &[Seen]) -> bool {
+        let mut both = self.looks().zip(seen);
+        both.any(|(look, seen)| look.0 != 0 && look == seen.look)
+    }
+
+    fn looks(&self) -> impl Iterator<Item = (u64, u64)> {
         let look = |slot: &Slot| {
             let process = slot.process.load(Ordering::Relaxed);
             (process, slot.step.load(Ordering::Relaxed))
         };
-        self.slots.iter().map(look).collect()
+        self.slots.iter().map(look)
+    }
+
+    /// Who is told when processes are left waiting.
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.watch.clone()
     }
 }
 
 impl Drop for Schedule {
     fn drop(&mut self) {
-        *self.stop.lock() = true;
-        self.stop.changed.notify_all();
+        self.watch.lock().is_stopped = true;
+        self.watch.changed.notify_all();
     }
 }
 
-impl Stop {
-    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.is_stopped
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Watch {
+    /// Processes wait behind others of their thread, and nobody was woken for them.
+    #[inline]
+    pub(crate) fn leave_waiting(&self) {
+        if !self.has_left.load(Ordering::Relaxed) {
+            self.want();
+        }
     }
 
-    /// Waits; true when it is time to stop.
-    fn wait(&self, time: Duration) -> bool {
-        let waited = self
-            .changed
-            .wait_timeout_while(self.lock(), time, |stopped| !*stopped);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    #[cold]
+    fn want(&self) {
+        self.has_left.store(true, Ordering::SeqCst);
+        if self.is_at_rest.swap(false, Ordering::SeqCst) {
+            self.lock().is_wanted = true;
+            self.changed.notify_all();
+        }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next look: a tick, or at most `rest` where nobody was left waiting.
+    fn wait(&self, rest: Duration) -> Waited {
+        let may_rest = !self.has_left.swap(false, Ordering::SeqCst) && {
+            self.is_at_rest.store(true, Ordering::SeqCst);
+            !self.has_left.load(Ordering::SeqCst)
+        };
+        let time = if may_rest { rest } else { TICK.min(rest) };
+        let goes_on = |asked: &mut Asked| !asked.is_stopped && !asked.is_wanted;
+        let waited = self.changed.wait_timeout_while(self.lock(), time, goes_on);
+        let (mut asked, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let was_wanted = std::mem::take(&mut asked.is_wanted);
+        self.is_at_rest.store(false, Ordering::SeqCst);
+        match () {
+            () if asked.is_stopped => Waited::Stopped,
+            () if was_wanted => Waited::Wanted,
+            () if may_rest => Waited::Rested,
+            () => Waited::Ticked,
+        }
+    }
+}
+
+/// Why the thread looks.
+enum Waited {
+    Stopped,
+    /// Its rest is over.
+    Rested,
+    /// Somebody was left waiting while it rested.
+    Wanted,
+    Ticked,
 }
 
 /// Starts the thread that looks; it ends with the runtime. Long steps are reported if there is a limit.
@@ -114,13 +180,24 @@ pub(crate) fn watch(
     limit: Option<Duration>,
 ) {
     let interval = limit.map_or(RESCUE_INTERVAL, |limit| RESCUE_INTERVAL.min(limit / 2));
-    let stop = schedule.stop.clone();
+    let watch = schedule.watch.clone();
     let watching = move || {
         let mut seen = vec![Seen::default(); SLOTS];
-        while !stop.wait(interval) {
+        loop {
+            let waited = watch.wait(interval);
             let Some(runtime) = runtime() else { return };
-            runtime.rescue(runtime.schedule().is_in_step());
-            let Some(limit) = limit else { continue };
+            let is_held = match waited {
+                Waited::Stopped => return,
+                Waited::Wanted => false,
+                Waited::Rested => runtime.schedule().is_in_step(),
+                Waited::Ticked => runtime.schedule().is_held(&seen),
+            };
+            if is_held {
+                runtime.rescue();
+            }
+            if runtime.is_any_waiting() {
+                watch.leave_waiting();
+            }
             for (seen, look) in seen.iter_mut().zip(runtime.schedule().looks()) {
                 seen.note(look, limit, runtime.table());
             }
@@ -136,8 +213,10 @@ pub(crate) fn watch(
 pub(crate) trait Watched: Send + Sync {
     fn schedule(&self) -> &Schedule;
     fn table(&self) -> &Table;
-    /// Lets others have what waits behind a process that holds its thread, if one may.
-    fn rescue(&self, is_held: bool);
+    /// Lets others have what waits behind a process that holds its thread, if any does.
+    fn rescue(&self);
+    /// Whether processes wait for a thread that runs others.
+    fn is_any_waiting(&self) -> bool;
 }
 
 /// What was seen in a slot the last times.
@@ -149,7 +228,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, look: (u64, u64), limit: Duration, table: &Table) {
+    fn note(&mut self, look: (u64, u64), limit: Option<Duration>, table: &Table) {
         let since = match self.since {
             Some(since) if self.look == look => since,
             _ => {
@@ -163,7 +242,7 @@ impl Seen {
         };
         let held = since.elapsed();
         let (process, _) = look;
-        if process == 0 || self.is_reported || held < limit {
+        if process == 0 || self.is_reported || limit.is_none_or(|limit| held < limit) {
             return;
         }
         self.is_reported = true;

@@ -24,6 +24,11 @@
 //! and they go on so, a second runner comes only after [`CROWDED`]: one that sends a lot and one that
 //! receives it are faster in turns on one core than side by side on two.
 //!
+//! Nor do others come for what will soon have had its turn ([`pace`]): where turns are short and few processes wait,
+//! a second core costs more in messages between the two than it takes over. That goes for waking a runner as for
+//! taking from another's queue. Who leaves processes waiting so tells the watch, which looks every millisecond
+//! then whether one has come to hold the thread.
+//!
 //! Tasks that a brief one wakes ([`wake_later`]) are woken by the runner that comes for the processes which
 //! that one wakes too: as the one thing that is ready then, they follow the processes on their thread. Two
 //! things that are ready have tokio wake another thread for one of them, which takes longer than both.
@@ -40,6 +45,7 @@
 //!
 //! How they sleep, wake and end is decided in [`sleep`], which is modelled.
 
+mod pace;
 mod sleep;
 
 use std::cell::{Cell, RefCell};
@@ -53,8 +59,11 @@ use async_task::{ScheduleInfo, WithInfo};
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
+use pace::{Meter, Pace};
 use sleep::{Common, Sleeper, Sleepers};
 use tokio::runtime::Handle;
+
+use crate::schedule::Watch;
 
 /// A process that can go on.
 type Runnable = async_task::Runnable<Arc<Shared>>;
@@ -103,6 +112,7 @@ struct Shared {
     /// Whoever searches next looks at what other runners have next, too.
     is_rescuing: AtomicBool,
     later: Later,
+    watch: Arc<Watch>,
     bereaved: Weak<dyn Bereaved>,
 }
 
@@ -157,17 +167,19 @@ struct Seat {
     /// The process that was woken last, where nobody sleeps who could have had it.
     next_up: CachePadded<AtomicCell<Option<Runnable>>>,
     waker: OnceLock<Waker>,
+    pace: CachePadded<Pace>,
 }
 
 impl Scheduler {
     /// Starts runners on the worker threads of a tokio runtime.
-    pub(crate) fn start(tokio: &Handle, bereaved: Weak<dyn Bereaved>) -> Self {
+    pub(crate) fn start(tokio: &Handle, watch: Arc<Watch>, bereaved: Weak<dyn Bereaved>) -> Self {
         let count = tokio.metrics().num_workers().clamp(1, RUNNERS_MAX);
         let queues: Vec<_> = (0..count).map(|_| Worker::new_fifo()).collect();
         let seat = |queue: &Worker<Runnable>| Seat {
             stealer: queue.stealer(),
             next_up: CachePadded::default(),
             waker: OnceLock::new(),
+            pace: CachePadded::new(Pace::unknown()),
         };
         let shared = Arc::new(Shared {
             sleepers: Sleepers::new(Injector::new()),
@@ -175,6 +187,7 @@ impl Scheduler {
             decoy: OnceLock::new(),
             is_rescuing: AtomicBool::new(false),
             later: Later::default(),
+            watch,
             bereaved,
         });
         for (index, queue) in queues.into_iter().enumerate() {
@@ -199,14 +212,17 @@ impl Scheduler {
         runnable.schedule();
     }
 
-    /// Wakes a sleeping runner if work may wait behind one that is held up. What is next up cannot be
-    /// seen without taking it, so whoever is woken looks.
-    pub(crate) fn rescue(&self, is_held: bool) {
+    /// Wakes a sleeping runner, since work may wait behind a process that holds its thread. What is next
+    /// up cannot be seen without taking it, so whoever is woken looks.
+    pub(crate) fn rescue(&self) {
+        self.0.is_rescuing.store(true, Ordering::Relaxed);
+        self.0.wake_one();
+    }
+
+    /// Whether processes wait for a runner that runs others.
+    pub(crate) fn is_any_waiting(&self) -> bool {
         let mut seats = self.0.seats.iter();
-        if is_held || seats.any(|seat| !seat.stealer.is_empty()) {
-            self.0.is_rescuing.store(true, Ordering::Relaxed);
-            self.0.wake_one();
-        }
+        seats.any(|seat| !seat.stealer.is_empty()) || !self.0.sleepers.common.is_empty()
     }
 }
 
@@ -327,6 +343,7 @@ struct Local {
     crowded_since: Option<Instant>,
     /// When that was over, it had lasted for long.
     was_crowded: bool,
+    meter: Meter,
 }
 
 impl Local {
@@ -339,6 +356,7 @@ impl Local {
             favours: 0,
             crowded_since: None,
             was_crowded: false,
+            meter: Meter::default(),
         }
     }
 
@@ -353,15 +371,25 @@ impl Local {
             return;
         }
         self.queue.push(process);
-        let may_share = may_sleep && self.queue.len() > 1;
-        if may_share && (!yields || self.is_crowded()) {
+        let waiting = self.queue.len();
+        if !may_sleep || waiting < 2 {
+            return;
+        }
+        if !self.seat().pace.is_worth_sharing(waiting) {
+            self.shared.watch.leave_waiting();
+        } else if !yields || self.is_crowded() {
             self.share();
         }
     }
 
     #[inline(always)]
+    fn seat(&self) -> &Seat {
+        &self.shared.seats[self.sleeper.index()]
+    }
+
+    #[inline(always)]
     fn next_up(&self) -> &AtomicCell<Option<Runnable>> {
-        &self.shared.seats[self.sleeper.index()].next_up
+        &self.seat().next_up
     }
 
     #[cold]
@@ -420,17 +448,38 @@ impl Local {
             let mut seats = others.map(|other| &shared.seats[other]);
             let rescues = shared.is_rescuing.swap(false, Ordering::Relaxed);
             seats.find_map(|seat| {
-                let stolen = taken(|| seat.stealer.steal_batch_and_pop(queue));
+                let waiting = seat.stealer.len();
+                let stolen = match rescues || seat.pace.is_worth_sharing(waiting) {
+                    true => taken(|| seat.stealer.steal_batch_and_pop(queue)),
+                    false if waiting > 0 => {
+                        shared.watch.leave_waiting();
+                        None
+                    }
+                    false => None,
+                };
                 stolen.or_else(|| rescues.then(|| seat.next_up.take()).flatten())
             })
         };
         let look = || taken(common).or_else(of_others);
-        let has_more = || !queue.is_empty();
+        let pace = &shared.seats[index].pace;
+        let has_more = || {
+            let waiting = queue.len() + shared.sleepers.common.len();
+            let is_worth = pace.is_worth_sharing(waiting);
+            if !is_worth && waiting > 0 {
+                shared.watch.leave_waiting();
+            }
+            is_worth
+        };
         let (found, other) = self.sleeper.search(&shared.sleepers, look, has_more);
         if let Some(other) = other {
             shared.wake(other);
         }
         found
+    }
+
+    fn note_stint(&mut self, turns: u32, took: Duration) {
+        let pace = &self.shared.seats[self.sleeper.index()].pace;
+        self.meter.note(turns, took, pace);
     }
 
     /// Goes to sleep; false if something came meanwhile.
@@ -490,6 +539,15 @@ impl Runner {
     fn run(&mut self) -> Rest {
         let began = (!self.is_only).then(Instant::now);
         let _scope = Scope::enter(self);
+        let mut turns = 0;
+        let rest = Self::take_turns(&mut turns, began);
+        if let Some(began) = began {
+            here(|local| local.note_stint(turns, began.elapsed()));
+        }
+        rest
+    }
+
+    fn take_turns(turns: &mut u32, began: Option<Instant>) -> Rest {
         loop {
             for _ in 0..TURNS {
                 while here(Local::next).map(Runnable::run).is_none() {
@@ -498,6 +556,7 @@ impl Runner {
                         return Rest::Sleep;
                     }
                 }
+                *turns += 1;
                 if !tokio::task::coop::has_budget_remaining() {
                     return Rest::Yield;
                 }

@@ -133,7 +133,8 @@ impl Shared {
 
     fn search(&self, sleeper: &mut Sleeper) -> Option<u64> {
         let look = || self.sleepers.common.take();
-        let (found, other) = sleeper.search(&self.sleepers, look, || false);
+        let (found, other) =
+            sleeper.search(&self.sleepers, look, || !self.sleepers.common.is_empty());
         other.inspect(|other| self.wake(*other));
         found
     }

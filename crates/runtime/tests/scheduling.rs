@@ -137,6 +137,57 @@ async fn a_process_woken_while_all_threads_were_busy_goes_on_when_one_is_idle() 
     runtime.stop(PATIENCE).await;
 }
 
+/// Short turns, so that whoever wakes others has nobody come for them.
+async fn have_short_turns(me: &mut Process<u64>, echo: &Address<(u64, Address<u64>)>) {
+    for number in 0..5_000 {
+        me.send(echo, (number, me.address())).await.unwrap();
+        me.receive().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_left_waiting_since_turns_are_short_does_not_wait_for_one_that_becomes_long() {
+    const ROUNDS: usize = 20;
+    // A fifth of what it took if it were only looked for as rarely as where nobody is left waiting.
+    const LONGEST: Duration = Duration::from_millis(250 / 5 * ROUNDS as u64);
+    let runtime = runtime_with(None);
+    let echo = echo(&runtime);
+    let counted = Arc::new(AtomicU64::new(0));
+    let counting: Vec<_> = (0..2)
+        .map(|_| {
+            let counted = counted.clone();
+            let body = |mut me: Process<u64>| async move {
+                loop {
+                    me.receive().await;
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+            };
+            runtime.spawn(body).unwrap()
+        })
+        .collect();
+    let (told, held) = oneshot::channel();
+    runtime
+        .spawn(move |mut me: Process<u64>| async move {
+            let mut held = Duration::ZERO;
+            for round in 1..=ROUNDS as u64 {
+                have_short_turns(&mut me, &echo).await;
+                for process in &counting {
+                    me.send(process, 1).await.unwrap();
+                }
+                let start = std::time::Instant::now();
+                while counted.load(Ordering::SeqCst) < 2 * round && start.elapsed() < PATIENCE {
+                    std::thread::yield_now();
+                }
+                held += start.elapsed();
+            }
+            let _ = told.send(held);
+        })
+        .unwrap();
+    let held = held.await.unwrap();
+    assert!(held < LONGEST, "{held:?} for {ROUNDS} rounds");
+    runtime.stop(PATIENCE).await;
+}
+
 /// Spins until the flag is set; far longer than that takes, and this gives up.
 fn spin_until(flag: &AtomicBool) {
     let start = std::time::Instant::now();

@@ -153,7 +153,7 @@ impl Sleeper {
     }
 
     /// Looks for work; answers what it has found, and another runner to be woken: where there was one thing
-    /// there may be more, and nobody else was sent. `has_more` says whether this one has some for itself.
+    /// there may be more, and nobody else was sent. `has_more` says whether there is enough for another.
     pub(crate) fn search<C: Common>(
         &mut self,
         sleepers: &Sleepers<C>,
@@ -163,7 +163,7 @@ impl Sleeper {
         self.start_searching(sleepers);
         let found = look();
         let was_last = self.stop_searching(sleepers);
-        let wakes = found.is_some() && was_last && (has_more() || !sleepers.common.is_empty());
+        let wakes = found.is_some() && was_last && has_more();
         let other = wakes.then(|| sleepers.claim()).flatten();
         (found, other)
     }
