@@ -221,6 +221,12 @@ impl Runtime {
         &self.0.executor
     }
 
+    /// How many threads run processes, at least one. Where the executor is not tokio, it is one.
+    pub fn worker_threads(&self) -> usize {
+        let tokio = self.executor().tokio();
+        tokio.map_or(1, |tokio| tokio.metrics().num_workers().max(1))
+    }
+
     /// Makes a new reference.
     pub fn make_reference(&self) -> Reference {
         let words = self.fresh_words();

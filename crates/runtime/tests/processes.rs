@@ -715,6 +715,63 @@ async fn what_waits_for_an_end_without_a_mailbox_hears_of_it_once_with_its_reaso
     assert!(heard.try_recv().is_err());
 }
 
+/// Says when it is dropped, and falls then.
+struct Falls(std::sync::mpsc::Sender<String>, Runtime, Pid);
+
+impl Drop for Falls {
+    fn drop(&mut self) {
+        let Self(told, runtime, holder) = self;
+        let _ = told.send(format!("alive: {}", runtime.is_process_alive(*holder)));
+        panic!("it falls while it is dropped");
+    }
+}
+
+#[tokio::test]
+async fn what_a_process_holds_is_dropped_before_its_end_is_told_and_cannot_hinder_that() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        let runtime = me.runtime().clone();
+        let (told, heard) = std::sync::mpsc::channel();
+        let prepared = |name| {
+            let options = SpawnOptions::default().name(name);
+            let prepared = runtime.prepare::<Term>(options).unwrap();
+            let held = Falls(told.clone(), runtime.clone(), prepared.pid());
+            prepared.hold(held);
+            prepared
+        };
+        let both = ["alive: true", "alive: true"];
+
+        let ends = prepared(atom!("ends"));
+        me.monitor(ends.pid());
+        let (more, in_body) = (told.clone(), runtime.clone());
+        ends.start(|me: Process<Term>| async move {
+            me.hold(Falls(more, in_body, me.pid()));
+        });
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("normal")));
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), both);
+
+        let killed = prepared(atom!("killed"));
+        me.monitor(killed.pid());
+        me.exit(killed.pid(), atom!("kill"));
+        killed.start(|_| async { unreachable!("it was killed before") });
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("killed")));
+        assert_eq!(heard.try_iter().count(), 1);
+
+        let dropped = prepared(atom!("dropped"));
+        me.monitor(dropped.pid());
+        drop(dropped);
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("killed")));
+        assert_eq!(heard.try_iter().count(), 1);
+        assert!(runtime.registered().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_runtime_knows_how_many_threads_run_its_processes() {
+    assert_eq!(runtime().worker_threads(), 3);
+}
+
 #[tokio::test]
 async fn no_signal_ends_a_process_that_is_kept() {
     let runtime = runtime();

@@ -56,6 +56,8 @@ pub(crate) struct Extra {
     crowd: usize,
     /// Where output goes, if not to a process of this node.
     leader: Option<Pid>,
+    /// What is dropped when it ends.
+    pub(super) held: Vec<Box<dyn Send>>,
     /// What is done when it has ended.
     pub(super) at_end: Option<AtEnd>,
 }

@@ -318,6 +318,12 @@ impl<M: Message> Process<M> {
         keep(&self.cell);
     }
 
+    /// The process holds a value for as long as it lives: it is dropped after the body, and before the
+    /// registered name is free and anybody is told of the end. For what others find the process by.
+    pub fn hold(&self, value: impl Send + 'static) {
+        self.inside().owner.extra().held.push(Box::new(value));
+    }
+
     /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
     /// connection of the epoch that this answers. The reply is received as `Info::Spawned` or
     /// `Info::SpawnFailed`, as the options say.

@@ -101,6 +101,17 @@ impl<M: Message> Prepared<M> {
         keep(&self.life.cell);
     }
 
+    /// Its typed address.
+    pub fn address(&self) -> Address<M> {
+        Address::here(self.pid(), self.life.cell.clone())
+    }
+
+    /// As [`Process::hold`].
+    pub fn hold(&self, value: impl Send + 'static) {
+        let held = &mut Inside::of(&self.life.cell).owner;
+        held.extra().held.push(Box::new(value));
+    }
+
     /// When it has ended, and all who are tied to it were told, `heard` is called with the reason: for those
     /// that wait for its end without a mailbox. It is called where the end is told, so it must not block.
     pub fn at_end(&self, heard: impl FnOnce(&Reason) + Send + 'static) {

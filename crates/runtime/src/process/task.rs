@@ -1,8 +1,8 @@
 //! The life of a process: its body runs, signals act between its steps, and its end is told.
 //!
-//! The end, in this order: the body is dropped; the process leaves names and table; its queue closes,
-//! and what still came is answered for; links and monitors are told. So whoever hears of an end finds
-//! nobody under the pid or the name, and nothing that the process sent can follow it.
+//! The end, in this order: the body is dropped, then what the process holds; it leaves names and table; its
+//! queue closes, and what still came is answered for; links and monitors are told. So whoever hears of an
+//! end finds nobody under the pid or the name, and nothing that the process sent can follow it.
 
 use std::fmt::{Display, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -229,6 +229,7 @@ impl<M: Message> Life<M> {
         if !reason.is_normal() && (self.is_crash || !is_quiet(&reason)) {
             crate::report::ended(head, &mut Inside::of(&self.cell), &reason, self.is_crash);
         }
+        self.let_go();
         runtime.table().remove(head);
         let mut inside = Inside::of(&self.cell);
         let relations = close(runtime, &mut inside);
@@ -241,6 +242,17 @@ impl<M: Message> Life<M> {
         }
         if let Some((at_end, reason)) = heard {
             at_end(&reason);
+        }
+    }
+
+    /// Drops what the process holds. Whatever that does, the end is told.
+    fn let_go(&self) {
+        let mut inside = Inside::of(&self.cell);
+        let extra = inside.owner.extra.as_mut();
+        let held = extra.map(|extra| std::mem::take(&mut extra.held));
+        drop(inside);
+        for held in held.into_iter().flatten() {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(held)));
         }
     }
 }
