@@ -5,6 +5,7 @@
 //! - [`gen_event`]: a process that hands each event to the handlers that were added to it;
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
+//! - [`Registry`]: servers of this node by keys of the program's own;
 //! - [`supervisor`]: processes that start others and restart them;
 //! - [`task`]: computations in processes of their own, one or many;
 //! - [`Agent`]: state in a process, by closures;
@@ -28,6 +29,7 @@ pub mod gen_event;
 mod gen_server;
 mod gen_statem;
 mod messages;
+mod registry;
 mod reply_to;
 mod request;
 mod requests;
@@ -53,6 +55,7 @@ pub use gen_statem::{
     StatemRef, Timer,
 };
 pub use messages::{Entry, Form, Has, Messages};
+pub use registry::{AlreadyRegistered, Registry};
 pub use reply_to::ReplyTo;
 pub use request::Request;
 pub use requests::{Requests, Response};

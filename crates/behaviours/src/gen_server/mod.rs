@@ -36,8 +36,8 @@ use purlin_term::{EncodedTerm, Pid, Reference, Term, atom};
 pub use context::Context;
 pub use message::{Other, ServerMessage};
 pub(crate) use serve::{caught, handle_next};
+pub(crate) use start::{Enter, launch, not_started, nowhere, start as start_entered};
 pub use start::{InitError, Parent, ServerOptions, StartError, Starter, Starting};
-pub(crate) use start::{launch, not_started};
 
 use crate::messages::Messages;
 use crate::reply_to::ReplyTo;
@@ -203,7 +203,7 @@ pub trait GenServer: Sized + Send + 'static {
         on: &(impl Starter + ?Sized),
         options: ServerOptions,
     ) -> impl Future<Output = Result<ServerRef<Self>, StartError>> + Send {
-        start::start(on.starting(), options, self)
+        start::start(on.starting(), options, start::nowhere, self)
     }
 }
 

@@ -93,7 +93,7 @@ pub enum StartError {
     Failed(Reason),
     /// An exit signal ended it before it was ready.
     Ended,
-    /// Another process has the name.
+    /// Another process has the name, or the key of a registry.
     AlreadyStarted(Pid),
     /// Its `init` took too long; it was killed.
     TimedOut(Duration),
@@ -111,7 +111,7 @@ impl fmt::Display for StartError {
             Self::Ignored => write!(f, "the server does not want to be started"),
             Self::Failed(reason) => write!(f, "the server failed to start: {reason}"),
             Self::Ended => write!(f, "an exit signal ended the server before it was ready"),
-            Self::AlreadyStarted(pid) => write!(f, "{pid} has the name already"),
+            Self::AlreadyStarted(pid) => write!(f, "{pid} has the name or the key already"),
             Self::TimedOut(after) => {
                 let ms = after.as_millis();
                 write!(f, "the server was not ready within {ms} ms, and was killed")
@@ -208,16 +208,17 @@ impl<S: GenServer> Starter for super::Context<S> {
     }
 }
 
-pub(super) async fn start<S: GenServer>(
+pub(crate) async fn start<S: GenServer>(
     starting: Starting<'_>,
     options: ServerOptions,
+    enter: impl Enter<S>,
     server: S,
 ) -> Result<ServerRef<S>, StartError> {
     let (ready, started) = oneshot::channel();
     let (runtime, patience) = (starting.runtime.clone(), options.timeout);
     let parent = starting.parent.filter(|_| options.link);
     let ready = |started: Result<Pid, InitError>| drop(ready.send(started.map(drop)));
-    let address = launch(starting, options, || server, ready)?;
+    let address = launch(starting, options, enter, || server, ready)?;
     let pid = address.pid();
     let server = ServerRef::here(address, runtime.clone());
     let waiting = wait_for_init(started);
@@ -237,12 +238,32 @@ pub(super) async fn start<S: GenServer>(
     }
 }
 
+/// Enters a server that does not run yet where others find it; what fails in that is the failure of its start.
+pub(crate) trait Enter<S: GenServer>:
+    FnOnce(&Prepared<ServerMessage<S>>, &Runtime) -> Result<(), StartError>
+{
+}
+
+impl<S: GenServer, F> Enter<S> for F where
+    F: FnOnce(&Prepared<ServerMessage<S>>, &Runtime) -> Result<(), StartError>
+{
+}
+
+/// It is found by its pid, and its name if it has one.
+pub(crate) fn nowhere<S: GenServer>(
+    _: &Prepared<ServerMessage<S>>,
+    _: &Runtime,
+) -> Result<(), StartError> {
+    Ok(())
+}
+
 /// Starts the process of a server, which says by `ready` how its `init` came out; if it is ended before that,
 /// `ready` is dropped. The server is made in its own process: what goes wrong there is that one's end, and not
 /// of who starts it.
 pub(crate) fn launch<S: GenServer>(
     starting: Starting<'_>,
     mut options: ServerOptions,
+    enter: impl Enter<S>,
     make: impl FnOnce() -> S + Send + 'static,
     ready: impl FnOnce(Result<Pid, InitError>) + Send + 'static,
 ) -> Result<Address<ServerMessage<S>>, StartError> {
@@ -255,6 +276,11 @@ pub(crate) fn launch<S: GenServer>(
     let prepared: Prepared<ServerMessage<S>> = runtime
         .prepare(options.process)
         .map_err(|error| not_started(runtime, name.as_ref(), error))?;
+    if let Err(refused) = enter(&prepared, runtime) {
+        // Dropped, it would be reported as one that was killed.
+        prepared.start(|_| async {});
+        return Err(refused);
+    }
     let parent = starting.parent.filter(|_| options.link);
     if let Some(parent) = parent {
         // The signal waits for it: it is linked before its first step.

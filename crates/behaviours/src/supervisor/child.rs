@@ -11,7 +11,8 @@ use purlin_term::{Atom, List, Pid, Term, atom};
 
 use super::Supervisor;
 use crate::gen_server::{
-    GenServer, InitError, ServerMessage, ServerOptions, StartError, Starter, launch, not_started,
+    Enter, GenServer, InitError, ServerMessage, ServerOptions, StartError, Starter, launch,
+    not_started, nowhere,
 };
 
 /// Says how the `init` of a child came out; `None`: its process ended before.
@@ -74,11 +75,20 @@ impl Child {
         id: impl Into<Term>,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
+        Self::entered(id.into(), nowhere, make)
+    }
+
+    /// As [`Child::new`], for a server that is entered somewhere at each start.
+    pub(crate) fn entered<S: GenServer>(
+        id: Term,
+        enter: impl Enter<S> + Clone + Send + Sync + 'static,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
         let make = Arc::new(make);
-        let start: Make = Box::new(move |name| Arc::new(ServerStart { make, name }));
+        let start: Make = Box::new(move |name| Arc::new(ServerStart { make, enter, name }));
         Self {
             kind: S::KIND,
-            ..Self::made(id.into(), type_name::<S>(), start)
+            ..Self::made(id, type_name::<S>(), start)
         }
     }
 
@@ -181,19 +191,26 @@ impl Child {
     }
 }
 
-struct ServerStart<F> {
+struct ServerStart<F, E> {
     make: Arc<F>,
+    enter: E,
     name: Option<Atom>,
 }
 
-impl<S: GenServer, F: Fn() -> S + Send + Sync + 'static> StartChild for ServerStart<F> {
+impl<S, F, E> StartChild for ServerStart<F, E>
+where
+    S: GenServer,
+    F: Fn() -> S + Send + Sync + 'static,
+    E: Enter<S> + Clone + Send + Sync,
+{
     fn start(
         &self,
         supervisor: &Process<ServerMessage<Supervisor>>,
         ready: Ready,
     ) -> Result<Started, Reason> {
         let make = self.make.clone();
-        start_server(supervisor, self.name.as_ref(), ready, move || make())
+        let (name, enter) = (self.name.as_ref(), self.enter.clone());
+        start_server(supervisor, name, ready, enter, move || make())
     }
 }
 
@@ -202,13 +219,14 @@ pub(super) fn start_server<S: GenServer>(
     supervisor: &Process<ServerMessage<Supervisor>>,
     name: Option<&Atom>,
     ready: Ready,
+    enter: impl Enter<S>,
     make: impl FnOnce() -> S + Send + 'static,
 ) -> Result<Started, Reason> {
     let mut options = ServerOptions::default().link();
     options.process.name = name.cloned();
     let untold = Untold(Some(ready));
     let ready = move |outcome| untold.tell(outcome);
-    launch(supervisor.starting(), options, make, ready)
+    launch(supervisor.starting(), options, enter, make, ready)
         .map(|address| Started::InInit(address.pid()))
         .map_err(|error| reason_of(&error))
 }
