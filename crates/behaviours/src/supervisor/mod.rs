@@ -7,11 +7,13 @@
 //! An OTP shell sees it as one of its own: `supervisor:which_children/1` and its siblings are answered, and
 //! `start_child/2` starts what was offered with [`Supervisor::offer`].
 //!
-//! - `child`: what is started, and how; `client`: what others ask; `offer`: what shells may start.
+//! - `child`: what is started, and how; `client`: what others ask; `offer`: what shells may start;
+//! - `partitioned`: many children of one kind, each for a part of the keys.
 
 mod child;
 mod client;
 mod offer;
+mod partitioned;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub use child::{Child, Ready, Start, StartChild, Started};
 #[doc(hidden)]
 pub use client::{Ask, AskOf};
 pub use client::{ChildError, Which};
+pub use partitioned::{Partitioned, Partitions, partitioned};
 
 use crate::by;
 use crate::gen_server::{
