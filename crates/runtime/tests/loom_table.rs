@@ -168,6 +168,26 @@ fn a_name_is_freed_once_and_its_process_may_have_another() {
 }
 
 #[test]
+fn a_process_frees_its_own_name_and_no_other() {
+    model(3, || {
+        let table = table(8);
+        let [first, second] = [start(&table), start(&table)];
+        table.register(name("a"), first.number).unwrap();
+        let number = second.number;
+        let taking_over = aside(&table, move |table| {
+            table.unregister(&name("a"));
+            table.register(name("a"), number)
+        });
+        table.unregister_number(first.number);
+        assert_eq!(taking_over.join().unwrap(), Ok(()));
+        assert_eq!(holder(&table, &name("a")), Some(number));
+        assert_eq!(table.register(name("b"), first.number), Ok(()));
+        table.remove(&*first);
+        assert_eq!(table.registered(), [name("a")]);
+    });
+}
+
+#[test]
 fn a_name_leads_to_its_process_until_that_ends_and_not_after() {
     model(4, || {
         let table = table(8);

@@ -767,6 +767,38 @@ async fn what_a_process_holds_is_dropped_before_its_end_is_told_and_cannot_hinde
     .await;
 }
 
+#[tokio::test]
+async fn a_process_lets_go_of_what_others_find_it_by_and_lives_on() {
+    let runtime = runtime();
+    in_process(&runtime, |me| async move {
+        let runtime = me.runtime().clone();
+        let (told, heard) = std::sync::mpsc::channel();
+        me.let_go();
+        runtime.register(atom!("me"), me.pid()).unwrap();
+        me.hold(Falls(told, runtime.clone(), me.pid()));
+        me.let_go();
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["alive: true"]);
+        assert!(runtime.registered().is_empty());
+        assert!(runtime.is_process_alive(me.pid()));
+        runtime.register(atom!("me again"), me.pid()).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_discarded_has_ended_normally_before_its_first_step() {
+    let runtime = runtime();
+    in_process(&runtime, |mut me| async move {
+        let options = SpawnOptions::default().name(atom!("it"));
+        let prepared = me.runtime().prepare::<Term>(options).unwrap();
+        me.monitor(prepared.pid());
+        prepared.discard();
+        assert!(me.runtime().registered().is_empty());
+        assert_eq!(down(&mut me).await.1, Term::from(atom!("normal")));
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_runtime_knows_how_many_threads_run_its_processes() {
     assert_eq!(runtime().worker_threads(), 3);

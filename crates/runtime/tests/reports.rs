@@ -166,6 +166,14 @@ async fn crashes_and_long_steps_are_reported_with_label_and_place() {
     for part in ["WARN", "the deaf", "len=13", &deaf.pid().to_string()] {
         assert!(report.contains(part), "{part} in {report}");
     }
+
+    let refused = SpawnOptions::default()
+        .label("the refused")
+        .name(atom!("taken"));
+    runtime.register(atom!("taken"), deaf.pid()).unwrap();
+    let refused = runtime.spawn_with(refused, |_: Process<Term>| async {});
+    assert!(refused.is_err());
+    assert_eq!(lines.with("the refused"), None);
 }
 
 /// A message whose encoding panics.

@@ -56,11 +56,14 @@ pub(super) async fn run<S: GenServer>(
         Ok(Ok(())) => ready(Ok(ctx.process.pid())),
         Ok(Err(error)) => {
             let reason = error.exit_reason();
+            // As in OTP: who hears of this may start another under the same name at once.
+            ctx.process.let_go();
             ready(Err(error));
             return reason;
         }
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
+            ctx.process.let_go();
             ready(Err(InitError::Stop(reason)));
             resume_unwind(panic);
         }

@@ -95,7 +95,7 @@ pub enum StartError {
     Ended,
     /// Another process has the name, or the key of a registry.
     AlreadyStarted(Pid),
-    /// Its `init` took too long; it was killed.
+    /// Its `init` took too long; it was killed, and ends at its next await.
     TimedOut(Duration),
     /// As many processes live as may, or the node is stopping.
     TooManyProcesses(TooManyProcesses),
@@ -221,7 +221,7 @@ pub(crate) async fn start<S: GenServer>(
     let address = launch(starting, options, enter, || server, ready)?;
     let pid = address.pid();
     let server = ServerRef::here(address, runtime.clone());
-    let waiting = wait_for_init(started);
+    let waiting = wait_for_init(&runtime, pid, started);
     let Some(patience) = patience else {
         return waiting.await.map(|()| server);
     };
@@ -277,8 +277,7 @@ pub(crate) fn launch<S: GenServer>(
         .prepare(options.process)
         .map_err(|error| not_started(runtime, name.as_ref(), error))?;
     if let Err(refused) = enter(&prepared, runtime) {
-        // Dropped, it would be reported as one that was killed.
-        prepared.start(|_| async {});
+        prepared.discard();
         return Err(refused);
     }
     let parent = starting.parent.filter(|_| options.link);
@@ -291,6 +290,8 @@ pub(crate) fn launch<S: GenServer>(
 }
 
 async fn wait_for_init(
+    runtime: &Runtime,
+    pid: Pid,
     started: oneshot::Receiver<Result<(), InitError>>,
 ) -> Result<(), StartError> {
     match started.await {
@@ -299,7 +300,19 @@ async fn wait_for_init(
         Ok(Err(InitError::Stop(reason) | InitError::Error(reason))) => {
             Err(StartError::Failed(reason))
         }
-        Err(_) => Err(StartError::Ended),
+        Err(_) => {
+            wait_for_end(runtime, pid).await;
+            Err(StartError::Ended)
+        }
+    }
+}
+
+/// Waits until a process that is about to end has ended: who hears of that may start another under the same name.
+async fn wait_for_end(runtime: &Runtime, pid: Pid) {
+    // Where there may be no more processes, nobody waits.
+    if let Ok(mut watcher) = runtime.attach::<()>() {
+        watcher.monitor(pid);
+        let _ = watcher.receive().await;
     }
 }
 

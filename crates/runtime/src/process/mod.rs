@@ -324,6 +324,14 @@ impl<M: Message> Process<M> {
         self.inside().owner.extra().held.push(Box::new(value));
     }
 
+    /// Lets go of what others find it by before it ends, and not after: what it holds is dropped, its registered
+    /// name is free. For who says by a message that it ends, so that whoever hears that can start another at once.
+    pub fn let_go(&self) {
+        task::let_go(&self.cell);
+        let head = self.cell.header();
+        head.runtime().table().unregister_number(head.number());
+    }
+
     /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
     /// connection of the epoch that this answers. The reply is received as `Info::Spawned` or
     /// `Info::SpawnFailed`, as the options say.

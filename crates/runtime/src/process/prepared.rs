@@ -6,7 +6,7 @@
 
 use std::panic::Location;
 
-use purlin_otp::reason::Reason;
+use purlin_otp::reason::{self, Reason};
 use purlin_otp::signal::{Epoch, Signal};
 use purlin_term::{Pid, Reference};
 
@@ -67,8 +67,11 @@ impl<M: Message> Prepared<M> {
         if let Some(label) = options.label {
             head.set_label(label);
         }
-        if let Some(name) = options.name {
-            runtime.table().register(name, head.number())?;
+        if let Some(name) = options.name
+            && let Err(refused) = runtime.table().register(name, head.number())
+        {
+            prepared.discard();
+            return Err(refused.into());
         }
         Ok(prepared)
     }
@@ -110,6 +113,12 @@ impl<M: Message> Prepared<M> {
     pub fn hold(&self, value: impl Send + 'static) {
         let held = &mut Inside::of(&self.life.cell).owner;
         held.extra().held.push(Box::new(value));
+    }
+
+    /// It never runs, and has ended when this returns, with `normal`: nobody is to start it, and the log need
+    /// not say so.
+    pub fn discard(mut self) {
+        self.life.end_with(reason::normal());
     }
 
     /// When it has ended, and all who are tied to it were told, `heard` is called with the reason: for those

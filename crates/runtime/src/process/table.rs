@@ -387,6 +387,15 @@ impl<P: Listed + ?Sized, const PARTS: u64> Table<P, PARTS> {
         true
     }
 
+    /// Frees the name of a process, if it has one.
+    pub(crate) fn unregister_number(&self, number: u64) {
+        let mut names = self.names_mut();
+        let name = names.by_number.remove(&number);
+        if let Some(process) = name.and_then(|name| names.by_name.remove(&name)) {
+            process.standing().free_name();
+        }
+    }
+
     pub(crate) fn name_of(&self, number: u64) -> Option<Atom> {
         self.names().by_number.get(&number).cloned()
     }

@@ -229,7 +229,7 @@ impl<M: Message> Life<M> {
         if !reason.is_normal() && (self.is_crash || !is_quiet(&reason)) {
             crate::report::ended(head, &mut Inside::of(&self.cell), &reason, self.is_crash);
         }
-        self.let_go();
+        let_go(&self.cell);
         runtime.table().remove(head);
         let mut inside = Inside::of(&self.cell);
         let relations = close(runtime, &mut inside);
@@ -244,16 +244,16 @@ impl<M: Message> Life<M> {
             at_end(&reason);
         }
     }
+}
 
-    /// Drops what the process holds. Whatever that does, the end is told.
-    fn let_go(&self) {
-        let mut inside = Inside::of(&self.cell);
-        let extra = inside.owner.extra.as_mut();
-        let held = extra.map(|extra| std::mem::take(&mut extra.held));
-        drop(inside);
-        for held in held.into_iter().flatten() {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(held)));
-        }
+/// Drops what the process holds. Whatever that does, the process goes on, and its end is told.
+pub(super) fn let_go<M: Message>(cell: &Cell<M>) {
+    let mut inside = Inside::of(cell);
+    let extra = inside.owner.extra.as_mut();
+    let held = extra.map(|extra| std::mem::take(&mut extra.held));
+    drop(inside);
+    for held in held.into_iter().flatten() {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(held)));
     }
 }
 
