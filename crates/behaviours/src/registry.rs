@@ -10,7 +10,9 @@
 //! Invariants:
 //! - `R1` a key leads to one process at most, which may have several keys;
 //! - `R2` an entry is there before the first step of a server that is started under its key;
-//! - `R3` it goes with its process, before anybody is told of that end: who restarts a server finds its key free.
+//! - `R3` it goes with its process, before anybody is told of that end, or of an `init` that failed: who starts
+//!   another finds the key free;
+//! - `R4` `by_pid` has the keys of a process that are in `by_key`, and no others, from its first key to its end.
 //!
 //! [`Process::hold`]: purlin_runtime::Process::hold
 
@@ -20,7 +22,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use purlin_runtime::{Address, Prepared, Runtime};
+use purlin_runtime::{Address, Message, Prepared, Runtime, SendError};
 use purlin_term::{Pid, Term};
 
 use crate::by;
@@ -30,7 +32,7 @@ use crate::gen_server::{
 };
 use crate::messages::Has;
 use crate::request::Request;
-use crate::server_ref::ServerRef;
+use crate::server_ref::{Lookup, ServerRef};
 use crate::supervisor::Child;
 
 /// Another process has the key, or this one has it already; nothing was changed.
@@ -82,12 +84,30 @@ pub struct Registry<K, S: GenServer> {
     entries: Arc<RwLock<Entries<K, S>>>,
 }
 
-type Entries<K, S> = BTreeMap<K, Running<S>>;
+struct Entries<K, S: GenServer> {
+    by_key: BTreeMap<K, Running<S>>,
+    by_pid: BTreeMap<Pid, Vec<K>>,
+}
+
+impl<K, S: GenServer> Default for Entries<K, S> {
+    fn default() -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            by_pid: BTreeMap::new(),
+        }
+    }
+}
 
 /// A server that has a key.
 struct Running<S: GenServer> {
     address: Address<ServerMessage<S>>,
     runtime: Runtime,
+}
+
+impl<S: GenServer> Running<S> {
+    fn server(&self) -> ServerRef<S> {
+        ServerRef::here(self.address.clone(), self.runtime.clone())
+    }
 }
 
 impl<K, S: GenServer> Clone for Registry<K, S> {
@@ -107,7 +127,10 @@ impl<K, S: GenServer> Default for Registry<K, S> {
 impl<K: fmt::Debug, S: GenServer> fmt::Debug for Registry<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries = read(&self.entries);
-        let pids = entries.iter().map(|(key, at)| (key, at.address.pid()));
+        let pids = entries
+            .by_key
+            .iter()
+            .map(|(key, at)| (key, at.address.pid()));
         f.debug_map().entries(pids).finish()
     }
 }
@@ -147,8 +170,8 @@ impl<K: Ord + Clone + Send + Sync + 'static, S: GenServer> Registry<K, S> {
         start_entered(on.starting(), options, self.enter(key.into()), server).await
     }
 
-    /// As [`Child::new`], under a key: who asks for it finds the server again after a restart. Where another process
-    /// has the key, its start fails with `{already_started, Pid}`.
+    /// As [`Child::new`], under a key: [`Registry::server`] finds it again after a restart. Where another process has the
+    /// key, its start fails with `{already_started, Pid}`.
     pub fn child(
         &self,
         id: impl Into<Term>,
@@ -167,19 +190,46 @@ impl<K: Ord + Clone + Send + Sync + 'static, S: GenServer> Registry<K, S> {
             address: ctx.address(),
             runtime: ctx.runtime().clone(),
         };
-        ctx.hold(self.insert(key.into(), running)?);
+        if let Some(held) = self.insert(key.into(), running)? {
+            ctx.hold(held);
+        }
         Ok(())
     }
 
-    /// The server that has a key now. It is asked faster than by the key, and gone when the server has ended.
-    pub fn get<Q>(&self, key: &Q) -> Option<ServerRef<S>>
+    /// A server gives a key up that it has; answers whether it had it.
+    pub fn unregister<Q>(&self, ctx: &Context<S>, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        let (pid, mut entries) = (ctx.pid(), write(&self.entries));
+        let Entries { by_key, by_pid } = &mut *entries;
+        let keys = by_pid.get_mut(&pid);
+        let place = keys.and_then(|keys| {
+            let place = keys.iter().position(|held| held.borrow() == key)?;
+            Some(keys.swap_remove(place))
+        });
+        place.is_some_and(|key| by_key.remove::<K>(&key).is_some())
+    }
+
+    /// The server that has a key now, which is no more when that has ended: see [`Registry::server`].
+    pub fn lookup<Q>(&self, key: &Q) -> Option<ServerRef<S>>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
         let entries = read(&self.entries);
-        let Running { address, runtime } = entries.get(key)?;
-        Some(ServerRef::here(address.clone(), runtime.clone()))
+        entries.by_key.get(key).map(Running::server)
+    }
+
+    /// The server that has a key whenever it is asked, as `on` sees it: `{via, Registry, Key}`. It may be made
+    /// before there is one, and finds the next after a restart.
+    pub fn server(&self, on: &(impl Starter + ?Sized), key: impl Into<K>) -> ServerRef<S> {
+        let by_key = ByKey {
+            registry: self.clone(),
+            key: key.into(),
+        };
+        ServerRef::via(Arc::new(by_key), on.starting().runtime.clone())
     }
 
     /// Asks the server that has a key and waits for the reply: [`ServerRef::call`].
@@ -196,13 +246,50 @@ impl<K: Ord + Clone + Send + Sync + 'static, S: GenServer> Registry<K, S> {
         Q: Ord + ?Sized,
         S::Messages: Has<S, by::Call<R>, Place>,
     {
-        let server = self.get(key).ok_or(CallError::NoProcess)?;
+        let server = self.lookup(key).ok_or(CallError::NoProcess)?;
         server.call(request).await
+    }
+
+    /// Sends the server that has a key a request that has no reply: [`ServerRef::cast`]. Where nobody has the key
+    /// it is gone, as in OTP.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    pub async fn cast<Q, M: Message, Place>(&self, key: &Q, message: M) -> Result<(), SendError>
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+        S::Messages: Has<S, by::Cast<M>, Place>,
+    {
+        match self.lookup(key) {
+            Some(server) => server.cast(message).await,
+            None => Ok(()),
+        }
     }
 
     /// All keys, sorted.
     pub fn keys(&self) -> Vec<K> {
-        read(&self.entries).keys().cloned().collect()
+        read(&self.entries).by_key.keys().cloned().collect()
+    }
+
+    /// The keys of a process, in no order.
+    pub fn keys_of(&self, pid: Pid) -> Vec<K> {
+        let entries = read(&self.entries);
+        entries.by_pid.get(&pid).cloned().unwrap_or_default()
+    }
+
+    /// All keys with the servers that have them now, sorted by key: for what all of them are told.
+    pub fn servers(&self) -> Vec<(K, ServerRef<S>)> {
+        let entries = read(&self.entries);
+        let servers = entries.by_key.iter();
+        servers
+            .map(|(key, running)| (key.clone(), running.server()))
+            .collect()
+    }
+
+    /// How many keys there are.
+    pub fn count(&self) -> usize {
+        read(&self.entries).by_key.len()
     }
 
     /// Enters a server that is about to run.
@@ -214,31 +301,62 @@ impl<K: Ord + Clone + Send + Sync + 'static, S: GenServer> Registry<K, S> {
                 runtime: runtime.clone(),
             };
             let held = registry.insert(key, running);
-            prepared.hold(held.map_err(|AlreadyRegistered(pid)| StartError::AlreadyStarted(pid))?);
+            let held = held.map_err(|AlreadyRegistered(pid)| StartError::AlreadyStarted(pid))?;
+            if let Some(held) = held {
+                prepared.hold(held);
+            }
             Ok(())
         }
     }
 
-    fn insert(&self, key: K, running: Running<S>) -> Result<Held<K, S>, AlreadyRegistered> {
-        match write(&self.entries).entry(key.clone()) {
+    /// Answers what the process is to hold, if this is its first key.
+    fn insert(&self, key: K, running: Running<S>) -> Result<Option<Held<K, S>>, AlreadyRegistered> {
+        let pid = running.address.pid();
+        let mut entries = write(&self.entries);
+        match entries.by_key.entry(key.clone()) {
             Entry::Occupied(held) => return Err(AlreadyRegistered(held.get().address.pid())),
             Entry::Vacant(free) => free.insert(running),
         };
-        let registry = self.clone();
-        Ok(Held { registry, key })
+        match entries.by_pid.entry(pid) {
+            Entry::Occupied(keys) => {
+                keys.into_mut().push(key);
+                Ok(None)
+            }
+            Entry::Vacant(first) => {
+                first.insert(vec![key]);
+                let registry = self.clone();
+                Ok(Some(Held { registry, pid }))
+            }
+        }
     }
 }
 
-/// An entry, as its process holds it.
-struct Held<K: Ord, S: GenServer> {
+/// Who has a key when it is asked for.
+struct ByKey<K, S: GenServer> {
     registry: Registry<K, S>,
     key: K,
+}
+
+impl<K: Ord + Send + Sync, S: GenServer> Lookup<S> for ByKey<K, S> {
+    fn lookup(&self) -> Option<Address<ServerMessage<S>>> {
+        let entries = read(&self.registry.entries);
+        Some(entries.by_key.get(&self.key)?.address.clone())
+    }
+}
+
+/// The entries of a process, as it holds them.
+struct Held<K: Ord, S: GenServer> {
+    registry: Registry<K, S>,
+    pid: Pid,
 }
 
 impl<K: Ord, S: GenServer> Drop for Held<K, S> {
     fn drop(&mut self) {
         // The process has its queue still, so nothing of that is dropped while this is locked.
-        write(&self.registry.entries).remove(&self.key);
+        let mut entries = write(&self.registry.entries);
+        for key in entries.by_pid.remove(&self.pid).unwrap_or_default() {
+            entries.by_key.remove(&key);
+        }
     }
 }
 

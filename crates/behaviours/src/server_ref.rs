@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_runtime::{Address, Message, Runtime, SendError, Target};
@@ -20,7 +21,8 @@ use crate::requests::{Response, unanswered};
 /// A server of type `S`, on this node or another.
 ///
 /// What can be asked of it, and what comes back, the compiler knows. A server of this node is asked
-/// without the codec, if the reference came of starting it; any other by OTP's messages.
+/// without the codec, if the reference came of starting it, or of the key under which it is found
+/// ([`Registry::server`](crate::Registry::server)); any other by OTP's messages.
 pub struct ServerRef<S: GenServer> {
     road: Road<S>,
     runtime: Runtime,
@@ -30,6 +32,20 @@ pub struct ServerRef<S: GenServer> {
 enum Road<S: GenServer> {
     Here(Address<ServerMessage<S>>),
     To(Target),
+    Via(Arc<dyn Lookup<S>>),
+}
+
+/// Finds a server of this node whenever it is asked: OTP's `via`.
+pub(crate) trait Lookup<S: GenServer>: Send + Sync {
+    /// Where it is asked now, if it runs.
+    fn lookup(&self) -> Option<Address<ServerMessage<S>>>;
+}
+
+/// How a server is asked now.
+enum Way<'a, S: GenServer> {
+    Here(&'a Address<ServerMessage<S>>),
+    To(&'a Target),
+    Nobody,
 }
 
 impl<S: GenServer> Clone for ServerRef<S> {
@@ -37,6 +53,7 @@ impl<S: GenServer> Clone for ServerRef<S> {
         let road = match &self.road {
             Road::Here(address) => Road::Here(address.clone()),
             Road::To(target) => Road::To(target.clone()),
+            Road::Via(place) => Road::Via(place.clone()),
         };
         let runtime = self.runtime.clone();
         Self::new(road, runtime)
@@ -66,6 +83,23 @@ impl<S: GenServer> ServerRef<S> {
         Self::new(Road::Here(address), runtime)
     }
 
+    pub(crate) fn via(place: Arc<dyn Lookup<S>>, runtime: Runtime) -> Self {
+        Self::new(Road::Via(place), runtime)
+    }
+
+    /// How it is asked now; `found` is where it was found, if it had to be looked for.
+    #[inline]
+    fn way<'a>(&'a self, found: &'a mut Option<Address<ServerMessage<S>>>) -> Way<'a, S> {
+        match &self.road {
+            Road::Here(address) => Way::Here(address),
+            Road::To(target) => Way::To(target),
+            Road::Via(place) => {
+                *found = place.lookup();
+                found.as_ref().map_or(Way::Nobody, Way::Here)
+            }
+        }
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
     }
@@ -77,19 +111,22 @@ impl<S: GenServer> ServerRef<S> {
         Self::new(Road::To(target.into()), on.starting().runtime.clone())
     }
 
-    /// Where it is asked: the pid, or a name.
+    /// Where it is asked: the pid, or a name. Of a server that is found by a key it is the pid now, that of nobody
+    /// where it does not run.
     pub fn target(&self) -> Target {
-        match &self.road {
-            Road::Here(address) => Target::Pid(address.pid()),
-            Road::To(target) => target.clone(),
+        match self.way(&mut None) {
+            Way::Here(address) => Target::Pid(address.pid()),
+            Way::To(target) => target.clone(),
+            Way::Nobody => Target::Pid(self.runtime.nobody()),
         }
     }
 
     /// Its pid, where that is known.
     pub fn pid(&self) -> Option<Pid> {
-        match self.target() {
-            Target::Pid(pid) => Some(pid),
-            Target::Name(..) => None,
+        match self.way(&mut None) {
+            Way::Here(address) => Some(address.pid()),
+            Way::To(Target::Pid(pid)) => Some(*pid),
+            Way::To(Target::Name(..)) | Way::Nobody => None,
         }
     }
 
@@ -116,8 +153,13 @@ impl<S: GenServer> ServerRef<S> {
     where
         S::Messages: Has<S, by::Call<R>, Place>,
     {
-        let Road::Here(address) = &self.road else {
-            return call(&self.runtime, self.target(), &request, patience).await;
+        let mut found = None;
+        let address = match self.way(&mut found) {
+            Way::Here(address) => address,
+            Way::To(target) => {
+                return call(&self.runtime, target.clone(), &request, patience).await;
+            }
+            Way::Nobody => return Err(CallError::NoProcess),
         };
         let asked = async {
             let (sender, reply) = oneshot::channel();
@@ -139,9 +181,14 @@ impl<S: GenServer> ServerRef<S> {
     where
         S::Messages: Has<S, by::Call<R>, Place>,
     {
-        let Road::Here(address) = &self.road else {
-            let sent = send_request(&self.runtime, self.target(), &request);
-            return sent.map_or_else(Response::refused, Response::there);
+        let mut found = None;
+        let address = match self.way(&mut found) {
+            Way::Here(address) => address,
+            Way::To(target) => {
+                let sent = send_request(&self.runtime, target.clone(), &request);
+                return sent.map_or_else(Response::refused, Response::there);
+            }
+            Way::Nobody => return Response::refused(CallError::NoProcess),
         };
         let (sender, reply) = oneshot::channel();
         let message = S::Messages::wrap((request, ReplyTo::here(sender)));
@@ -152,7 +199,7 @@ impl<S: GenServer> ServerRef<S> {
     }
 
     /// Sends a request that has no reply: `gen_server:cast`. Waits while the road or a bounded mailbox is
-    /// full.
+    /// full. To a key that nobody has, as to a process that has ended, it is gone.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent. Whether a cast that was sent arrives is unknown.
@@ -160,12 +207,13 @@ impl<S: GenServer> ServerRef<S> {
     where
         S::Messages: Has<S, by::Cast<M>, Place>,
     {
-        match &self.road {
-            Road::Here(address) => {
+        match self.way(&mut None) {
+            Way::Here(address) => {
                 let message = ServerMessage::own(S::Messages::wrap(message));
                 self.runtime.send(address, message).await
             }
-            Road::To(target) => cast(&self.runtime, target.clone(), &message).await,
+            Way::Nobody => Ok(()),
+            Way::To(target) => cast(&self.runtime, target.clone(), &message).await,
         }
     }
 
@@ -177,12 +225,13 @@ impl<S: GenServer> ServerRef<S> {
     where
         S::Messages: Has<S, by::Info<M>, Place>,
     {
-        match &self.road {
-            Road::Here(address) => {
+        match self.way(&mut None) {
+            Way::Here(address) => {
                 let message = ServerMessage::own(S::Messages::wrap(message));
                 self.runtime.send(address, message).await
             }
-            Road::To(target) => {
+            Way::Nobody => Ok(()),
+            Way::To(target) => {
                 let message: EncodedTerm = message.encode()?;
                 let (runtime, to) = (&self.runtime, target.clone().into());
                 runtime.send_encoded(runtime.nobody(), to, message).await

@@ -6,20 +6,23 @@
 //!
 //! Source: Elixir's `PartitionSupervisor`. Deviation: numbers are hashed too, where Elixir takes their remainder.
 //!
-//! Invariant `P1`: a key has one partition, which is the same as long as the number of partitions is.
+//! Invariants:
+//! - `P1` a key has one partition, which is the same as long as the number of partitions is;
+//! - `P2` a partition leads to the server that was started last for it, and to none when that has ended: one of a
+//!   supervisor that was killed, and that is yet to end, neither hinders the next nor takes its place.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use purlin_runtime::{Address, Runtime};
-use purlin_term::Term;
+use purlin_runtime::{Address, Prepared, Runtime};
+use purlin_term::{Pid, Term};
 
 use super::{Child, Supervisor, one_for_one};
-use crate::gen_server::{GenServer, ServerOptions, StartError, Starter};
+use crate::gen_server::{Enter, GenServer, ServerMessage, ServerOptions, StartError, Starter};
 use crate::registry::Registry;
-use crate::server_ref::ServerRef;
+use crate::server_ref::{Lookup, ServerRef};
 
 /// Partitions that are to be started: made by [`partitioned`].
 pub struct Partitioned<S> {
@@ -102,8 +105,7 @@ impl<S: GenServer> Partitioned<S> {
         let runtime = on.starting().runtime.clone();
         let count = self.partitions.unwrap_or(runtime.worker_threads());
         Partitions(Arc::new(Shared {
-            count: count.max(1),
-            servers: Registry::new(),
+            places: (0..count.max(1)).map(|_| Arc::default()).collect(),
             root: Registry::new(),
             spec: self,
             runtime,
@@ -115,8 +117,8 @@ impl<S: GenServer> Partitioned<S> {
 pub struct Partitions<S: GenServer>(Arc<Shared<S>>);
 
 struct Shared<S: GenServer> {
-    count: usize,
-    servers: Registry<usize, S>,
+    /// By number.
+    places: Vec<Arc<Place<S>>>,
     /// Their supervisor, of which there is one at a time.
     root: Registry<(), Supervisor>,
     spec: Partitioned<S>,
@@ -131,32 +133,31 @@ impl<S: GenServer> Clone for Partitions<S> {
 
 impl<S: GenServer> fmt::Debug for Partitions<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let running = &self.0.servers;
-        write!(f, "Partitions({} of {running:?})", self.0.count)
+        let pids = self.all().map(|server| server.pid());
+        f.debug_list().entries(pids).finish()
     }
 }
 
 impl<S: GenServer> Partitions<S> {
-    /// The server of the partition that has this key, as it is now: ask for it anew for each call, and it is found
-    /// again after a restart. Where it does not run, calls of it end with
-    /// [`NoProcess`](crate::CallError::NoProcess).
+    /// The server of the partition that has this key, whenever it is asked, also after a restart. Where it does not
+    /// run, calls of it end with [`NoProcess`](crate::CallError::NoProcess).
     pub fn partition<K: Hash + ?Sized>(&self, key: &K) -> ServerRef<S> {
-        self.server(number(key, self.0.count))
+        self.server(&self.0.places[number(key, self.count())])
     }
 
     /// The servers of all partitions, in the order of their numbers.
     pub fn all(&self) -> impl Iterator<Item = ServerRef<S>> {
-        (0..self.0.count).map(|number| self.server(number))
+        self.0.places.iter().map(|place| self.server(place))
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.count
+        self.0.places.len()
     }
 
-    /// Their supervisor, if it runs.
-    pub fn supervisor(&self) -> Option<ServerRef<Supervisor>> {
-        self.0.root.get(&())
+    /// Their supervisor, whenever it is asked.
+    pub fn supervisor(&self) -> ServerRef<Supervisor> {
+        self.0.root.server(&self.0.runtime, ())
     }
 
     /// All of them, as one child of another supervisor.
@@ -165,14 +166,8 @@ impl<S: GenServer> Partitions<S> {
         self.0.root.child(id, (), move || partitions.tree())
     }
 
-    fn server(&self, number: usize) -> ServerRef<S> {
-        let Shared {
-            servers, runtime, ..
-        } = &*self.0;
-        servers.get(&number).unwrap_or_else(|| {
-            let nobody = Address::of(runtime.nobody());
-            ServerRef::here(nobody, runtime.clone())
-        })
+    fn server(&self, place: &Arc<Place<S>>) -> ServerRef<S> {
+        ServerRef::via(place.clone(), self.0.runtime.clone())
     }
 
     fn tree(&self) -> Supervisor {
@@ -180,12 +175,63 @@ impl<S: GenServer> Partitions<S> {
         if let Some((restarts, period)) = self.0.spec.intensity {
             tree = tree.intensity(restarts, period);
         }
-        for number in 0..self.0.count {
+        for (number, place) in self.0.places.iter().enumerate() {
             let make = self.0.spec.make.clone();
-            let id = Term::from(number as i64);
-            tree = tree.with(self.0.servers.child(id, number, move || make(number)));
+            let (id, enter) = (Term::from(number as i64), enter(place.clone()));
+            tree = tree.with(Child::entered(id, enter, move || make(number)));
         }
         tree
+    }
+}
+
+/// Where the server of a partition is found.
+struct Place<S: GenServer>(RwLock<Option<At<S>>>);
+
+type At<S> = Address<ServerMessage<S>>;
+
+impl<S: GenServer> Default for Place<S> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<S: GenServer> Place<S> {
+    fn at(&self) -> RwLockWriteGuard<'_, Option<At<S>>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: GenServer> Lookup<S> for Place<S> {
+    fn lookup(&self) -> Option<At<S>> {
+        let at = self.0.read();
+        at.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Enters a server that is about to run in its place.
+fn enter<S: GenServer>(place: Arc<Place<S>>) -> impl Enter<S> + Clone + Send + Sync + 'static {
+    move |prepared: &Prepared<ServerMessage<S>>, _: &Runtime| {
+        let last = place.at().replace(prepared.address());
+        // Its queue may go with this, so the place is not locked.
+        drop(last);
+        let pid = prepared.pid();
+        prepared.hold(Held { place, pid });
+        Ok(())
+    }
+}
+
+/// A place, as the server holds it that was entered there.
+struct Held<S: GenServer> {
+    place: Arc<Place<S>>,
+    pid: Pid,
+}
+
+impl<S: GenServer> Drop for Held<S> {
+    fn drop(&mut self) {
+        let mut at = self.place.at();
+        if at.as_ref().is_some_and(|at| at.pid() == self.pid) {
+            *at = None;
+        }
     }
 }
 
