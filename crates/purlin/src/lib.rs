@@ -58,12 +58,12 @@ pub mod __private {
 pub mod prelude {
     pub use purlin_behaviours::application::Application;
     pub use purlin_behaviours::supervisor::{
-        Child, Supervisor, dynamic, one_for_all, one_for_one, rest_for_one,
+        Child, Supervisor, dynamic, one_for_all, one_for_one, partitioned, rest_for_one,
     };
     pub use purlin_behaviours::task::{Task, async_stream};
     pub use purlin_behaviours::{
         Agent, Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast,
-        HandleContinue, HandleInfo, InitError, ReplyTo, Request, Requests, ServerOptions,
+        HandleContinue, HandleInfo, InitError, Registry, ReplyTo, Request, Requests, ServerOptions,
         ServerRef, StatemContext, StatemRef, by,
     };
     pub use purlin_node::{

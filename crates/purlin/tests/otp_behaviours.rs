@@ -5,6 +5,7 @@ mod otp;
 mod support;
 
 use otp::{Erl, RELEASES, Release};
+use purlin::prelude::*;
 use support::{Running, purlin};
 
 /// A node with the demo, and a shell that knows its counter as `C` and its supervisor as `S`.
@@ -190,5 +191,48 @@ async fn a_shell_manages_the_children_of_a_supervisor() {
             "2",
         )
         .await;
+    }
+}
+
+/// Knows the number of its partition.
+struct Part(usize);
+
+#[purlin::gen_server]
+impl GenServer for Part {
+    #[call]
+    fn number(&self) -> u64 {
+        self.0 as u64
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_sees_partitions_by_their_numbers() {
+    for release in RELEASES {
+        let net = otp::Net::new().await;
+        let node = net.node("a").await;
+        let parts = partitioned(3, Part).start(&node).await.unwrap();
+        let supervisor = parts.supervisor().pid().unwrap();
+        node.register(atom!("parts"), supervisor).unwrap();
+        let mut erl = net.erl(release, "erl").await;
+        erl.check(
+            "S = {parts, 'a@127.0.0.1'}, lists:sort([{Id, gen_server:call(Pid, number), Type} || \
+             {Id, Pid, Type, []} <- supervisor:which_children(S)])",
+            "[{0,0,worker},{1,1,worker},{2,2,worker}]",
+        )
+        .await;
+        erl.check(
+            "{1, Old, _, _} = lists:keyfind(1, 1, supervisor:which_children(S)), \
+             Monitor = monitor(process, Old), exit(Old, kill), receive {'DOWN', Monitor, _, _, _} -> ok end, \
+             {1, New, _, _} = lists:keyfind(1, 1, supervisor:which_children(S)), \
+             {New =:= Old, gen_server:call(New, number), supervisor:count_children(S)}",
+            "{false,1,[{specs,3},{active,3},{supervisors,0},{workers,3}]}",
+        )
+        .await;
+        let numbers = parts
+            .all()
+            .map(|part| async move { part.call(Number).await });
+        for (expected, number) in numbers.enumerate() {
+            assert_eq!(number.await.unwrap(), expected as u64);
+        }
     }
 }
