@@ -432,3 +432,45 @@ async fn a_supervisor_that_tries_without_end_to_start_a_child_can_be_ended() {
     runtime.exit(supervisor.pid().unwrap(), atom!("shutdown"));
     ended(&runtime, supervisor.pid().unwrap()).await;
 }
+
+/// Ends by the link to its supervisor, whether it traps exits or not.
+struct Named(bool);
+
+impl GenServer for Named {
+    type Messages = ();
+
+    async fn init(&mut self, ctx: &mut Context<Self>) -> Result<(), InitError> {
+        ctx.trap_exit(self.0);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_successor_of_a_killed_supervisor_finds_the_names_of_its_children_free() {
+    let runtime = runtime();
+    let starts = Arc::new(AtomicUsize::new(0));
+    let started = starts.clone();
+    let inner = move || {
+        started.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b", "c", "d"].into_iter().enumerate();
+        names.fold(one_for_one(), |inner, (number, name)| {
+            inner.registered(name, move || Named(number % 2 == 0))
+        })
+    };
+    let outer = one_for_one()
+        .intensity(100, Duration::from_secs(5))
+        .registered("inner", inner);
+    let outer = outer.start(&runtime).await.unwrap();
+    for kills in 1..=100 {
+        let names = [atom!("inner"), atom!("a"), atom!("d")];
+        let before = names.clone().map(|name| runtime.whereis(&name).unwrap());
+        runtime.exit(before[0], atom!("kill"));
+        ended(&runtime, before[0]).await;
+        // Answered when it runs again.
+        assert_eq!(outer.count_children().await.unwrap().active, 1);
+        assert_eq!(starts.load(Ordering::Relaxed), 1 + kills);
+        for (name, before) in names.iter().zip(before) {
+            assert!(runtime.whereis(name).is_some_and(|pid| pid != before));
+        }
+    }
+}

@@ -18,7 +18,7 @@ mod partitioned;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use purlin_otp::reason::Reason;
+use purlin_otp::reason::{self, Reason};
 use purlin_otp::supervisor::{
     Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome,
     Strategy, Token, terms,
@@ -28,6 +28,7 @@ pub use purlin_otp::supervisor::{
 };
 use purlin_runtime::Local;
 use purlin_term::{Atom, Pid, Reference, Term, atom};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 pub use child::{Child, Ready, Start, StartChild, Started};
@@ -373,6 +374,10 @@ impl GenServer for Supervisor {
     async fn handle_exit(&mut self, from: Pid, reason: Reason, ctx: &mut Context<Self>) {
         if let Some(monitor) = self.monitors.remove(&from) {
             ctx.demonitor(monitor);
+        } else if reason == reason::killed() {
+            // Whom a killed supervisor leaves behind hears of it too, and has its turn to end: its successor
+            // needs their names.
+            yield_now().await;
         }
         self.ended(from, reason);
         self.drive(ctx);

@@ -38,7 +38,11 @@ pub enum Farewell {
     },
 }
 
-/// What is due to others when a process has ended: links first, then monitors of either kind.
+/// What is due to others when a process has ended: links first, the youngest process of a node before the others,
+/// then monitors of either kind.
+///
+/// So the children of a supervisor that was killed hear before the supervisor above, which starts it anew and needs
+/// their names. OTP knows no order here.
 pub struct Ending {
     me: Pid,
     reason: Reason,

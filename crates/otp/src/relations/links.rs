@@ -140,7 +140,8 @@ impl Links {
     }
 }
 
-/// The processes that are linked when the owner ends, by node.
+/// The processes that are linked when the owner ends, by node, the youngest of a node first: those that it has
+/// started hear before who has started it.
 pub(super) struct LinkedPids(IntoIter<ByNode, Link>);
 
 impl IntoIterator for Links {
@@ -156,7 +157,7 @@ impl Iterator for LinkedPids {
     type Item = Pid;
 
     fn next(&mut self) -> Option<Pid> {
-        let (key, _) = self.0.find(|(_, link)| link.is_active())?;
+        let (key, _) = self.0.rfind(|(_, link)| link.is_active())?;
         Some(key.into())
     }
 }

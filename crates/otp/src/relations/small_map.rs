@@ -174,6 +174,15 @@ impl<K, V> Iterator for IntoIter<K, V> {
     }
 }
 
+impl<K, V> DoubleEndedIterator for IntoIter<K, V> {
+    fn next_back(&mut self) -> Option<(K, V)> {
+        match self {
+            Self::Few(few) => few.next_back(),
+            Self::Many(tree) => tree.next_back(),
+        }
+    }
+}
+
 fn place<K: Ord, V>(few: &[(K, V)], key: &K) -> Result<usize, usize> {
     few.binary_search_by(|(other, _)| other.cmp(key))
 }
@@ -225,7 +234,8 @@ mod tests {
                 let inside = tree.range(10..=20).filter(|(_, v)| even(v)).map(|(k, _)| *k);
                 prop_assert!(small.keys_in(10..=20, even).into_iter().eq(inside));
             }
-            prop_assert!(small.into_iter().eq(tree));
+            prop_assert!(small.clone().into_iter().eq(tree.clone()));
+            prop_assert!(small.into_iter().rev().eq(tree.into_iter().rev()));
         }
     }
 }
