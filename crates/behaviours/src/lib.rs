@@ -6,7 +6,7 @@
 //! - [`ServerRef`]: how others ask it, by type; [`call`] and [`cast`]: how they ask whatever answers
 //!   `gen_server:call`, by pid or name, here or on another node.
 //! - [`Registry`]: servers of this node by keys of the program's own;
-//! - [`supervisor`]: processes that start others and restart them;
+//! - [`supervisor`]: processes that start others and restart them, also many of one kind, each for a part of the keys;
 //! - [`task`]: computations in processes of their own, one or many;
 //! - [`Agent`]: state in a process, by closures;
 //! - [`application`]: what a node runs, by name, with what it depends on;

@@ -91,7 +91,7 @@ async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
             return reason;
         }
         // What is nearly always the case goes by itself: through the futures of the others the message
-        // would be moved with each.
+        // would be moved with each. What is rare is boxed, since a server that waits has room for all of it.
         let ended = if let Some(next) = ctx.next_continue() {
             S::Messages::handle(next, server, ctx).await;
             None
@@ -101,7 +101,7 @@ async fn serve<S: GenServer>(server: &mut S, ctx: &mut Context<S>) -> Reason {
                     S::Messages::handle(message, server, ctx).await;
                     None
                 }
-                other => handle_received(Some(other), server, ctx).await,
+                other => Box::pin(handle_received(Some(other), server, ctx)).await,
             }
         } else {
             handle_next(server, ctx).await
@@ -118,9 +118,15 @@ pub(crate) async fn handle_next<S: GenServer>(
     ctx: &mut Context<S>,
 ) -> Option<Reason> {
     let (patience, since) = (ctx.timeout, Instant::now());
-    let received = receive(ctx).await;
+    let received = match receive(ctx).await {
+        Some(Received::Message(ServerMessage(Kind::Own(message)))) => {
+            handle_own(message, server, ctx).await;
+            return None;
+        }
+        other => other,
+    };
     let is_seen = is_seen(&received);
-    let ended = handle_received(received, server, ctx).await;
+    let ended = Box::pin(handle_received(received, server, ctx)).await;
     // What no handler has seen, none can set a new timeout for.
     if !is_seen && ctx.timeout.is_none() {
         ctx.timeout = patience.map(|patience| patience.saturating_sub(since.elapsed()));
@@ -188,13 +194,7 @@ async fn handle<S: GenServer>(
     ctx: &mut Context<S>,
 ) {
     match message {
-        Kind::Own(message) => {
-            if ctx.debug.is_on() {
-                let event = S::Messages::event(&message);
-                ctx.debug.note(ctx.process.pid(), event);
-            }
-            S::Messages::handle(message, server, ctx).await;
-        }
+        Kind::Own(message) => handle_own(message, server, ctx).await,
         Kind::System(request) => {
             let (caller, request) = *request;
             sys::handle(server, ctx, &caller, &request).await;
@@ -208,6 +208,18 @@ async fn handle<S: GenServer>(
         }
         Kind::Other(other) => server.handle_other(*other, ctx).await,
     }
+}
+
+async fn handle_own<S: GenServer>(
+    message: <S::Messages as Messages<S>>::Any,
+    server: &mut S,
+    ctx: &mut Context<S>,
+) {
+    if ctx.debug.is_on() {
+        let event = S::Messages::event(&message);
+        ctx.debug.note(ctx.process.pid(), event);
+    }
+    S::Messages::handle(message, server, ctx).await;
 }
 
 async fn handle_info<S: GenServer>(info: Info, server: &mut S, ctx: &mut Context<S>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use purlin_otp::reason::{self, Reason};
 use purlin_runtime::{
-    Address, Message, Prepared, Process, RegisterError, Runtime, SpawnError, SpawnOptions,
+    Address, Epoch, Message, Prepared, Process, RegisterError, Runtime, SpawnError, SpawnOptions,
     TooManyProcesses,
 };
 use purlin_term::{Atom, Pid, Term, atom};
@@ -141,8 +141,10 @@ pub struct Starting<'a> {
 pub trait Parent: Sync {
     fn pid(&self) -> Pid;
     fn group_leader(&self) -> Pid;
-    /// It is linked to a child that does not run yet, and that is linked to it.
+    /// It is linked to a child that does not run yet.
     fn link_to(&self, child: Pid);
+    /// It is linked to a child that does not run yet, and that is linked to it already.
+    fn note_link(&self, child: Pid);
     /// It is linked to that one no more.
     fn unlink_from(&self, child: Pid);
     /// Something of it failed: answers whether it ends by that, at its next await, as it does if it does
@@ -161,6 +163,10 @@ impl<M: Message> Parent for Process<M> {
 
     fn link_to(&self, child: Pid) {
         self.link(child);
+    }
+
+    fn note_link(&self, child: Pid) {
+        Process::note_link(self, child);
     }
 
     fn unlink_from(&self, child: Pid) {
@@ -282,8 +288,9 @@ pub(crate) fn launch<S: GenServer>(
     }
     let parent = starting.parent.filter(|_| options.link);
     if let Some(parent) = parent {
-        // The signal waits for it: it is linked before its first step.
-        parent.link_to(prepared.pid());
+        // Not by a signal: that would have room made in its queue, which an idle server does not need.
+        prepared.link(parent.pid(), Epoch::LOCAL);
+        parent.note_link(prepared.pid());
     }
     let parent = parent.map(Parent::pid);
     Ok(prepared.start(move |process| serve::run(make, process, parent, ready)))

@@ -240,14 +240,16 @@ impl<M: Message> Process<M> {
 
     fn link_child<N: Message>(&self, child: Prepared<N>) -> Prepared<N> {
         child.link(self.pid(), Epoch::LOCAL);
-        self.tie(|inside, _| {
-            // The child is linked already: nothing is to be sent.
-            inside
-                .owner
-                .relations
-                .link(child.pid(), Epoch::LOCAL, &mut Vec::new());
-        });
+        self.note_link(child.pid());
         child
+    }
+
+    /// It is linked to a process of this node that is linked to it already ([`Prepared::link`]): nothing is sent.
+    pub fn note_link(&self, to: Pid) {
+        self.tie(|inside, _| {
+            let relations = &mut inside.owner.relations;
+            relations.link(to, Epoch::LOCAL, &mut Vec::new());
+        });
     }
 
     fn monitor_child<N: Message>(&self, child: Prepared<N>) -> (Prepared<N>, Reference) {
