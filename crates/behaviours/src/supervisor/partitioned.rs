@@ -295,6 +295,12 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_are_alike_in_their_lowest_bits_are_spread_too() {
+        let first = (0..128_u8).filter(|key| number(&(2 * key), 2) == 0).count();
+        assert!((40..=88).contains(&first), "{first} of 128");
+    }
+
+    #[test]
     fn a_key_has_the_same_partition_in_each_run() {
         let numbers = ["user 7", "user 8", ""].map(|key| number(key, 1000));
         assert_eq!(numbers, [999, 984, 295]);
