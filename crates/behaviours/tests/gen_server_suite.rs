@@ -77,6 +77,8 @@ impl GenServer for Subject {
     }
 
     async fn terminate(&mut self, reason: &Reason, _: &mut Context<Self>) {
+        // Whoever is answered before this goes on meanwhile.
+        tokio::task::yield_now().await;
         self.tell(format!("terminate {reason}"));
         assert!(!self.terminates_badly, "in terminate");
     }
@@ -338,14 +340,20 @@ async fn who_stops_a_server_waits_for_its_end_and_hears_when_there_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_itself_answers_first_and_those_linked_hear_its_reason() {
+async fn a_server_that_stops_itself_answers_after_terminate_and_those_linked_hear_its_reason() {
     let runtime = runtime();
     let mut parent = parent(&runtime);
     for reason in ["normal", "shutdown", "{shutdown,stop_reason}", "crashed"] {
         let (server, mut told) = subject(Init::Ready);
         let server = start_linked(server, &parent).await.unwrap();
         assert!(server.call(End(reason.to_owned())).await.unwrap());
-        assert_eq!(told.recv().await.unwrap(), format!("terminate {reason}"));
+        assert_eq!(told.try_recv().unwrap(), format!("terminate {reason}"));
+        assert_eq!(end_heard(&mut parent).await, reason);
+        let (server, mut told) = subject(Init::Ready);
+        let pid = start_linked(server, &parent).await.unwrap().pid().unwrap();
+        let end = End(reason.to_owned());
+        assert!(call(&runtime, pid, &end, SECOND).await.unwrap());
+        assert_eq!(told.try_recv().unwrap(), format!("terminate {reason}"));
         assert_eq!(end_heard(&mut parent).await, reason);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Address, Message, Process, SendError, Target, TimerRef};
+use purlin_runtime::{Address, BoxFuture, Message, Process, SendError, Target, TimerRef};
 use purlin_term::{Pid, Term};
 use tokio::time::Instant;
 
@@ -34,6 +34,8 @@ pub struct Context<S: GenServer> {
     pub(super) deadline: Option<Instant>,
     defers_suspension: bool,
     pub(super) stopping: Option<Reason>,
+    /// The reply to the call whose handler stopped the server. Never locked, as `continues`.
+    last_reply: Mutex<Option<BoxFuture<'static, ()>>>,
     pub(crate) debug: Debug,
     answers: Answers,
     unhandled: u64,
@@ -49,6 +51,7 @@ impl<S: GenServer> Context<S> {
             deadline: None,
             defers_suspension: false,
             stopping: None,
+            last_reply: Mutex::default(),
             debug: Debug::default(),
             answers: Answers::default(),
             unhandled: 0,
@@ -77,7 +80,8 @@ impl<S: GenServer> Context<S> {
         self.process.address()
     }
 
-    /// The server ends with this reason when the handler is done, after [`GenServer::terminate`].
+    /// The server ends with this reason when the handler is done, after [`GenServer::terminate`]. What the handler
+    /// of a call returns is the reply all the same, and goes when `terminate` has run: `{stop, Reason, Reply, State}`.
     pub fn stop(&mut self, reason: impl Into<Term>) {
         self.stopping.get_or_insert(Reason::new(reason.into()));
     }
@@ -157,6 +161,18 @@ impl<S: GenServer> Context<S> {
     /// Whether a handler has stopped the server.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_some()
+    }
+
+    /// Whoever asked is answered when [`GenServer::terminate`] has run.
+    pub(super) fn reply_at_end(&mut self, reply: BoxFuture<'static, ()>) {
+        self.last_reply = Mutex::new(Some(reply));
+    }
+
+    pub(super) async fn give_last_reply(&mut self) {
+        let last = self.last_reply.get_mut();
+        if let Some(reply) = last.unwrap_or_else(PoisonError::into_inner).take() {
+            reply.await;
+        }
     }
 
     fn continues(&mut self) -> &mut VecDeque<<S::Messages as Messages<S>>::Any> {

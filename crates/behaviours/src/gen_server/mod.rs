@@ -246,6 +246,9 @@ impl<S: HandleCall<R>, R: Request> HandleCallFrom<R> for S {
         ctx: &mut Context<Self>,
     ) {
         let reply = self.handle_call(request, ctx).await;
+        if ctx.is_stopping() {
+            return ctx.reply_at_end(Box::pin(from.reply(reply)));
+        }
         if let Err((from, reply)) = from.try_reply_here(reply) {
             from.reply(reply).await;
         }

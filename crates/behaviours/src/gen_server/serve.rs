@@ -71,16 +71,32 @@ pub(super) async fn run<S: GenServer>(
     let ended = caught(serve(&mut server, &mut ctx)).await;
     // Whatever its end needs to hear is heard.
     ctx.debug.resume();
-    match ended {
-        Ok(reason) => {
-            server.terminate(&reason, &mut ctx).await;
+    end(&mut server, &mut ctx, ended).await
+}
+
+/// The end of a server: `terminate`, and the last reply after it, as OTP does.
+async fn end<S: GenServer>(
+    server: &mut S,
+    ctx: &mut Context<S>,
+    ended: Result<Reason, Panic>,
+) -> Reason {
+    let (reason, mut panic) = match ended {
+        Ok(reason) => (reason, None),
+        Err(panic) => (panics::exit_reason(&*panic), Some(panic)),
+    };
+    let terminated = caught(server.terminate(&reason, ctx)).await;
+    let reason = match terminated {
+        Ok(()) => reason,
+        Err(last) => {
+            let reason = panics::exit_reason(&*last);
+            panic = Some(last);
             reason
         }
-        Err(panic) => {
-            let reason = panics::exit_reason(&*panic);
-            server.terminate(&reason, &mut ctx).await;
-            resume_unwind(panic);
-        }
+    };
+    ctx.give_last_reply().await;
+    match panic {
+        Some(panic) => resume_unwind(panic),
+        None => reason,
     }
 }
 
