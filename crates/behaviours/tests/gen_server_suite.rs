@@ -44,6 +44,7 @@ enum Init {
     Panic,
     Sleep(u64),
     Timeout(u64),
+    SleepThenTimeout(u64),
 }
 
 /// Tells what happens to it.
@@ -72,6 +73,10 @@ impl GenServer for Subject {
             Init::Panic => panic!("no way"),
             Init::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Init::Timeout(ms) => ctx.set_timeout(Duration::from_millis(ms)),
+            Init::SleepThenTimeout(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                ctx.set_timeout(Duration::ZERO);
+            }
         }
         Ok(())
     }
@@ -316,6 +321,62 @@ async fn a_timeout_set_in_init_comes_unless_a_message_comes_first() {
     assert!(server.call(CallWithin(1000)).await.unwrap());
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(told.try_recv().unwrap(), "timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_zero_comes_at_once_unless_a_message_waits_already() {
+    let runtime = runtime();
+    let before = Instant::now();
+    let (server, mut told) = subject(Init::Timeout(0));
+    let server = server.start(&runtime).await.unwrap();
+    assert_eq!(told.recv().await.unwrap(), "timeout");
+    assert!(server.call(CallWithin(0)).await.unwrap());
+    assert_eq!(told.recv().await.unwrap(), "timeout");
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    let within = server.send_request(CallWithin(0));
+    server.cast(Note(1)).await.unwrap();
+    assert!(within.await.unwrap());
+    assert_eq!(told.recv().await.unwrap(), "note 1");
+    let (server, mut told) = subject(Init::SleepThenTimeout(100));
+    let options = ServerOptions::default().name(atom!("late"));
+    let sending = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let late = Target::Name(atom!("late"), runtime.node());
+        cast(&runtime, late, &Note(2)).await.unwrap();
+    };
+    let (started, ()) = tokio::join!(server.start_with(&runtime, options), sending);
+    assert!(started.unwrap().call(Started).await.unwrap());
+    assert_eq!(told.recv().await.unwrap(), "note 2");
+    tokio::time::sleep(SECOND).await;
+    assert!(told.try_recv().is_err(), "a message takes it away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_a_server_with_a_monitor_hears_of_its_end_and_not_of_a_failed_start() {
+    let runtime = runtime();
+    let mut starter = runtime.attach::<Raw>().unwrap();
+    let options = || ServerOptions::default().name(atom!("watched"));
+    for init in [
+        Init::Ignore,
+        Init::Stop,
+        Init::Error,
+        Init::Panic,
+        Init::Sleep(5000),
+    ] {
+        let options = options().timeout(SECOND);
+        let failed = subject(init).0.start_monitor(&starter, options).await;
+        assert!(failed.is_err());
+        assert_eq!(runtime.whereis(&atom!("watched")), None);
+    }
+    let started = subject(Init::Ready).0.start_monitor(&starter, options());
+    let (server, monitor) = started.await.unwrap();
+    let taken = subject(Init::Ready).0.start_monitor(&starter, options());
+    let pid = server.pid().unwrap();
+    assert_eq!(taken.await.unwrap_err(), StartError::AlreadyStarted(pid));
+    server.call(End("done".to_owned())).await.unwrap();
+    let (reference, from, reason) = starter.receive().await.unwrap().down().unwrap();
+    assert_eq!((reference, reason.to_string().as_str()), (monitor, "done"));
+    assert_eq!(from, Target::Pid(pid));
 }
 
 #[tokio::test(start_paused = true)]

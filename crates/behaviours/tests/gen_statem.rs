@@ -484,6 +484,22 @@ async fn a_reply_comes_before_the_end_of_a_machine_that_replies_and_stops() {
     assert!(matches!(error, CallError::NoProcess), "{error}");
 }
 
+#[tokio::test]
+async fn a_machine_can_be_started_with_a_monitor() {
+    let runtime = runtime();
+    let mut starter = runtime.attach::<Raw>().unwrap();
+    let started = code_lock()
+        .0
+        .start_monitor(&starter, ServerOptions::default());
+    let (lock, monitor) = started.await.unwrap();
+    runtime.exit(lock.pid().unwrap(), atom!("enough"));
+    let (reference, _, reason) = starter.receive().await.unwrap().down().unwrap();
+    assert_eq!(
+        (reference, reason.to_string().as_str()),
+        (monitor, "enough")
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_linked_machine_that_does_not_trap_ends_with_who_started_it() {
     let runtime = runtime();

@@ -37,6 +37,7 @@ enum Init {
     Ready,
     Ignore,
     Panic,
+    Hang,
 }
 
 /// Tells of its starts and ends.
@@ -54,6 +55,7 @@ impl GenServer for Worker {
             Init::Ready => {}
             Init::Ignore => return Err(InitError::Ignore),
             Init::Panic => panic!("no way"),
+            Init::Hang => std::future::pending().await,
         }
         let _ = self.told.send(format!("{} started", self.name));
         Ok(())
@@ -361,4 +363,32 @@ async fn a_killed_supervisor_takes_its_children_with_it_and_is_restarted() {
         ["one killed", "one started", "two killed", "two started"]
     );
     assert_eq!(top.count_children().await.unwrap().active, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_whose_init_hangs_is_given_up_after_its_time() {
+    let runtime = runtime();
+    let (teller, mut told) = Teller::new();
+    let hanging = || teller.child_with("two", Init::Hang).start_timeout(SECOND);
+    let failed = one_for_one()
+        .with(teller.child("one"))
+        .with(hanging())
+        .start(&runtime)
+        .await;
+    let Err(StartError::Failed(reason)) = failed else {
+        panic!("it has to fail");
+    };
+    let expected = "{shutdown,{failed_to_start_child,<<\"two\">>,timeout}}";
+    assert_eq!(reason.to_string(), expected);
+    assert_eq!(heard(&mut told).await, ["one started", "one shutdown"]);
+    let supervisor = one_for_one().start(&runtime).await.unwrap();
+    let error = supervisor.start_child(hanging()).await.unwrap_err();
+    let refused = error.to_string();
+    assert!(
+        refused.starts_with("the supervisor refused: {timeout,{child,"),
+        "{refused}"
+    );
+    assert_eq!(runtime.whereis(&atom!("two")), None);
+    let in_time = teller.child("two").start_timeout(SECOND);
+    assert!(supervisor.start_child(in_time).await.unwrap().is_some());
 }

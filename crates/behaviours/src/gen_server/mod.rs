@@ -30,7 +30,7 @@ mod start;
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_otp::supervisor::Kind;
-use purlin_runtime::Message;
+use purlin_runtime::{Message, Process};
 use purlin_term::{EncodedTerm, Pid, Reference, Term, atom};
 
 pub use context::Context;
@@ -204,6 +204,19 @@ pub trait GenServer: Sized + Send + 'static {
         options: ServerOptions,
     ) -> impl Future<Output = Result<ServerRef<Self>, StartError>> + Send {
         start::start(on.starting(), options, start::nowhere, self)
+    }
+
+    /// As [`GenServer::start_with`], for a process that monitors the server from the beginning:
+    /// `gen_server:start_monitor/4`.
+    ///
+    /// # Errors
+    /// [`StartError`]: there is no such process, or none any more; nor is there a monitor, or a `Down` of it.
+    fn start_monitor<M: Message>(
+        self,
+        by: &Process<M>,
+        options: ServerOptions,
+    ) -> impl Future<Output = Result<(ServerRef<Self>, Reference), StartError>> + Send {
+        start::start_monitor(by, options, self)
     }
 }
 

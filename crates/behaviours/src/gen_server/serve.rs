@@ -4,12 +4,13 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
-use purlin_otp::reason::Reason;
+use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::Info;
-use purlin_runtime::{Peek, Process, Received, panics};
+use purlin_runtime::{Peek, Process, Received, Runtime, panics};
 use purlin_term::{Pid, Term, atom};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::message::Kind;
 use super::{Context, GenServer, InitError, ServerMessage};
@@ -48,22 +49,30 @@ pub(super) async fn run<S: GenServer>(
     make: impl FnOnce() -> S + Send,
     process: Process<ServerMessage<S>>,
     parent: Option<Pid>,
+    patience: Option<Duration>,
     ready: impl FnOnce(Result<Pid, InitError>) + Send,
 ) -> Reason {
     let mut ctx = Context::new(process, parent);
     let mut server = make();
-    match caught(server.init(&mut ctx)).await {
-        Ok(Ok(())) => ready(Ok(ctx.process.pid())),
-        Ok(Err(error)) => {
+    let init = caught(in_time(patience, server.init(&mut ctx))).await;
+    if !matches!(init, Ok(Some(Ok(())))) {
+        // As in OTP: who hears of this may start another under the same name at once.
+        ctx.process.let_go();
+    }
+    match init {
+        Ok(Some(Ok(()))) => ready(Ok(ctx.process.pid())),
+        Ok(Some(Err(error))) => {
             let reason = error.exit_reason();
-            // As in OTP: who hears of this may start another under the same name at once.
-            ctx.process.let_go();
             ready(Err(error));
             return reason;
         }
+        Ok(None) => {
+            let timeout = Reason::new(atom!("timeout").into());
+            ready(Err(InitError::Error(timeout)));
+            return reason::killed();
+        }
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
-            ctx.process.let_go();
             ready(Err(InitError::Stop(reason)));
             resume_unwind(panic);
         }
@@ -72,6 +81,21 @@ pub(super) async fn run<S: GenServer>(
     // Whatever its end needs to hear is heard.
     ctx.debug.resume();
     end(&mut server, &mut ctx, ended).await
+}
+
+/// What it answers, if that comes in time.
+async fn in_time<T>(patience: Option<Duration>, doing: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Some(patience) => timeout(patience, doing).await.ok(),
+        None => Some(doing.await),
+    }
+}
+
+/// Whoever hears that a server has not started can give its name to another.
+pub(super) fn give_up_name(runtime: &Runtime, pid: Pid) {
+    if let Some(name) = runtime.name_of(pid) {
+        runtime.unregister(&name);
+    }
 }
 
 /// The end of a server: `terminate`, and the last reply after it, as OTP does.

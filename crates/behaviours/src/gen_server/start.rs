@@ -8,7 +8,7 @@ use purlin_runtime::{
     Address, Epoch, Message, Prepared, Process, RegisterError, Runtime, SpawnError, SpawnOptions,
     TooManyProcesses,
 };
-use purlin_term::{Atom, Pid, Term, atom};
+use purlin_term::{Atom, Pid, Reference, Term, atom};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -214,14 +214,37 @@ impl<S: GenServer> Starter for super::Context<S> {
     }
 }
 
+pub(super) async fn start_monitor<M: Message, S: GenServer>(
+    by: &Process<M>,
+    options: ServerOptions,
+    server: S,
+) -> Result<(ServerRef<S>, Reference), StartError> {
+    let mut monitor = None;
+    let watch = |prepared: &Prepared<ServerMessage<S>>, _: &Runtime| {
+        monitor = Some(by.monitor(prepared.pid()));
+        Ok(())
+    };
+    let started = start(by.starting(), options, watch, server).await;
+    match (started, monitor) {
+        (Ok(server), Some(monitor)) => Ok((server, monitor)),
+        (Err(error), Some(monitor)) => {
+            by.demonitor(monitor);
+            Err(error)
+        }
+        (started, None) => started.map(|_| unreachable!("who was started is watched")),
+    }
+}
+
+/// Starts a server, and waits for its `init`.
 pub(crate) async fn start<S: GenServer>(
     starting: Starting<'_>,
-    options: ServerOptions,
+    mut options: ServerOptions,
     enter: impl Enter<S>,
     server: S,
 ) -> Result<ServerRef<S>, StartError> {
     let (ready, started) = oneshot::channel();
-    let (runtime, patience) = (starting.runtime.clone(), options.timeout);
+    // Who waits keeps the time, so that it is over also where an `init` holds its thread.
+    let (runtime, patience) = (starting.runtime.clone(), options.timeout.take());
     let parent = starting.parent.filter(|_| options.link);
     let ready = |started: Result<Pid, InitError>| drop(ready.send(started.map(drop)));
     let address = launch(starting, options, enter, || server, ready)?;
@@ -238,6 +261,7 @@ pub(crate) async fn start<S: GenServer>(
             if let Some(parent) = parent {
                 parent.unlink_from(pid);
             }
+            serve::give_up_name(&runtime, pid);
             runtime.exit(pid, atom!("kill"));
             Err(StartError::TimedOut(patience))
         }
@@ -265,7 +289,7 @@ pub(crate) fn nowhere<S: GenServer>(
 
 /// Starts the process of a server, which says by `ready` how its `init` came out; if it is ended before that,
 /// `ready` is dropped. The server is made in its own process: what goes wrong there is that one's end, and not
-/// of who starts it.
+/// of who starts it. An `init` that takes longer than the options say ends there.
 pub(crate) fn launch<S: GenServer>(
     starting: Starting<'_>,
     mut options: ServerOptions,
@@ -292,8 +316,8 @@ pub(crate) fn launch<S: GenServer>(
         prepared.link(parent.pid(), Epoch::LOCAL);
         parent.note_link(prepared.pid());
     }
-    let parent = parent.map(Parent::pid);
-    Ok(prepared.start(move |process| serve::run(make, process, parent, ready)))
+    let (parent, patience) = (parent.map(Parent::pid), options.timeout);
+    Ok(prepared.start(move |process| serve::run(make, process, parent, patience, ready)))
 }
 
 async fn wait_for_init(

@@ -29,8 +29,8 @@ mod driver;
 mod events;
 
 use purlin_otp::reason::Reason;
-use purlin_runtime::Message;
-use purlin_term::{EncodedTerm, Term};
+use purlin_runtime::{Message, Process};
+use purlin_term::{EncodedTerm, Reference, Term};
 
 pub use context::{Due, StatemContext};
 pub use driver::Statem;
@@ -210,5 +210,18 @@ pub trait GenStatem: Sized + Send + 'static {
         options: ServerOptions,
     ) -> impl Future<Output = Result<StatemRef<Self>, StartError>> + Send {
         self.statem().start_with(on, options)
+    }
+
+    /// As [`GenStatem::start_with`], for a process that monitors the machine from the beginning:
+    /// `gen_statem:start_monitor/4`.
+    ///
+    /// # Errors
+    /// [`StartError`]: there is no such process, or none any more; nor is there a monitor, or a `Down` of it.
+    fn start_monitor<P: Message>(
+        self,
+        by: &Process<P>,
+        options: ServerOptions,
+    ) -> impl Future<Output = Result<(StatemRef<Self>, Reference), StartError>> + Send {
+        self.statem().start_monitor(by, options)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::sync::Arc;
+use std::time::Duration;
 
 use purlin_otp::reason::Reason;
 use purlin_otp::supervisor::terms::Mfargs;
@@ -59,6 +60,7 @@ pub struct Child {
     id: Term,
     make: Make,
     name: Option<Atom>,
+    start_timeout: Option<Duration>,
     shown: Mfargs,
     restart: Restart,
     significant: bool,
@@ -66,8 +68,8 @@ pub struct Child {
     kind: Kind,
 }
 
-/// What starts a child is made when all is known of it, its name too.
-type Make = Box<dyn FnOnce(Option<Atom>) -> Arc<dyn StartChild> + Send + Sync>;
+/// What starts a child is made when all is known of it: its name, and how long its `init` may take.
+type Make = Box<dyn FnOnce(Option<Atom>, Option<Duration>) -> Arc<dyn StartChild> + Send + Sync>;
 
 impl Child {
     /// A permanent child: a server that `make` makes anew for each start.
@@ -85,7 +87,15 @@ impl Child {
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
         let make = Arc::new(make);
-        let start: Make = Box::new(move |name| Arc::new(ServerStart { make, enter, name }));
+        let start: Make = Box::new(move |name, timeout| {
+            let start = ServerStart {
+                make,
+                enter,
+                name,
+                timeout,
+            };
+            Arc::new(start)
+        });
         Self {
             kind: S::KIND,
             ..Self::made(id, type_name::<S>(), start)
@@ -109,13 +119,13 @@ impl Child {
             let started = started.map_err(|error| not_started(&runtime, name.as_ref(), error));
             Ok(started?.pid())
         };
-        let start: Make = Box::new(move |name| Arc::new(ProcessStart { start, name }));
+        let start: Make = Box::new(move |name, _| Arc::new(ProcessStart { start, name }));
         Self::made(id.into(), type_name::<B>(), start)
     }
 
     /// A permanent child that `start` starts.
     pub(crate) fn started_by(id: Term, shown: &str, start: Arc<dyn StartChild>) -> Self {
-        Self::made(id, shown, Box::new(move |_| start))
+        Self::made(id, shown, Box::new(move |_, _| start))
     }
 
     fn made(id: Term, shown: &str, make: Make) -> Self {
@@ -130,6 +140,7 @@ impl Child {
             id,
             make,
             name: None,
+            start_timeout: None,
             shown,
             restart: Restart::Permanent,
             significant: false,
@@ -144,6 +155,14 @@ impl Child {
     /// When the name is longer than an atom may be, 255 characters.
     pub fn registered(mut self, name: &str) -> Self {
         self.name = Some(Atom::new(name).expect("a name has at most 255 characters"));
+        self
+    }
+
+    /// How long the `init` of a server may take: then it has failed to start, with `timeout`. Else it may take for
+    /// ever, and what is asked of its supervisor waits for it; a shutdown does not. OTP has this as an option of
+    /// the child's own `start_link`.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.start_timeout = Some(timeout);
         self
     }
 
@@ -172,7 +191,7 @@ impl Child {
     }
 
     pub(super) fn into_spec(self) -> ChildSpec<Start> {
-        let function = (self.make)(self.name);
+        let function = (self.make)(self.name, self.start_timeout);
         let start = Start {
             function,
             shown: self.shown,
@@ -195,6 +214,7 @@ struct ServerStart<F, E> {
     make: Arc<F>,
     enter: E,
     name: Option<Atom>,
+    timeout: Option<Duration>,
 }
 
 impl<S, F, E> StartChild for ServerStart<F, E>
@@ -209,21 +229,22 @@ where
         ready: Ready,
     ) -> Result<Started, Reason> {
         let make = self.make.clone();
-        let (name, enter) = (self.name.as_ref(), self.enter.clone());
-        start_server(supervisor, name, ready, enter, move || make())
+        let mut options = ServerOptions::default();
+        options.process.name.clone_from(&self.name);
+        options.timeout = self.timeout;
+        start_server(supervisor, options, ready, self.enter.clone(), move || make())
     }
 }
 
 /// Starts a server as a child.
 pub(super) fn start_server<S: GenServer>(
     supervisor: &Process<ServerMessage<Supervisor>>,
-    name: Option<&Atom>,
+    options: ServerOptions,
     ready: Ready,
     enter: impl Enter<S>,
     make: impl FnOnce() -> S + Send + 'static,
 ) -> Result<Started, Reason> {
-    let mut options = ServerOptions::default().link();
-    options.process.name = name.cloned();
+    let options = options.link();
     let untold = Untold(Some(ready));
     let ready = move |outcome| untold.tell(outcome);
     launch(supervisor.starting(), options, enter, make, ready)

@@ -15,7 +15,7 @@ use purlin_term::{Atom, Term, atom};
 
 use super::Supervisor;
 use super::child::{Ready, Start, StartChild, Started, start_server};
-use crate::gen_server::{GenServer, ServerMessage, nowhere};
+use crate::gen_server::{GenServer, ServerMessage, ServerOptions, nowhere};
 
 /// What is offered, by module and function.
 pub(super) type Offers = BTreeMap<(Atom, Atom), Offer>;
@@ -37,9 +37,13 @@ impl Offer {
     ) -> Self {
         let start = move |args: &[Term], supervisor: &Process<_>, ready: Ready| {
             let server = make(args)?;
-            Some(start_server(supervisor, None, ready, nowhere, move || {
-                server
-            }))
+            Some(start_server(
+                supervisor,
+                ServerOptions::default(),
+                ready,
+                nowhere,
+                move || server,
+            ))
         };
         Self {
             kind: S::KIND,
