@@ -7,29 +7,23 @@
 //! is refused. A state that is sent in its place is taken, where the type of the server allows.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
+use purlin_runtime::panics;
+use purlin_term::{EncodedTerm, Pid, Term, atom};
 
 use crate::envelope::Caller;
+use crate::gen_server::caught;
 use crate::gen_server::{Context, GenServer};
 use crate::shown::Shown;
+use crate::status::{self, Part};
 
 /// Events that a log keeps when it is switched on without a number: OTP's.
 const LOG_DEFAULT: usize = 10;
 
 /// Events that a log keeps at most: a peer can ask for any number.
 const LOG_MAX: usize = 10_000;
-
-/// What kind of process `sys:get_status` shows.
-pub struct Described {
-    /// The module of OTP whose process it is.
-    pub(crate) module: Atom,
-    /// What OTP calls such a process.
-    pub(crate) title: &'static str,
-    /// What is shown beside the state.
-    pub(crate) details: Vec<(&'static str, Term)>,
-}
 
 /// What `sys` has set for a process.
 #[derive(Debug, Default)]
@@ -127,8 +121,7 @@ impl Debug {
                 Some(ok())
             }
             flag if flag.is_atom("get") || flag.is_atom("print") => {
-                let events = self.log.iter().flat_map(|log| log.events.iter().cloned());
-                let events = Term::list(events);
+                let events = Term::list(self.log());
                 if flag.is_atom("print") {
                     let events = Shown(&events);
                     tracing::info!(target: "purlin::sys", "{events}");
@@ -144,6 +137,12 @@ impl Debug {
                 Some(ok())
             }
         }
+    }
+
+    /// The events that were kept.
+    pub(crate) fn log(&self) -> Vec<Term> {
+        let events = self.log.iter().flat_map(|log| &log.events);
+        events.cloned().collect()
     }
 
     fn handle_statistics(&mut self, flag: &Term, now: Duration) -> Option<Term> {
@@ -243,27 +242,33 @@ async fn answer<S: GenServer>(
         Some([name, _module, version, extra])
             if name.is_atom("change_code") && ctx.debug.is_suspended() =>
         {
-            match server.code_change(version.clone(), extra.clone()).await {
-                Ok(()) => ok(),
-                Err(reason) => error(reason),
+            match caught(server.code_change(version.clone(), extra.clone())).await {
+                Ok(Ok(())) => ok(),
+                Ok(Err(reason)) => error(reason),
+                Err(panic) => {
+                    let reason = panics::exit_reason(&*panic);
+                    error(Term::tuple([atom!("EXIT").into(), Term::clone(&reason)]))
+                }
             }
         }
         _ => unknown(),
     }
 }
 
-/// `{ok, State}`, and before OTP 28 the state alone.
+/// `{ok, State}`, and before OTP 28 the state alone. A state without a form as a term is shown by the name of
+/// its type.
 fn state_for<S: GenServer>(caller: &Caller, server: &S, ctx: &Context<S>) -> Term {
+    let state = match catch_unwind(AssertUnwindSafe(|| server.state())) {
+        Ok(state) => state.unwrap_or_else(|| std::any::type_name::<S>().into()),
+        Err(panic) => {
+            let reason = panics::exit_reason(&*panic);
+            return error(status::callback_failed(atom!("state"), &reason));
+        }
+    };
     match ctx.runtime().is_of_otp28(caller.pid.node) {
-        true => Term::tuple([ok(), state(server)]),
-        false => state(server),
+        true => Term::tuple([ok(), state]),
+        false => state,
     }
-}
-
-/// A state without a form as a term is shown by the name of its type.
-fn state<S: GenServer>(server: &S) -> Term {
-    let opaque = || Term::from(std::any::type_name::<S>());
-    server.state().unwrap_or_else(opaque)
 }
 
 fn replace_state<S: GenServer>(
@@ -276,9 +281,16 @@ fn replace_state<S: GenServer>(
     if matches!(new, Term::Fun(_) | Term::Export(_)) {
         return refused();
     }
-    match EncodedTerm::encode(new) {
-        Ok(encoded) if server.replace_state(&encoded) => state_for(caller, server, ctx),
-        _ => refused(),
+    let Ok(new) = EncodedTerm::encode(new) else {
+        return refused();
+    };
+    match catch_unwind(AssertUnwindSafe(|| server.replace_state(&new))) {
+        Ok(true) => state_for(caller, server, ctx),
+        Ok(false) => refused(),
+        Err(panic) => {
+            let reason = panics::exit_reason(&*panic);
+            error(status::callback_failed(atom!("replace_state"), &reason))
+        }
     }
 }
 
@@ -287,6 +299,7 @@ fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
     let now = ctx.runtime().executor().wall_clock();
     let pid = Term::from(ctx.pid());
     let described = server.described();
+    let of_server = status::shown(server, ctx, None);
     let module = pair("module", described.module.into());
     let mode = match ctx.debug.is_suspended {
         true => atom!("suspended"),
@@ -308,12 +321,19 @@ fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
     let shown = [
         ("Status", mode.clone().into()),
         ("Parent", parent.clone()),
-        ("Logged events", Term::nil()),
+        ("Logged events", Term::list(of_server.log)),
     ];
+    let state = match of_server.part {
+        Part::Data => data(vec![of_server.state]),
+        Part::Items => {
+            let (name, handlers) = of_server.state;
+            pair("items", Term::tuple([Term::string(name), handlers]))
+        }
+    };
     let misc = Term::list([
         pair("header", Term::string(&header)),
-        data(shown.into_iter().chain(described.details).collect()),
-        data(vec![("State", state(server))]),
+        data(shown.into_iter().chain(of_server.details).collect()),
+        state,
     ]);
     let dictionary = Term::nil();
     let parts = [dictionary, mode.into(), parent, ctx.debug.shown(now), misc];

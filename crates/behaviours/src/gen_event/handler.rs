@@ -13,6 +13,7 @@ use purlin_term::{EncodedTerm, Pid, Term, atom};
 use super::GenEvent;
 use crate::gen_server::{Context, caught};
 use crate::request::Request;
+use crate::status::{self, ServerStatus};
 
 /// Why a handler ends: the first argument of OTP's `terminate/2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +117,18 @@ pub trait EventHandler: Sized + Send + 'static {
     /// The state as a term, for `sys:get_state`; `None` if it has no form as one.
     fn state(&self) -> Option<Term> {
         None
+    }
+
+    /// Takes a state that `sys:replace_state` or an operator made; answers whether it was taken.
+    fn replace_state(&mut self, state: &EncodedTerm) -> bool {
+        let _ = state;
+        false
+    }
+
+    /// What is shown of the handler by `sys:get_status`, and by the log when it crashed: OTP's
+    /// `format_status/1`. For states that are large, or that nobody is to see.
+    fn format_status(&self, status: ServerStatus) -> ServerStatus {
+        status
     }
 }
 
@@ -226,6 +239,8 @@ pub(super) trait AnyHandler<E: Message + Sync>: Send {
         ctx: &'a mut HandlerContext<'_, E>,
     ) -> Doing<'a, Term>;
     fn state(&self) -> Term;
+    fn replace_state(&mut self, state: &EncodedTerm) -> bool;
+    fn format_status(&self, status: ServerStatus) -> ServerStatus;
     fn as_any(&mut self) -> &mut (dyn Any + Send);
 }
 
@@ -261,6 +276,14 @@ impl<E: Message + Sync, H: EventHandler<Event = E>> AnyHandler<E> for H {
     fn state(&self) -> Term {
         let opaque = || Term::from(std::any::type_name::<H>());
         EventHandler::state(self).unwrap_or_else(opaque)
+    }
+
+    fn replace_state(&mut self, state: &EncodedTerm) -> bool {
+        EventHandler::replace_state(self, state)
+    }
+
+    fn format_status(&self, status: ServerStatus) -> ServerStatus {
+        EventHandler::format_status(self, status)
     }
 
     fn as_any(&mut self) -> &mut (dyn Any + Send) {
@@ -306,13 +329,56 @@ impl<E: Message + Sync> Installed<E> {
         self.adder
     }
 
-    /// `{Module, Id, State}`, as `sys:get_state` shows it.
-    pub(super) fn shown(&self) -> Term {
-        let (module, id) = match self.id.as_tuple() {
+    /// `Module` and `Id`, which is `false` where there is none.
+    fn module_and_id(&self) -> (Term, Term) {
+        match self.id.as_tuple() {
             Some([module, id]) => (module.clone(), id.clone()),
             _ => (self.id.clone(), atom!("false").into()),
-        };
+        }
+    }
+
+    /// `{Module, Id, State}`, as `sys:get_state` shows it.
+    pub(super) fn shown(&self) -> Term {
+        let (module, id) = self.module_and_id();
         Term::tuple([module, id, self.handler.state()])
+    }
+
+    /// Takes the state in `{Module, Id, State}`, if that is one for it and another than it has.
+    pub(super) fn replace_state(&mut self, new: &Term) {
+        let (own_module, own_id) = self.module_and_id();
+        if let Some([module, id, state]) = new.as_tuple()
+            && (module, id) == (&own_module, &own_id)
+            && *state != self.handler.state()
+            && let Ok(state) = EncodedTerm::encode(state)
+        {
+            self.handler.replace_state(&state);
+        }
+    }
+
+    /// The state as it is to be shown, also where the handler does not say.
+    pub(super) fn format_status(&self, reason: Option<&Reason>, log: &mut Vec<Term>) -> Term {
+        let formatted = catch_unwind(AssertUnwindSafe(|| {
+            self.handler.format_status(ServerStatus {
+                state: self.handler.state(),
+                reason: reason.cloned(),
+                log: log.clone(),
+            })
+        }));
+        match formatted {
+            Ok(status) => {
+                *log = status.log;
+                status.state
+            }
+            Err(_) => status::panicked::<Self>(),
+        }
+    }
+
+    /// `{handler, Module, Id, State, Supervised}`, as `sys:get_status` shows it: OTP's record.
+    pub(super) fn formatted(&self, reason: Option<&Reason>, log: &mut Vec<Term>) -> Term {
+        let (module, id) = self.module_and_id();
+        let state = self.format_status(reason, log);
+        let supervised = self.adder.map_or(atom!("false").into(), Term::from);
+        Term::tuple([atom!("handler").into(), module, id, state, supervised])
     }
 
     pub(super) async fn init(&mut self, ctx: &mut Context<GenEvent<E>>) -> Result<(), Term> {

@@ -33,7 +33,8 @@ pub use handler::{EventHandler, HandleQuery, HandlerContext, Removed};
 
 use crate::by;
 use crate::gen_server::{Context, GenServer, HandleCast, HandleInfo, InitError, Other};
-use crate::sys::Described;
+use crate::shown::Shown as Bounded;
+use crate::status::{Described, Looked, Part, ServerStatus, Shown};
 use client::{Job, Swap};
 use handler::{Installed, Successor, Verdict};
 
@@ -156,11 +157,43 @@ impl<E: Message + Sync> GenServer for GenEvent<E> {
         Some(Term::list(self.handlers.iter().map(Installed::shown)))
     }
 
+    /// Each handler that is in the list, `{Module, Id, State}`, takes its state or keeps the one that it has, as
+    /// where a function of OTP's fails for it.
+    fn replace_state(&mut self, states: &EncodedTerm) -> bool {
+        let Ok(Term::List(states)) = states.to_term() else {
+            return false;
+        };
+        let states: Vec<Term> = states.to_vec();
+        if states.len() != self.handlers.len() {
+            return false;
+        }
+        for (handler, state) in self.handlers.iter_mut().zip(&states) {
+            handler.replace_state(state);
+        }
+        true
+    }
+
     fn described(&self) -> Described {
         Described {
             module: atom!("gen_event"),
             title: "event handler",
-            details: Vec::new(),
+        }
+    }
+
+    fn shown(&self, Looked { reason, mut log }: Looked) -> Shown {
+        let handlers = self.handlers.iter();
+        let handlers = handlers.map(|handler| handler.formatted(reason.as_ref(), &mut log));
+        let handlers = Term::list(handlers.collect::<Vec<_>>());
+        let status = ServerStatus {
+            state: handlers,
+            reason,
+            log,
+        };
+        let shown = Shown::of(status);
+        Shown {
+            state: ("Installed handlers", shown.state.1),
+            part: Part::Items,
+            ..shown
         }
     }
 }
@@ -254,8 +287,11 @@ impl<E: Message + Sync> GenEvent<E> {
         ctx: &mut Context<Self>,
     ) -> Term {
         if let Removed::Crashed(reason) = &why {
+            let mut log = ctx.debug.log();
+            let state = handler.format_status(Some(reason), &mut log);
             let (manager, handler) = (ctx.pid(), handler.id());
-            tracing::error!(%manager, %handler, %reason, "an event handler crashed");
+            let (reason, state) = (Bounded(&**reason), Bounded(&state));
+            tracing::error!(%manager, %handler, %reason, %state, "an event handler crashed");
         }
         let left = handler.terminate(&why, ctx).await;
         tell(handler.adder(), handler.id(), &told, ctx).await;

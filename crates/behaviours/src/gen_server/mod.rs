@@ -43,7 +43,7 @@ use crate::messages::Messages;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
 use crate::server_ref::ServerRef;
-use crate::sys::Described;
+use crate::status::{Described, Looked, ServerStatus, Shown};
 
 /// A server: the state of one, and what it does when something happens to it.
 ///
@@ -159,14 +159,28 @@ pub trait GenServer: Sized + Send + 'static {
         false
     }
 
-    /// What `sys:get_status` shows beside the state.
+    /// What is shown of the server by `sys:get_status`, and by the log when it ends by an error: OTP's
+    /// `format_status/1`. For states that are large, or that nobody is to see.
+    fn format_status(&self, status: ServerStatus) -> ServerStatus {
+        status
+    }
+
+    /// What kind of process OTP takes it for.
     #[doc(hidden)]
     fn described(&self) -> Described {
         Described {
             module: atom!("gen_server"),
             title: "generic server",
-            details: Vec::new(),
         }
+    }
+
+    /// What `sys:get_status` and the log show.
+    #[doc(hidden)]
+    fn shown(&self, looked: Looked) -> Shown {
+        let state = self.state();
+        let state = state.unwrap_or_else(|| std::any::type_name::<Self>().into());
+        let Looked { reason, log } = looked;
+        Shown::of(self.format_status(ServerStatus { state, reason, log }))
     }
 
     /// The state is to go on under other code: `sys:change_code` of a server that is suspended, with the version

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::message::Kind;
 use super::{Context, GenServer, InitError, ServerMessage};
 use crate::messages::Messages;
-use crate::sys;
+use crate::{status, sys};
 
 pin_project_lite::pin_project! {
     /// A future whose panic is its output.
@@ -98,7 +98,7 @@ pub(super) fn give_up_name(runtime: &Runtime, pid: Pid) {
     }
 }
 
-/// The end of a server: `terminate`, and the last reply after it, as OTP does.
+/// The end of a server: `terminate`, the log, the last reply, in OTP's order.
 async fn end<S: GenServer>(
     server: &mut S,
     ctx: &mut Context<S>,
@@ -117,6 +117,9 @@ async fn end<S: GenServer>(
             reason
         }
     };
+    if !reason::is_orderly(&reason) {
+        status::log_end(server, ctx, &reason);
+    }
     ctx.give_last_reply().await;
     match panic {
         Some(panic) => resume_unwind(panic),

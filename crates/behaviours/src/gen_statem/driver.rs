@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Decoded, EventFrom, EventList, Events, GenStatem, POSTPONED_MAX, StatemContext};
 use crate::gen_server::{Context, GenServer, InitError, Other, ServerMessage};
 use crate::messages::{Entry, Form, Has, Messages};
-use crate::sys::Described;
+use crate::status::{Described, Looked, ServerStatus, Shown, StatemStatus, term_of};
 
 /// Steps of a machine without a message between them before it lets others run: as many as messages that a
 /// process receives.
@@ -266,36 +266,61 @@ impl<M: GenStatem> GenServer for Statem<M> {
         Some(Term::tuple([state.to_term().ok()?, self.shown_data()]))
     }
 
+    fn described(&self) -> Described {
+        Described {
+            module: atom!("gen_statem"),
+            title: "state machine",
+        }
+    }
+
+    fn shown(&self, Looked { reason, log }: Looked) -> Shown {
+        let machine = self.machine.as_ref();
+        let state = machine.map(|machine| term_of(machine.state()));
+        let status = self.module.format_status(StatemStatus {
+            state: state.unwrap_or_else(|| atom!("undefined").into()),
+            data: self.shown_data(),
+            timeouts: machine.into_iter().flat_map(timeouts).collect(),
+            postponed: machine.into_iter().flat_map(postponed).collect(),
+            reason,
+            log,
+        });
+        let count = Term::from(status.timeouts.len() as i64);
+        let timeouts = Term::tuple([count, Term::list(status.timeouts)]);
+        let postponed = Term::list(status.postponed);
+        let (reason, log) = (status.reason, status.log);
+        let state = Term::tuple([status.state, status.data]);
+        Shown {
+            details: vec![("Time-outs", timeouts), ("Postponed", postponed)],
+            ..Shown::of(ServerStatus { state, reason, log })
+        }
+    }
+
     fn replace_state(&mut self, state: &EncodedTerm) -> bool {
         self.replace(state).is_some()
     }
 
     async fn code_change(&mut self, old_version: Term, extra: Term) -> Result<(), Term> {
-        self.module.code_change(old_version, extra).await
+        let Some(machine) = &mut self.machine else {
+            return Ok(());
+        };
+        let (module, state) = (&mut self.module, machine.state_mut());
+        module.code_change(old_version, state, extra).await
     }
+}
 
-    fn described(&self) -> Described {
-        let machine = self.machine.as_ref();
-        let timeouts = machine.into_iter().flat_map(Machine::timeouts);
-        let timeouts = timeouts.map(|(timer, event)| {
-            let timer = match timer {
-                Timer::State => atom!("state_timeout").into(),
-                Timer::Event => atom!("timeout").into(),
-                Timer::Named(name) => Term::tuple([atom!("timeout").into(), name.clone()]),
-            };
-            Term::tuple([timer, named(event.name())])
-        });
-        let timeouts: Vec<Term> = timeouts.collect();
-        let count = Term::from(timeouts.len() as i64);
-        let postponed = machine.into_iter().flat_map(Machine::postponed);
-        let postponed = postponed.map(|event| named(event.name()));
-        Described {
-            module: atom!("gen_statem"),
-            title: "state machine",
-            details: vec![
-                ("Time-outs", Term::tuple([count, Term::list(timeouts)])),
-                ("Postponed", Term::list(postponed)),
-            ],
-        }
-    }
+/// The timeouts that run, as OTP shows them.
+fn timeouts<S: PartialEq, E: Events>(machine: &Machine<S, E, Term>) -> impl Iterator<Item = Term> {
+    machine.timeouts().map(|(timer, event)| {
+        let timer = match timer {
+            Timer::State => atom!("state_timeout").into(),
+            Timer::Event => atom!("timeout").into(),
+            Timer::Named(name) => Term::tuple([atom!("timeout").into(), name.clone()]),
+        };
+        Term::tuple([timer, named(event.name())])
+    })
+}
+
+fn postponed<S: PartialEq, E: Events>(machine: &Machine<S, E, Term>) -> impl Iterator<Item = Term> {
+    let postponed = machine.postponed();
+    postponed.map(|event| named(event.name()))
 }

@@ -38,6 +38,7 @@ pub use events::{Decoded, EventFrom, EventList, Events};
 
 use crate::gen_server::{Context, GenServer, InitError, ServerOptions, StartError, Starter};
 use crate::server_ref::ServerRef;
+use crate::status::StatemStatus;
 
 /// Events that a machine has postponed at most; one more ends it, with `{postponed_max, N}`. They leave the mailbox
 /// and its bounds, so they need one of their own: as many as a mailbox takes of other nodes.
@@ -171,16 +172,24 @@ pub trait GenStatem: Sized + Send + 'static {
         false
     }
 
-    /// As [`GenServer::code_change`](crate::GenServer::code_change).
+    /// What is shown of the machine by `sys:get_status`, and by the log when it ends by an error: OTP's
+    /// `format_status/1`. For data that are large, or that nobody is to see.
+    fn format_status(&self, status: StatemStatus) -> StatemStatus {
+        status
+    }
+
+    /// As [`GenServer::code_change`](crate::GenServer::code_change), of the state too: one that is put in its place
+    /// is not entered.
     ///
     /// # Errors
-    /// The reason that the caller is answered; the machine goes on as it was.
+    /// The reason that the caller is answered; the machine goes on.
     fn code_change(
         &mut self,
         old_version: Term,
+        state: &mut Self::State,
         extra: Term,
     ) -> impl Future<Output = Result<(), Term>> + Send {
-        let _ = (old_version, extra);
+        let _ = (old_version, state, extra);
         async { Ok(()) }
     }
 

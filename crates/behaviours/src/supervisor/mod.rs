@@ -204,7 +204,7 @@ impl Supervisor {
 
     fn carry_out(&mut self, output: Output<Start, Asker>, ctx: &mut Context<Self>) {
         match output {
-            Output::Start { token, id, start } => self.start_child(token, &id, &start, ctx),
+            Output::Start { token, start, .. } => self.start_child(token, &start, ctx),
             Output::GiveUp { token } => {
                 if let Some((under_way, kind, Some(pid))) = self.starting
                     && under_way == token
@@ -241,7 +241,7 @@ impl Supervisor {
     }
 
     /// Starts a child; how that came out the machine is told at once, or when the child says.
-    fn start_child(&mut self, token: Token, id: &Term, start: &Start, ctx: &mut Context<Self>) {
+    fn start_child(&mut self, token: Token, start: &Start, ctx: &mut Context<Self>) {
         let supervisor = ctx.address();
         let runtime = ctx.runtime().clone();
         let tell = move |outcome| {
@@ -251,7 +251,6 @@ impl Supervisor {
         let mut begun = (token, start.kind, None);
         match start.function.start(&ctx.process, Box::new(tell.clone())) {
             Ok(Started::Ready(pid)) => {
-                tracing::debug!(%id, %pid, "a child was started");
                 return self.came_out(token, StartOutcome::Started(pid, None));
             }
             Ok(Started::InInit(pid)) => begun.2 = Some(pid),
@@ -466,7 +465,15 @@ fn log(report: &Report<Start>, ctx: &Context<Supervisor>) {
     // A shell gives the one, whoever ends a child the other.
     let (id, reason) = (Shown(&report.offender.spec.id), Shown(&report.reason));
     match report.context {
-        Happened::Progress { .. } => tracing::debug!(%supervisor, %id, "a child is started"),
+        // As OTP's, none is shown unless asked for, and of children that others start later than of its own.
+        Happened::Progress {
+            is_requested: false,
+        } => {
+            tracing::debug!(%supervisor, %id, "a child is started");
+        }
+        Happened::Progress { is_requested: true } => {
+            tracing::trace!(%supervisor, %id, "a child is started");
+        }
         Happened::StartError => {
             tracing::error!(%supervisor, %id, %reason, "a child could not be started");
         }

@@ -152,6 +152,11 @@ impl<S: PartialEq, E, N: Ord + Clone> Machine<S, E, N> {
         self.state = state;
     }
 
+    /// As [`Machine::replace_state`], in place: for what `sys:change_code` makes of it.
+    pub fn state_mut(&mut self) -> &mut S {
+        &mut self.state
+    }
+
     /// What is to be called back next; `None` until something comes, or while a callback has not answered.
     pub fn poll_step(&mut self) -> Option<Step<E>> {
         match self.phase {
