@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use purlin_behaviours::application::{Application, ApplicationError, Applications, Env};
 use purlin_behaviours::supervisor::{Child, one_for_one};
+use purlin_behaviours::{Context, GenServer, InitError};
 use purlin_runtime::{Config, Process, Reason, Runtime, TokioExecutor};
 use purlin_term::{Atom, NodeName, Term, atom};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -143,6 +144,36 @@ async fn one_that_does_not_start_leaves_nothing_of_what_was_started_for_it() {
     applications.load(panics).unwrap();
     let failed = applications.start(&name("panics")).await.unwrap_err();
     assert!(failed.to_string().contains("no tree"), "{failed}");
+}
+
+/// A server that never starts.
+struct Faulty;
+
+impl GenServer for Faulty {
+    type Messages = ();
+
+    async fn init(&mut self, _: &mut Context<Self>) -> Result<(), InitError> {
+        Err(InitError::stop(atom!("undef")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_child_does_not_start_is_why_its_application_does_not() {
+    let applications = Applications::new(runtime());
+    let faulty = Application::new("faulty").tree(|_| one_for_one().child("server", || Faulty));
+    applications.load(faulty).unwrap();
+    let failed = applications.start(&name("faulty")).await.unwrap_err();
+    let ApplicationError::Failed(of, reason) = failed else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(
+        (of, reason.to_string().as_str()),
+        (
+            name("faulty"),
+            "{shutdown,{failed_to_start_child,<<\"server\">>,undef}}"
+        )
+    );
+    assert!(running(&applications).is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -173,6 +173,21 @@ async fn a_shell_tells_asks_and_deletes_handlers_of_an_event_manager() {
             .await;
         erl.check("sys:get_state(A)", "[{sum,false,7}]").await;
         erl.check(
+            "{status, _, {module, gen_event}, [_, running, _, [], Shown]} = sys:get_status(A), \
+             {proplists:get_value(header, Shown), proplists:get_value(items, Shown)}",
+            "{\"Status for event handler alarms\",{\"Installed handlers\",[{handler,sum,false,7,false}]}}",
+        )
+        .await;
+        erl.check(
+            "(fun() -> C0 = gen_event:send_request(A, sum, get, one, gen_event:reqids_new()), \
+             C1 = gen_event:send_request(A, other, get, two, C0), \
+             {R1, L1, C2} = gen_event:receive_response(C1, 60000, true), \
+             {R2, L2, C3} = gen_event:wait_response(C2, 60000, true), \
+             {lists:sort([{L1, R1}, {L2, R2}]), gen_event:reqids_size(C3)} end)()",
+            "{[{one,{reply,7}},{two,{error,bad_module}}],0}",
+        )
+        .await;
+        erl.check(
             "{'EXIT', {undef, [{nothing, init, [[]], []}]}} = \
              gen_event:add_handler(A, nothing, []), ok",
             "ok",
