@@ -287,6 +287,11 @@ impl Runtime {
         self.0.table.unregister(name)
     }
 
+    /// Takes the name of a process, if it has one; answers whether it had.
+    pub fn unregister_process(&self, pid: Pid) -> bool {
+        self.is_local(pid) && self.0.table.unregister_process(number_of(pid))
+    }
+
     /// The process that has a name.
     pub fn whereis(&self, name: &Atom) -> Option<Pid> {
         let process = self.0.table.whereis(name)?;

@@ -16,7 +16,8 @@
 //! - `G1` handlers of one server never run at the same time;
 //! - `G2` what a handler continues with is handled before any message;
 //! - `G3` [`GenServer::terminate`] runs at most once, and nothing is handled after it;
-//! - `G4` a call that was taken out of the queue is answered, kept by its handler, or dropped by it: then
+//! - `G4` the reply of a handler that stops the server goes after `terminate`, also if that panics;
+//! - `G5` a call that was taken out of the queue is answered, kept by its handler, or dropped by it: then
 //!   a caller by [`ServerRef`] on the same node is told, and any other waits until its patience ends.
 //!
 //! - `context`: what a handler has of its process; `start`: starting, and waiting for `init`;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::Info;
-use purlin_runtime::{Peek, Process, Received, Runtime, panics};
+use purlin_runtime::{Peek, Process, Received, panics};
 use purlin_term::{Pid, Term, atom};
 use tokio::time::{Instant, timeout};
 
@@ -88,13 +88,6 @@ async fn in_time<T>(patience: Option<Duration>, doing: impl Future<Output = T>) 
     match patience {
         Some(patience) => timeout(patience, doing).await.ok(),
         None => Some(doing.await),
-    }
-}
-
-/// Whoever hears that a server has not started can give its name to another.
-pub(super) fn give_up_name(runtime: &Runtime, pid: Pid) {
-    if let Some(name) = runtime.name_of(pid) {
-        runtime.unregister(&name);
     }
 }
 

@@ -261,7 +261,7 @@ pub(crate) async fn start<S: GenServer>(
             if let Some(parent) = parent {
                 parent.unlink_from(pid);
             }
-            serve::give_up_name(&runtime, pid);
+            runtime.unregister_process(pid);
             runtime.exit(pid, atom!("kill"));
             Err(StartError::TimedOut(patience))
         }

@@ -329,7 +329,7 @@ impl<M: Message> Process<M> {
     pub fn let_go(&self) {
         task::let_go(&self.cell);
         let head = self.cell.header();
-        head.runtime().table().unregister_number(head.number());
+        head.runtime().table().unregister_process(head.number());
     }
 
     /// Notes a request to spawn a process on another node, which the caller sends there at once, over the

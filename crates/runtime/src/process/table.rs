@@ -387,13 +387,16 @@ impl<P: Listed + ?Sized, const PARTS: u64> Table<P, PARTS> {
         true
     }
 
-    /// Frees the name of a process, if it has one.
-    pub(crate) fn unregister_number(&self, number: u64) {
+    /// Frees the name of a process, and no other's; answers whether it had one.
+    pub(crate) fn unregister_process(&self, number: u64) -> bool {
         let mut names = self.names_mut();
-        let name = names.by_number.remove(&number);
-        if let Some(process) = name.and_then(|name| names.by_name.remove(&name)) {
+        let Some(name) = names.by_number.remove(&number) else {
+            return false;
+        };
+        if let Some(process) = names.by_name.remove(&name) {
             process.standing().free_name();
         }
+        true
     }
 
     pub(crate) fn name_of(&self, number: u64) -> Option<Atom> {
