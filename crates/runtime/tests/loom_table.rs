@@ -178,7 +178,7 @@ fn a_process_frees_its_own_name_and_no_other() {
             table.unregister(&name("a"));
             table.register(name("a"), number)
         });
-        table.unregister_number(first.number);
+        table.unregister_process(first.number);
         assert_eq!(taking_over.join().unwrap(), Ok(()));
         assert_eq!(holder(&table, &name("a")), Some(number));
         assert_eq!(table.register(name("b"), first.number), Ok(()));

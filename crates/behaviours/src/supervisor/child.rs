@@ -232,7 +232,9 @@ where
         let mut options = ServerOptions::default();
         options.process.name.clone_from(&self.name);
         options.timeout = self.timeout;
-        start_server(supervisor, options, ready, self.enter.clone(), move || make())
+        start_server(supervisor, options, ready, self.enter.clone(), move || {
+            make()
+        })
     }
 }
 
