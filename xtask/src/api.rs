@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use public_api::tokens::Token;
@@ -104,20 +105,36 @@ fn rendered(workspace: &Workspace) -> Result<BTreeMap<&'static str, String>> {
 
 /// Has rustdoc list what the crates export; the folder of its files.
 ///
-/// In a target folder of its own: what is built with `RUSTC_BOOTSTRAP` is built anew without it.
+/// Cargo is told that xtask is the rustdoc, so that `RUSTC_BOOTSTRAP` is set for rustdoc alone: a compiler that saw it
+/// would build every dependency once more.
 fn document(workspace: &Workspace) -> Result<PathBuf> {
-    let target = workspace.target.join("api");
     let mut command = workspace.cargo("doc");
-    command.arg("--no-deps").env("CARGO_TARGET_DIR", &target);
+    command.args(["--no-deps", "--lib"]);
     for package in CRATES {
         command.args(["--package", package]);
     }
-    command.env("RUSTC_BOOTSTRAP", "1").env(
-        "RUSTDOCFLAGS",
-        "-Zunstable-options --output-format=json --cap-lints=allow",
-    );
+    let rustdoc = std::env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into());
+    command
+        .env(RUSTDOC_BEHIND, rustdoc)
+        .env("RUSTDOC", std::env::current_exe()?)
+        .env(
+            "RUSTDOCFLAGS",
+            "-Zunstable-options --output-format=json --cap-lints=allow",
+        );
     exec::run(&mut command)?;
-    Ok(target.join("doc"))
+    Ok(workspace.target.join("doc"))
+}
+
+/// The rustdoc that xtask is to run, where cargo runs xtask in its place.
+const RUSTDOC_BEHIND: &str = "PURLIN_XTASK_RUSTDOC";
+
+/// Where cargo runs this program as its rustdoc: runs that with our arguments and the unstable options allowed.
+pub(crate) fn as_rustdoc() -> Option<Result<()>> {
+    let mut rustdoc = Command::new(std::env::var_os(RUSTDOC_BEHIND)?);
+    rustdoc
+        .args(std::env::args_os().skip(1))
+        .env("RUSTC_BOOTSTRAP", "1");
+    Some(exec::run(&mut rustdoc))
 }
 
 fn read(json: &Path) -> Result<PublicApi> {

@@ -57,7 +57,7 @@ cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
-    match dispatch() {
+    match api::as_rustdoc().unwrap_or_else(dispatch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
