@@ -135,7 +135,7 @@ impl<S: Send + 'static> Agent<S> {
     }
 
     /// How long answers are waited for, if not [`CALL_PATIENCE`].
-    pub fn patience(mut self, patience: Duration) -> Self {
+    pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }

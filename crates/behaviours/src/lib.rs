@@ -48,11 +48,14 @@ pub use gen_server::{
 };
 #[doc(hidden)]
 pub use gen_server::{Parent, Starting};
+#[doc(hidden)]
+pub use gen_statem::{Decoded, EventList};
 pub use gen_statem::{
-    Decoded, Due, EventFrom, EventList, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext,
-    StatemRef, Timer,
+    Due, EventFrom, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext, StatemRef, Timer,
 };
-pub use messages::{Entry, Form, Has, Messages};
+#[doc(hidden)]
+pub use messages::{Entry, Form};
+pub use messages::{Has, Messages};
 pub use reply_to::ReplyTo;
 pub use request::Request;
 pub use requests::{Requests, Response};

@@ -22,6 +22,7 @@ const LOG_DEFAULT: usize = 10;
 const LOG_MAX: usize = 10_000;
 
 /// What kind of process `sys:get_status` shows.
+#[doc(hidden)]
 pub struct Described {
     /// The module of OTP whose process it is.
     pub(crate) module: Atom,
@@ -32,6 +33,7 @@ pub struct Described {
 }
 
 /// What `sys` has set for a process.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct Debug {
     is_suspended: bool,

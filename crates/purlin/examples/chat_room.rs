@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use purlin::prelude::*;
-use purlin::runtime::Reason;
 
 #[purlin::message]
 struct Said {

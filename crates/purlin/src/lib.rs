@@ -62,13 +62,13 @@ pub mod prelude {
     };
     pub use purlin_behaviours::task::{Task, async_stream};
     pub use purlin_behaviours::{
-        Agent, Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast,
-        HandleContinue, HandleInfo, InitError, ReplyTo, Request, Requests, ServerOptions,
+        Agent, CallError, Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast,
+        HandleContinue, HandleInfo, InitError, ReplyTo, Request, Requests, Response, ServerOptions,
         ServerRef, StatemContext, StatemRef, by,
     };
     pub use purlin_node::{
         Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,
     };
-    pub use purlin_runtime::Process;
+    pub use purlin_runtime::{Process, Reason};
     pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 }

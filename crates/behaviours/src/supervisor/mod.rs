@@ -28,7 +28,9 @@ use purlin_runtime::Local;
 use purlin_term::{Atom, Pid, Reference, Term, atom};
 use tokio::time::Instant;
 
-pub use child::{Child, Ready, Start, StartChild, Started};
+pub use child::Child;
+#[doc(hidden)]
+pub use child::{Ready, Start, StartChild, Started};
 #[doc(hidden)]
 pub use client::{Ask, AskOf};
 pub use client::{ChildError, Which};
