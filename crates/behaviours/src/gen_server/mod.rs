@@ -30,7 +30,7 @@ mod start;
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_otp::supervisor::Kind;
-use purlin_runtime::Message;
+use purlin_runtime::{Message, Target};
 use purlin_term::{EncodedTerm, Pid, Reference, Term, atom};
 
 pub use context::Context;
@@ -110,13 +110,16 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
-    /// A watched process ended, or was not there.
+    /// A watched process ended, or was not there: which monitor told it, and what that was made of, a pid or a
+    /// name.
     fn handle_down(
         &mut self,
         monitor: Reference,
+        target: Target,
         reason: Reason,
         ctx: &mut Context<Self>,
     ) -> impl Future<Output = ()> + Send {
+        let _ = target;
         ctx.unhandled(&format_args!("{{'DOWN', {monitor}, {reason}}}"));
         async {}
     }

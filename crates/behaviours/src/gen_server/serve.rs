@@ -211,8 +211,11 @@ async fn handle_info<S: GenServer>(info: Info, server: &mut S, ctx: &mut Context
     match info {
         Info::Exit { from, reason } => server.handle_exit(from, reason, ctx).await,
         Info::Down {
-            reference, reason, ..
-        } => server.handle_down(reference, reason, ctx).await,
+            reference,
+            target,
+            reason,
+            ..
+        } => server.handle_down(reference, target, reason, ctx).await,
         reply => server.handle_spawned(reply, ctx).await,
     }
 }

@@ -24,7 +24,7 @@ use purlin_otp::supervisor::{
 pub use purlin_otp::supervisor::{
     AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status,
 };
-use purlin_runtime::Local;
+use purlin_runtime::{Local, Target};
 use purlin_term::{Atom, Pid, Reference, Term, atom};
 use tokio::time::Instant;
 
@@ -377,7 +377,13 @@ impl GenServer for Supervisor {
         self.drive(ctx);
     }
 
-    async fn handle_down(&mut self, monitor: Reference, reason: Reason, ctx: &mut Context<Self>) {
+    async fn handle_down(
+        &mut self,
+        monitor: Reference,
+        _: Target,
+        reason: Reason,
+        ctx: &mut Context<Self>,
+    ) {
         let ended = self.monitors.iter().find(|(_, of)| **of == monitor);
         if let Some((pid, _)) = ended.map(|(pid, of)| (*pid, *of)) {
             self.monitors.remove(&pid);
