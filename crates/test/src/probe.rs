@@ -99,7 +99,7 @@ impl TestProbe {
 
     /// It ends, and those linked to it or watching it hear the reason.
     pub fn end(self, reason: impl Into<Term>) {
-        self.process.end(Reason::new(reason.into()));
+        self.process.end(reason);
     }
 
     /// What comes within that time.

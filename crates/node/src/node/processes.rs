@@ -114,7 +114,7 @@ impl Node {
 
     /// Sends an exit signal to a process, as `exit/2` does, in nobody's name. By a name or an alias it
     /// reaches a node of OTP 28 or later, and is dropped before an older one.
-    pub fn exit(&self, to: impl Into<Destination>, reason: Term) {
+    pub fn exit(&self, to: impl Into<Destination>, reason: impl Into<Term>) {
         self.runtime().exit(to, reason);
     }
 

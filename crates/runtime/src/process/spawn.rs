@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::MonitorOptions;
 use purlin_otp::signal::{Epoch, Signal};
-use purlin_term::{Atom, Pid, Reference};
+use purlin_term::{Atom, Pid, Reference, Term};
 
 use super::bound::{MailboxBound, Overflow};
 use super::cell::Cell;
@@ -390,8 +390,8 @@ impl<M: Message> Attached<M> {
     }
 
     /// Ends the process with a reason; dropped, it ends with `normal`.
-    pub fn end(mut self, reason: Reason) {
-        self.life.end_with(reason);
+    pub fn end(mut self, reason: impl Into<Term>) {
+        self.life.end_with(Reason::new(reason.into()));
     }
 }
 
