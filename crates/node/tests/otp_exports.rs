@@ -185,7 +185,7 @@ async fn a_node_calls_its_own_functions_as_a_peer_does() {
     let node = net.node("purlin").await;
     export(&node);
     let me = node.name();
-    let call = async |function: &str, args: Vec<Term>| {
+    let call = async |function: &'static str, args: Vec<Term>| {
         node.erpc_call(me, "m", function, args, PATIENCE).await
     };
     assert_eq!(call("half", vec![8.into()]).await.unwrap(), Term::Int(4));

@@ -262,21 +262,21 @@ impl Runtime {
     ///
     /// # Errors
     /// [`RegisterError`]; nothing was changed.
-    pub fn register(&self, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+    pub fn register(&self, name: impl Into<Atom>, pid: Pid) -> Result<(), RegisterError> {
         if !self.is_local(pid) {
             return Err(RegisterError::NoProcess);
         }
-        self.0.table.register(name, number_of(pid))
+        self.0.table.register(name.into(), number_of(pid))
     }
 
     /// Frees a name; answers whether a process had it.
-    pub fn unregister(&self, name: &Atom) -> bool {
-        self.0.table.unregister(name)
+    pub fn unregister(&self, name: impl Into<Atom>) -> bool {
+        self.0.table.unregister(&name.into())
     }
 
     /// The process that has a name.
-    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
-        let process = self.0.table.whereis(name)?;
+    pub fn whereis(&self, name: impl Into<Atom>) -> Option<Pid> {
+        let process = self.0.table.whereis(&name.into())?;
         Some(process.head().pid())
     }
 

@@ -140,16 +140,13 @@ impl Supervisor {
     /// in which they are given.
     pub fn child<S: GenServer>(
         self,
-        id: &str,
+        id: impl Into<Term>,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
         self.with(Child::new(id, make))
     }
 
     /// As [`Supervisor::child`], with the id as its registered name too.
-    ///
-    /// # Panics
-    /// When the name is longer than an atom may be, 255 characters.
     pub fn registered<S: GenServer>(
         self,
         name: &'static str,

@@ -89,7 +89,12 @@ impl Node {
     ///
     /// # Errors
     /// [`RemoteError`]: why the peer is not there.
-    pub async fn ping(&self, peer: NodeName, patience: Duration) -> Result<(), RemoteError> {
+    pub async fn ping(
+        &self,
+        peer: impl Into<NodeName>,
+        patience: Duration,
+    ) -> Result<(), RemoteError> {
+        let peer = peer.into();
         let request = (atom!("is_auth"), Term::from(self.name()));
         let server = (atom!("net_kernel"), peer);
         let reply = self.call_term(server, &request, patience).await?;

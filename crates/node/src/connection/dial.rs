@@ -97,7 +97,8 @@ impl Node {
     ///
     /// # Errors
     /// [`ConnectError`]: why there is no connection.
-    pub async fn connect_to(&self, peer: NodeName) -> Result<(), ConnectError> {
+    pub async fn connect_to(&self, peer: impl Into<NodeName>) -> Result<(), ConnectError> {
+        let peer = peer.into();
         self.connect(peer).await.map(drop)
     }
 

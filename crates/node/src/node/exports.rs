@@ -36,10 +36,7 @@ impl Node {
     /// });
     /// # }
     /// ```
-    ///
-    /// # Panics
-    /// When `module` or `function` has more than 255 characters.
-    pub fn export<H, Shape>(&self, module: &str, function: &str, handler: H)
+    pub fn export<H, Shape>(&self, module: impl Into<Atom>, function: impl Into<Atom>, handler: H)
     where
         H: Handler<Shape>,
     {
@@ -47,22 +44,18 @@ impl Node {
     }
 
     /// As [`Node::export`], with a rule for who may call and a time limit.
-    ///
-    /// # Panics
-    /// As [`Node::export`].
     pub fn export_with<H, Shape>(
         &self,
         options: ExportOptions,
-        module: &str,
-        function: &str,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         handler: H,
     ) where
         H: Handler<Shape>,
     {
-        let atom = |text| Atom::new(text).expect("names of functions are atoms");
         let name = FunctionName {
-            module: atom(module),
-            function: atom(function),
+            module: module.into(),
+            function: function.into(),
             arity: H::ARITY,
         };
         self.lock_exports().add(name, Export::new(options, handler));

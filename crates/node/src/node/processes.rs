@@ -76,18 +76,19 @@ impl Node {
     ///
     /// # Errors
     /// [`RegisterError`]; nothing was changed.
-    pub fn register(&self, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+    pub fn register(&self, name: impl Into<Atom>, pid: Pid) -> Result<(), RegisterError> {
         self.runtime().register(name, pid)
     }
 
     /// The process that has a name.
-    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
-        let holder = self.runtime().whereis(name);
+    pub fn whereis(&self, name: impl Into<Atom>) -> Option<Pid> {
+        let name = name.into();
+        let holder = self.runtime().whereis(&name);
         #[cfg(feature = "planted-bugs")]
         let holder = self
             .0
             .kept_names
-            .lead(self.0.config.planted_bug, name, holder);
+            .lead(self.0.config.planted_bug, &name, holder);
         holder
     }
 

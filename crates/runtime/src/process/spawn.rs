@@ -82,8 +82,8 @@ impl SpawnOptions {
     }
 
     /// A registered name, which the process has before it runs.
-    pub fn name(mut self, name: Atom) -> Self {
-        self.name = Some(name);
+    pub fn name(mut self, name: impl Into<Atom>) -> Self {
+        self.name = Some(name.into());
         self
     }
 

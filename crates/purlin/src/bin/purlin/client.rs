@@ -66,7 +66,6 @@ impl Client {
     ) -> Result<Term, Failure> {
         self.connect(peer).await?;
         let name = format!("{module}:{function}/{}", args.len());
-        let (module, function) = (module.as_str(), function.as_str());
         let answer = self.node.erpc_call(peer, module, function, args, NEVER);
         let unknown = ", and whether the call took place is unknown";
         let answer = self.within(peer, unknown, answer).await?;
