@@ -149,10 +149,11 @@ impl Supervisor {
     /// As [`Supervisor::child`], with the id as its registered name too.
     pub fn registered<S: GenServer>(
         self,
-        name: &'static str,
+        name: impl Into<Atom>,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        self.with(Child::new(name, make).registered(name))
+        let name = name.into();
+        self.with(Child::new(name.as_str(), make).registered(name))
     }
 
     /// A child with options of its own.
@@ -169,11 +170,12 @@ impl Supervisor {
     /// failed to start the child.
     pub fn offer<S: GenServer>(
         mut self,
-        module: Atom,
-        function: Atom,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         make: impl Fn(&[Term]) -> Option<S> + Send + Sync + 'static,
     ) -> Self {
-        self.offers.insert((module, function), Offer::new(make));
+        let offered = (module.into(), function.into());
+        self.offers.insert(offered, Offer::new(make));
         self
     }
 

@@ -27,12 +27,12 @@ async fn start_processes(node: &Node) -> Result<(), Box<dyn std::error::Error>> 
         .intensity(RESTARTS.0, RESTARTS.1)
         .registered("counter", Counter::default)
         .with(Child::process(atom!("echo"), echo).registered("echo"))
-        .offer(atom!("demo"), atom!("start_counter"), |args| {
+        .offer("demo", "start_counter", |args| {
             args.is_empty().then(Counter::default)
         });
     let supervisor = node.supervise(demo).await?;
     if let Some(pid) = supervisor.pid() {
-        node.register(atom!("demo_sup"), pid)?;
+        node.register("demo_sup", pid)?;
     }
     Ok(())
 }
