@@ -41,7 +41,7 @@ pub mod sys;
 pub mod task;
 
 pub use agent::Agent;
-pub use call::{CALL_PATIENCE, CallError, call, call_from, cast, cast_from};
+pub use call::{CALL_TIMEOUT, CallError, call, call_from, cast, cast_from};
 pub use gen_server::{
     Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
     InitError, Other, ServerMessage, ServerOptions, StartError, Starter,

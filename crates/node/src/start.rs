@@ -13,7 +13,7 @@ use purlin_proto::digest::{Cookie, CookieError};
 use purlin_proto::flags::Flags;
 use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName, NodeNameError};
 use purlin_term::{Atom, NodeName, NodeNameRefused};
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::config::Config;
 use crate::connection::{Connection, DownReason, accept_all};
@@ -182,11 +182,11 @@ impl Node {
     /// Stops the node: ends supervision trees and applications, the youngest first, writes what is queued,
     /// closes all connections and frees the name.
     ///
-    /// The trees have `patience` to end, and then the peers have it to take what is queued; what they do not is
+    /// The trees have `timeout` to end, and then the peers have it to take what is queued; what they do not is
     /// lost. Then the other processes are told to shut down, the youngest first, and killed if they do not; the
     /// node's own services end last. From then on no process starts.
-    pub async fn stop(&self, patience: Duration) {
-        self.end_trees(patience).await;
+    pub async fn stop(&self, timeout: Duration) {
+        self.end_trees(timeout).await;
         self.0.stopping.set();
         let listening = self.listening().take();
         if let Some(listening) = &listening {
@@ -197,7 +197,7 @@ impl Node {
         connections
             .iter()
             .for_each(|connection| connection.finish());
-        let _ = timeout(patience, all_drained(&connections)).await;
+        let _ = time::timeout(timeout, all_drained(&connections)).await;
         // All at once: a peer that hears of our end from another before it sees it takes our
         // leaving for a broken link.
         for connection in &connections {
@@ -206,7 +206,7 @@ impl Node {
         for connection in &connections {
             connection.ended.wait().await;
         }
-        self.runtime().stop(patience.min(SHUTDOWN_PATIENCE)).await;
+        self.runtime().stop(timeout.min(SHUTDOWN_PATIENCE)).await;
         self.dismiss_services().await;
         if let Some(registration) = listening.and_then(|listening| listening.registration) {
             registration.release().await;

@@ -337,7 +337,7 @@ impl Mesh {
                 Member::Purlin(node) => {
                     let server = (atom!("global_name_server"), node.name());
                     let request = atom!("registered_names");
-                    let known = node.call_term(server, &request, PATIENCE).await;
+                    let known = node.call_term_timeout(server, &request, PATIENCE).await;
                     atoms(&known.unwrap().to_string())
                 }
                 Member::Otp(erl) => atoms(&erl.eval("lists:sort(global:registered_names())").await),

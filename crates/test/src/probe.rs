@@ -7,7 +7,7 @@ use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_runtime::{Attached, Raw, Received, Runtime};
 use purlin_term::{EncodedTerm, Pid, Term};
-use tokio::time::{sleep, timeout};
+use tokio::time::{self, sleep};
 
 /// How long a probe waits for what is to come, in virtual time: as long as OTP's calls do, since what is
 /// asked of a peer has come by then or never will.
@@ -103,8 +103,8 @@ impl TestProbe {
     }
 
     /// What comes within that time.
-    async fn within(&mut self, patience: Duration) -> Result<Option<Heard>, String> {
-        let Ok(received) = timeout(patience, self.process.receive()).await else {
+    async fn within(&mut self, timeout: Duration) -> Result<Option<Heard>, String> {
+        let Ok(received) = time::timeout(timeout, self.process.receive()).await else {
             return Ok(None);
         };
         let received = received.map_err(|ended| format!("a probe was ended: {ended}"))?;

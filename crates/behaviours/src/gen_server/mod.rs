@@ -17,7 +17,7 @@
 //! - `G2` what a handler continues with is handled before any message;
 //! - `G3` [`GenServer::terminate`] runs at most once, and nothing is handled after it;
 //! - `G4` a call that was taken out of the queue is answered, kept by its handler, or dropped by it: then
-//!   a caller by [`ServerRef`] on the same node is told, and any other waits until its patience ends.
+//!   a caller by [`ServerRef`] on the same node is told, and any other waits until its timeout ends.
 //!
 //! - `context`: what a handler has of its process; `start`: starting, and waiting for `init`;
 //! - `serve`: the loop; `message`: what lies in the queue.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use purlin_runtime::{MonitorOptions, RequestOptions};
 use purlin_term::{Atom, NodeName, Reference, Term};
-use tokio::time::timeout;
+use tokio::time;
 
 use super::{Arguments, ListOf, RemoteError};
 use crate::connection::SendError;
@@ -36,15 +36,15 @@ impl Node {
         module: impl Into<Atom>,
         function: impl Into<Atom>,
         args: impl Arguments,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Term, RemoteError> {
         let peer = peer.into();
         let result = self.make_reference();
         let (module, function) = (module.into(), function.into());
         let inner = (result, module, function, ListOf(&args));
         let start = Start::new("erpc", "execute_call", &inner)?;
-        let called = timeout(patience, self.call_function(peer, start, result)).await;
-        called.unwrap_or(Err(RemoteError::TimedOut(patience)))
+        let called = time::timeout(timeout, self.call_function(peer, start, result)).await;
+        called.unwrap_or(Err(RemoteError::TimedOut(timeout)))
     }
 
     /// `erpc:cast`: runs a function on `peer`, and does not wait for its result.

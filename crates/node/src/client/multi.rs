@@ -25,10 +25,10 @@ impl Node {
         nodes: &[NodeName],
         name: impl Into<Atom>,
         request: &(impl Serialize + Sync + ?Sized),
-        patience: Duration,
+        timeout: Duration,
     ) -> Answers<Term, RemoteError> {
         let name = name.into();
-        let call = |node| self.call_term((name.clone(), node), request, patience);
+        let call = |node| self.call_term_timeout((name.clone(), node), request, timeout);
         on_each(nodes, call).await
     }
 
@@ -52,10 +52,10 @@ impl Node {
         module: impl Into<Atom>,
         function: impl Into<Atom>,
         args: impl Arguments + Sync,
-        patience: Duration,
+        timeout: Duration,
     ) -> Answers<Term, RemoteError> {
         let (module, function) = (module.into(), function.into());
-        let call = |node| self.erpc_call(node, &module, &function, &args, patience);
+        let call = |node| self.erpc_call(node, &module, &function, &args, timeout);
         on_each(nodes, call).await
     }
 

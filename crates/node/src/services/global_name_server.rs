@@ -238,7 +238,7 @@ pub(crate) async fn resolve(node: &Node, arguments: &[Term; 4]) -> Option<Term> 
     let tag = [Term::from(atom!("resolve_it"))];
     let request = Term::tuple(tag.into_iter().chain(arguments.iter().cloned()));
     let server = (atom!("global_name_server"), node.name());
-    node.call_term(server, &request, RESOLVE_PATIENCE)
+    node.call_term_timeout(server, &request, RESOLVE_PATIENCE)
         .await
         .ok()
 }

@@ -134,8 +134,8 @@ impl<M: Message> Process<M> {
     /// The next message, if one comes in time; to the millisecond, as [timers](Runtime::send_after) go.
     ///
     /// Cancel-safe: dropped before it is ready, or when the time is over, it has taken nothing.
-    pub async fn receive_timeout(&mut self, patience: Duration) -> Option<Received<M>> {
-        tokio::time::timeout(patience, self.receive()).await.ok()
+    pub async fn receive_timeout(&mut self, timeout: Duration) -> Option<Received<M>> {
+        tokio::time::timeout(timeout, self.receive()).await.ok()
     }
 
     /// A message that waits already.
@@ -200,7 +200,7 @@ impl<M: Message> Process<M> {
         Sending::new(self.cell.header(), to, message)
     }
 
-    /// As [`Process::send`], waiting no longer than `patience`, to the millisecond.
+    /// As [`Process::send`], waiting no longer than `timeout`, to the millisecond.
     ///
     /// Cancel-safe: dropped before it is ready, or when the time is over, it has sent nothing.
     ///
@@ -210,10 +210,10 @@ impl<M: Message> Process<M> {
         &self,
         to: impl Recipient<T>,
         message: T,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), SendError> {
-        let sent = tokio::time::timeout(patience, self.send(to, message)).await;
-        sent.unwrap_or(Err(SendError::TimedOut(patience)))
+        let sent = tokio::time::timeout(timeout, self.send(to, message)).await;
+        sent.unwrap_or(Err(SendError::TimedOut(timeout)))
     }
 
     /// Sends `message` at once or not at all.
