@@ -23,7 +23,7 @@ pub use config::{Config, EPMD_PORT};
 #[cfg(feature = "planted-bugs")]
 pub use connection::PlantedBug;
 pub use connection::{ConnectError, ConnectionInfo, DownReason, HandshakeError, SendError};
-pub use export::{Answer, Call, ExportOptions, FunctionName, Handler, Outcome, Raise};
+pub use export::{Answer, CallContext, ExportOptions, FunctionName, Handler, Outcome, Raise};
 pub use host::{Host, TokioHost};
 pub use node::{MonitorNodes, Node, NodeType, SpawnOnError};
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};

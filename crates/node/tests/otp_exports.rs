@@ -4,10 +4,12 @@ mod support;
 
 use std::time::Duration;
 
-use purlin_node::{Call, Delivery, ExportOptions, Mailbox, Node, NodeName, Raise, Term, atom};
+use purlin_node::{
+    CallContext, Delivery, ExportOptions, Mailbox, Node, NodeName, Raise, Term, atom,
+};
 use support::{Net, PATIENCE, RELEASES, name};
 
-async fn who(call: &Call, greeting: String) -> String {
+async fn who(call: &CallContext, greeting: String) -> String {
     // Borrowed across an await, as one writes it.
     tokio::task::yield_now().await;
     format!("{greeting}, {}", call.caller.node)
@@ -64,7 +66,7 @@ fn export(node: &Node) {
     let options = ExportOptions::default().allow(only);
     node.export_with(options, "m", "secret", || async { 42 });
     let options = ExportOptions::default().time_limit(Duration::from_millis(20));
-    node.export_with(options, "m", "slow", async |call: &Call, _: Term| {
+    node.export_with(options, "m", "slow", async |call: &CallContext, _: Term| {
         assert!(call.deadline.is_some());
         std::future::pending::<()>().await;
     });

@@ -33,7 +33,7 @@ async fn pair(release: Release) -> Pair {
     node.export(
         "m",
         "tell",
-        async |call: &purlin_node::Call, to: Pid, what: Term| {
+        async |call: &purlin_node::CallContext, to: Pid, what: Term| {
             let mailbox = call.node.attach().unwrap();
             mailbox.send(to, &what).await.unwrap();
         },

@@ -17,7 +17,7 @@ impl Node {
     ///
     /// ```no_run
     /// # fn example(node: purlin_node::Node) {
-    /// use purlin_node::{Call, Delivery, Mailbox, Raise, Term};
+    /// use purlin_node::{CallContext, Delivery, Mailbox, Raise, Term};
     /// // erpc:call(Node, shop, price, [<<"nail">>, 12]).
     /// node.export("shop", "price", |item: String, pieces: u32| async move {
     ///     match item.as_str() {
@@ -26,7 +26,7 @@ impl Node {
     ///     }
     /// });
     /// // With who calls:
-    /// node.export("shop", "whoami", async |call: &Call| call.caller);
+    /// node.export("shop", "whoami", async |call: &CallContext| call.caller);
     /// // A function that lives on as a process: spawn(Node, shop, till, [100]).
     /// node.export("shop", "till", |mut mailbox: Mailbox, mut sum: i64| async move {
     ///     while let Delivery::Message(message) = mailbox.receive().await {

@@ -41,14 +41,14 @@ fn export(node: &Node) {
     node.export("demo", "add", |a: Term, b: Term| async move {
         add(&a, &b).ok_or_else(|| Raise::Error(atom!("badarith").into()))
     });
-    node.export("demo", "whoami", async |call: &Call| {
+    node.export("demo", "whoami", async |call: &CallContext| {
         Term::from(call.node.name())
     });
     node.export("demo", "sleep", |ms: u64| async move {
         sleep(Duration::from_millis(ms)).await
     });
     node.export("demo", "crash", || async { crash() });
-    node.export("demo", "spawn_counter", async |call: &Call| {
+    node.export("demo", "spawn_counter", async |call: &CallContext| {
         let counter = Counter::default().start(&call.node).await;
         counter
             .map_err(|_| Raise::system_limit())
