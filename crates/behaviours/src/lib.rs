@@ -37,6 +37,7 @@ mod shown;
 pub mod skeleton;
 mod stop;
 pub mod supervisor;
+#[doc(hidden)]
 pub mod sys;
 pub mod task;
 

@@ -150,6 +150,7 @@ impl Runtime {
     }
 
     /// Connects the runtime to other nodes, once.
+    #[doc(hidden)]
     pub fn set_outside(&self, outside: Arc<dyn Outside>) {
         let _ = self.0.outside.set(outside);
     }
@@ -179,6 +180,7 @@ impl Runtime {
     }
 
     /// Whether a node is of OTP 28 or later, or means the same as those, as this one does.
+    #[doc(hidden)]
     pub fn is_of_otp28(&self, node: NodeName) -> bool {
         self.outside()
             .is_none_or(|outside| outside.is_of_otp28(node))
@@ -309,6 +311,7 @@ impl Runtime {
     }
 
     /// A pid of this node that no process has: it speaks for code outside of processes.
+    #[doc(hidden)]
     pub fn nobody(&self) -> Pid {
         pid_of(self, 0)
     }

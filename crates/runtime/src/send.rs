@@ -219,6 +219,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
+    #[doc(hidden)]
     pub async fn send_encoded(
         &self,
         from: Pid,
@@ -235,6 +236,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
+    #[doc(hidden)]
     pub fn try_send_encoded(
         &self,
         from: Pid,
@@ -369,6 +371,7 @@ impl Runtime {
     /// Delivers a message that came from another node. To the dead it is dropped, and so it is where too
     /// much of other nodes waits already ([`limits`](crate::limits)). Answers as
     /// [`Runtime::deliver_signal`].
+    #[doc(hidden)]
     pub fn deliver_encoded(
         &self,
         from: Option<Pid>,

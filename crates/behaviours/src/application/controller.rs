@@ -134,6 +134,7 @@ impl Applications {
 
     /// As [`Applications::new`]; `begun` is told of the process that each application depends on, in the order in
     /// which they start, before who starts one hears of it. Told to `shutdown`, that process ends it.
+    #[doc(hidden)]
     pub fn observed(runtime: Runtime, begun: impl Fn(Pid) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             runtime,

@@ -181,6 +181,7 @@ impl<M: Message> Process<M> {
     }
 
     /// Whether messages of other types are received, as [`Received::Foreign`], instead of being dropped.
+    #[doc(hidden)]
     pub fn take_foreign(&mut self, take: bool) {
         self.cell.header().set_takes_foreign(take);
     }
@@ -254,6 +255,7 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::monitor`], but a node that is not connected stays so: the monitor fires at once, with
     /// `noconnection`. For whoever watches what others name.
+    #[doc(hidden)]
     pub fn monitor_connected(&self, target: impl Into<Target>) -> Reference {
         let target = target.into();
         let epoch = self.runtime().epoch(target.node());
@@ -314,6 +316,7 @@ impl<M: Message> Process<M> {
 
     /// From now on no exit signal ends this process or is seen by it, `kill` included: for the services of
     /// a node. [`Runtime::stop`](crate::Runtime::stop) leaves it to whoever started it.
+    #[doc(hidden)]
     pub fn keep(&self) {
         keep(&self.cell);
     }
@@ -321,6 +324,7 @@ impl<M: Message> Process<M> {
     /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
     /// connection of the epoch that this answers. The reply is received as `Info::Spawned` or
     /// `Info::SpawnFailed`, as the options say.
+    #[doc(hidden)]
     pub fn note_spawn_request(
         &self,
         node: NodeName,
@@ -355,6 +359,7 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::exit`], but a node that is not connected stays so, and nothing is sent. For whoever
     /// ends what others name.
+    #[doc(hidden)]
     pub fn exit_connected(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.pid(), Reason::new(reason.into()));
         let epoch = self.runtime().epoch(to.node);
@@ -490,6 +495,7 @@ impl Runtime {
     ///
     /// Answers how many signals wait for the process now: a process handles them at each of its awaits,
     /// an attached one when it receives. Who lets others send signals here bounds them by that.
+    #[doc(hidden)]
     pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) -> usize {
         let process = match &to {
             Target::Pid(pid) => self.find(*pid),
@@ -509,6 +515,7 @@ impl Runtime {
 
     /// Delivers a signal to whoever has the alias, if it is active then. Answers as
     /// [`Runtime::deliver_signal`].
+    #[doc(hidden)]
     pub fn deliver_signal_to_alias(&self, alias: Reference, signal: Signal, epoch: Epoch) -> usize {
         let Some(process) = self.owner_of(&alias) else {
             return 0;
@@ -518,6 +525,7 @@ impl Runtime {
     }
 
     /// Answers a signal in the place of whom it did not reach.
+    #[doc(hidden)]
     pub fn answer_for(&self, to: &Target, signal: &Signal, reason: &Reason) {
         for (whom, answer) in purlin_otp::signal::refuse(to, signal, reason) {
             let speaker = match to {
@@ -529,6 +537,7 @@ impl Runtime {
     }
 
     /// Tells a process that the connection to a node is gone.
+    #[doc(hidden)]
     pub fn connection_lost(&self, pid: Pid, node: NodeName, epoch: Epoch) {
         if let Some(process) = self.find(pid) {
             let _ = process.push_signal(Incoming::ConnectionLost(node, epoch));
