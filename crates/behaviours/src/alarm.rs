@@ -65,11 +65,7 @@ impl Alarm {
     }
 
     /// What `work` answers, if it does so in time.
-    pub(crate) async fn timeout<F: Future>(
-        &self,
-        timeout: Duration,
-        work: F,
-    ) -> Option<F::Output> {
+    pub(crate) async fn timeout<F: Future>(&self, timeout: Duration, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         let mut waiting: Option<(Instant, Timer)> = None;
         let done = std::future::poll_fn(|cx| {

@@ -28,13 +28,16 @@ pub use host::{Host, TokioHost};
 pub use node::{MonitorNodes, Node, NodeType, SpawnOnError};
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};
 pub use purlin_behaviours::CallError;
-pub use purlin_proto::digest::Cookie;
+pub use purlin_proto::control::EncodeSignalError;
+pub use purlin_proto::digest::{Cookie, CookieError};
 pub use purlin_proto::flags::Flags;
+pub use purlin_proto::handshake::{FullName, NodeNameError};
 pub use purlin_runtime::{
     AliasMode, Destination, MonitorOptions, RegisterError, RequestOptions, Target,
     TooManyProcesses, panics,
 };
 pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
+#[doc(hidden)]
 pub use services::global;
 pub use start::{NodeBuilder, StartError};
 

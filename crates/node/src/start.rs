@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use purlin_proto::digest::{Cookie, CookieError};
 use purlin_proto::flags::Flags;
-use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName, NodeNameError};
+use purlin_proto::handshake::{FullName, NameFamily, NodeNameError};
 use purlin_term::{Atom, NodeName, NodeNameRefused};
 use tokio::time;
 
@@ -72,7 +72,7 @@ pub enum StartError {
     #[error("the name {name} is taken: a node of that name is registered on this host")]
     NameTaken {
         /// The name.
-        name: ProtocolName,
+        name: FullName,
     },
 }
 
@@ -340,7 +340,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`] for a name, cookie or number that cannot be used.
     pub fn build(self) -> Result<Config, StartError> {
-        let name = ProtocolName::new(&self.name)?;
+        let name = FullName::new(&self.name)?;
         name.check_own(NameFamily::of(&name))?;
         let cookie = Cookie::new(&self.cookie.ok_or(StartError::NoCookie)?)?;
         let mut config = Config::new(name, cookie);
@@ -349,7 +349,7 @@ impl NodeBuilder {
         config.uses_epmd = adjust.uses_epmd;
         config.peer_port = adjust.peer_port;
         for (node, address) in adjust.addresses {
-            let node = ProtocolName::new(&node)?;
+            let node = FullName::new(&node)?;
             config.addresses.insert(node.as_str().to_owned(), address);
         }
         let default_port = adjust.peer_port.filter(|_| !adjust.uses_epmd);
@@ -401,7 +401,7 @@ impl Node {
         self.0.started.elapsed()
     }
 
-    pub(crate) fn protocol_name(&self) -> ProtocolName {
+    pub(crate) fn protocol_name(&self) -> FullName {
         self.0.config.name.clone()
     }
 

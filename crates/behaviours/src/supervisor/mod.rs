@@ -17,12 +17,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use purlin_otp::reason::Reason;
+pub use purlin_otp::supervisor::terms::Mfargs;
 use purlin_otp::supervisor::{
     Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome,
     Strategy, Token, terms,
 };
 pub use purlin_otp::supervisor::{
-    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status,
+    AutoShutdown, Backoff, ChildInfo, ChildSpec, Counts, Kind, Restart, Shutdown, Status,
 };
 use purlin_runtime::{Local, Target};
 use purlin_term::{Atom, Pid, Reference, Term, atom};

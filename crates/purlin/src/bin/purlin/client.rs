@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use purlin_node::{ConnectError, HandshakeError, Node, RemoteError};
-use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName};
+use purlin_proto::handshake::{FullName, NameFamily};
 use purlin_term::{Atom, NodeName, Term};
 use tokio::time::{Instant, timeout_at};
 
@@ -128,7 +128,7 @@ const NAMES: u32 = 4096;
 
 /// `purlin-NUMBER@HOST`, of the same family of names as the node that is asked.
 fn own_name(peer: &str) -> Result<String, Failure> {
-    let peer = ProtocolName::new(peer).map_err(Failure::usage)?;
+    let peer = FullName::new(peer).map_err(Failure::usage)?;
     let number = std::process::id() % NAMES;
     let host = match NameFamily::of(&peer) {
         NameFamily::Short => short_host_name(),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use purlin_node::{ConnectError, Delivery, DownReason, Mailbox, Node, NodeBuilder, StartError};
-use purlin_proto::handshake::NodeName as ProtocolName;
+use purlin_proto::handshake::FullName;
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -30,7 +30,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// A node to be started.
 #[derive(Debug)]
 pub(crate) struct Options {
-    pub(crate) name: ProtocolName,
+    pub(crate) name: FullName,
     pub(crate) cookie: CookieOptions,
     pub(crate) hidden: bool,
     pub(crate) join: Vec<NodeName>,
