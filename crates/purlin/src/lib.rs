@@ -67,7 +67,8 @@ pub mod prelude {
         ServerRef, StatemContext, StatemRef, by,
     };
     pub use purlin_node::{
-        CallContext, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,
+        CallContext, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, NodeEvent,
+        Raise, Target,
     };
     pub use purlin_runtime::{Process, Reason};
     pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};

@@ -58,8 +58,7 @@ impl Node {
     }
 
     /// Tells `watcher` of visible nodes that come and go, as `net_kernel:monitor_nodes(true)` does:
-    /// [`Delivery::NodeUp`](crate::Delivery::NodeUp) and [`Delivery::NodeDown`](crate::Delivery::NodeDown),
-    /// or `{nodeup, Node}` and `{nodedown, Node}` where its messages are terms.
+    /// [`NodeEvent`](crate::NodeEvent)s, or `{nodeup, Node}` and `{nodedown, Node}` where its messages are terms.
     ///
     /// Answers the connections that there are: the first event is a change of just these. Of them it is
     /// not told, as in OTP. Each further call has it told once more.
@@ -93,7 +92,7 @@ impl Node {
     }
 
     /// Tells `watcher` once when `peer` goes down, as `erlang:monitor_node(peer, true)` does:
-    /// [`Delivery::NodeDown`](crate::Delivery::NodeDown), or `{nodedown, Node}`. Connects where there is no
+    /// [`NodeEvent::Down`](crate::NodeEvent::Down), or `{nodedown, Node}`. Connects where there is no
     /// connection; if that fails, the node is down. Each call has it told once more.
     pub fn monitor_node(&self, watcher: Pid, peer: impl Into<NodeName>) {
         let peer = peer.into();

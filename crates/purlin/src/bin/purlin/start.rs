@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use purlin_node::{ConnectError, Delivery, DownReason, Mailbox, Node, NodeBuilder, StartError};
+use purlin_node::{
+    ConnectError, Delivery, DownReason, Mailbox, Node, NodeBuilder, NodeEvent, StartError,
+};
 use purlin_proto::handshake::FullName;
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
@@ -186,7 +188,7 @@ async fn keep_joined(mut mailbox: Mailbox, peer: NodeName, joined: oneshot::Send
 
 async fn until_down(mailbox: &mut Mailbox) -> DownReason {
     loop {
-        if let Delivery::NodeDown { reason, .. } = mailbox.receive().await {
+        if let Delivery::Node(NodeEvent::Down { reason, .. }) = mailbox.receive().await {
             return reason;
         }
     }
