@@ -114,13 +114,13 @@ pub(crate) async fn handle_next<S: GenServer>(
     server: &mut S,
     ctx: &mut Context<S>,
 ) -> Option<Reason> {
-    let (patience, since) = (ctx.timeout, Instant::now());
+    let (timeout, since) = (ctx.timeout, Instant::now());
     let received = receive(ctx).await;
     let is_seen = is_seen(&received);
     let ended = handle_received(received, server, ctx).await;
     // What no handler has seen, none can set a new timeout for.
     if !is_seen && ctx.timeout.is_none() {
-        ctx.timeout = patience.map(|patience| patience.saturating_sub(since.elapsed()));
+        ctx.timeout = timeout.map(|timeout| timeout.saturating_sub(since.elapsed()));
     }
     ended
 }
@@ -174,7 +174,7 @@ async fn receive<S: GenServer>(ctx: &mut Context<S>) -> Option<Received<ServerMe
         return None;
     }
     match [until_deadline, timeout].into_iter().flatten().min() {
-        Some(patience) => ctx.process.receive_timeout(patience).await,
+        Some(timeout) => ctx.process.receive_timeout(timeout).await,
         None => Some(ctx.process.receive().await),
     }
 }
