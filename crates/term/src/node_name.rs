@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_spent_budget_refuses_new_names_and_still_knows_old_ones() {
-        let known = NodeName::new(&atom("known@h")).unwrap();
+        let known = NodeName::new(atom("known@h")).unwrap();
         let mut spent = NameBudget::new(0);
         assert_eq!(NodeName::intern(&atom("known@h"), &mut spent), Ok(known));
         let refused = NodeName::intern(&atom("never@h"), &mut spent);
@@ -294,8 +294,8 @@ mod tests {
 
     #[test]
     fn order_goes_by_name_not_by_arrival() {
-        let late = NodeName::new(&atom("zz@order")).unwrap();
-        let early = NodeName::new(&atom("aa@order")).unwrap();
+        let late = NodeName::new(atom("zz@order")).unwrap();
+        let early = NodeName::new(atom("aa@order")).unwrap();
         assert!(early < late);
     }
 

@@ -152,7 +152,7 @@ async fn keep_pinging(honest: Node, victim: NodeName) {
 }
 
 pub(crate) fn name(text: &str) -> NodeName {
-    NodeName::new(&Atom::new(text).unwrap()).unwrap()
+    NodeName::new(Atom::new(text).unwrap()).unwrap()
 }
 
 /// Everything that is logged on this thread, a line an event.
