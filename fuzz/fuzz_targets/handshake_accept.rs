@@ -9,7 +9,7 @@ use core::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use purlin_proto::digest::{Cookie, Digest};
 use purlin_proto::handshake::{
-    Accept, Config, Event, Framing, Handshake, NodeName, Random, Standing, Verdict,
+    Accept, Config, Event, Framing, FullName, Handshake, Random, Standing, Verdict,
 };
 use purlin_proto::limits::HANDSHAKE_BUFFERED_LEN_MAX;
 
@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
         creation: 1,
     };
     let accept = Accept {
-        name: NodeName::new("b@host").unwrap(),
+        name: FullName::new("b@host").unwrap(),
         creation: 9,
         random,
     };

@@ -8,13 +8,13 @@ use core::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use purlin_proto::digest::Cookie;
-use purlin_proto::handshake::{Config, Dial, Event, Framing, Handshake, LocalName, NodeName};
+use purlin_proto::handshake::{Config, Dial, Event, Framing, FullName, Handshake, LocalName};
 use purlin_proto::limits::HANDSHAKE_BUFFERED_LEN_MAX;
 
 fn local(choice: u8) -> LocalName {
     match choice & 2 {
         0 => LocalName::Known {
-            name: NodeName::new("a@host").unwrap(),
+            name: FullName::new("a@host").unwrap(),
             creation: 7,
         },
         _ => LocalName::Dynamic {
@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
         framing,
         ..Config::default()
     };
-    let peer = NodeName::new("b@host").unwrap();
+    let peer = FullName::new("b@host").unwrap();
     let cookie = Cookie::new("kookie").unwrap();
     let dial = Dial {
         local: local(*choice),

@@ -7,10 +7,12 @@
 //! - [`mod@test`] is the list of steps; [`steps`] times them and prints the table.
 //! - [`provision`] installs what the tests need; [`fuzz`] builds and runs the fuzz targets.
 //! - [`sim`] runs the simulator, [`soak`] the long runs.
+//! - [`api`] writes down the public API and compares it.
 //! - [`edges`], [`licences`], [`purity`] and [`status`] are checks that cargo does not have.
 //! - [`test_output`] reads what `cargo test` prints, so that [`status`] knows what ran.
 //! - [`workspace`] knows paths and `cargo metadata`; [`exec`] runs other programs.
 
+mod api;
 mod bench;
 mod edges;
 mod exec;
@@ -40,6 +42,7 @@ cargo xtask COMMAND
   provision          only the first step of `test`: OTP 25 and 28, Elixir and other tools
   rules              crate edges, purity, licences, sources and banned crates
   purity             only purity; with --self-test, shows that the lints catch planted code
+  api                writes the public API into docs/api; with --check, compares it
   status             docs/status.toml, without running the tests it names
   fuzz [TARGET]      all fuzz targets, or one
        --seconds N   for this long, divided over the targets (300)
@@ -54,7 +57,7 @@ cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
-    match dispatch() {
+    match api::as_rustdoc().unwrap_or_else(dispatch) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
@@ -88,6 +91,10 @@ fn dispatch() -> Result<()> {
         "purity" => match flag(&mut args, "self-test")? {
             true => purity::self_test(&Workspace::load()?),
             false => purity::check(&Workspace::load()?),
+        },
+        "api" => match flag(&mut args, "check")? {
+            true => api::check(&Workspace::load()?),
+            false => api::write(&Workspace::load()?),
         },
         "status" => no_more(&mut args).and_then(|()| status::check_unrun(&Workspace::load()?)),
         "fuzz" => fuzz::run(&Workspace::load()?, &fuzz::Options::parse(&mut args)?),

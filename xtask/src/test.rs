@@ -15,7 +15,7 @@ use crate::provision::{self, Otp};
 use crate::steps::Steps;
 use crate::test_output::{self, Binaries, Binary, Outcome, Reader, Report};
 use crate::workspace::{self, Workspace};
-use crate::{edges, exec, fuzz, licences, purity, sim, status};
+use crate::{api, edges, exec, fuzz, licences, purity, sim, status};
 
 /// All tests together; far above what they take, far below what CI allows.
 const TESTS_LIMIT: Duration = Duration::from_secs(25 * 60);
@@ -35,6 +35,7 @@ pub(crate) fn run(workspace: &Workspace, fast: bool) -> Result<()> {
     steps.run("clippy", || clippy(workspace));
     steps.run("purity lints catch", || purity::self_test(workspace));
     steps.run("documentation", || documentation(workspace));
+    steps.run("public API", || api::check(workspace));
     steps.run("rules", || rules(workspace));
     let mut report = Report::default();
     let left_out = steps.run("tests", || tests(workspace, otp.as_ref(), &mut report));

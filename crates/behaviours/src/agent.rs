@@ -13,10 +13,10 @@ use std::time::Duration;
 use purlin_runtime::{Local, Reason, Runtime, SendError, panics};
 use purlin_term::{Atom, Pid, Term, atom};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::by;
-use crate::call::{CALL_PATIENCE, CallError};
+use crate::call::{CALL_TIMEOUT, CallError};
 use crate::gen_server::{
     Context, GenServer, HandleCast, ServerMessage, ServerOptions, StartError, Starter,
 };
@@ -69,7 +69,7 @@ fn wrap<S: Send + 'static>(step: Step<S>) -> ServerMessage<Cell<S>> {
 pub struct Agent<S: Send + 'static> {
     at: At<S>,
     runtime: Runtime,
-    patience: Duration,
+    timeout: Duration,
 }
 
 enum At<S: Send + 'static> {
@@ -86,7 +86,7 @@ impl<S: Send + 'static> Clone for Agent<S> {
         Self {
             at,
             runtime: self.runtime.clone(),
-            patience: self.patience,
+            timeout: self.timeout,
         }
     }
 }
@@ -114,7 +114,7 @@ impl<S: Send + 'static> Agent<S> {
         Ok(Self {
             at: At::Server(server),
             runtime,
-            patience: CALL_PATIENCE,
+            timeout: CALL_TIMEOUT,
         })
     }
 
@@ -124,7 +124,7 @@ impl<S: Send + 'static> Agent<S> {
         Self {
             at: At::Name(name.into()),
             runtime: on.starting().runtime.clone(),
-            patience: CALL_PATIENCE,
+            timeout: CALL_TIMEOUT,
         }
     }
 
@@ -134,9 +134,9 @@ impl<S: Send + 'static> Agent<S> {
         Child::new(id, move || Cell(make()))
     }
 
-    /// How long answers are waited for, if not [`CALL_PATIENCE`].
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// How long answers are waited for, if not [`CALL_TIMEOUT`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -196,8 +196,8 @@ impl<S: Send + 'static> Agent<S> {
                 Err(_) => Err(CallError::NoProcess),
             }
         };
-        let asked = timeout(self.patience, asked).await;
-        asked.unwrap_or(Err(CallError::TimedOut(self.patience)))
+        let asked = time::timeout(self.timeout, asked).await;
+        asked.unwrap_or(Err(CallError::TimedOut(self.timeout)))
     }
 
     /// Changes the state some time, without waiting for it.

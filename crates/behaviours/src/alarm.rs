@@ -1,6 +1,6 @@
 //! Deadlines of calls that follow each other.
 //!
-//! Nearly every call is answered long before its patience ends, and starting a timer for it and taking it
+//! Nearly every call is answered long before its timeout ends, and starting a timer for it and taking it
 //! back costs as much as the call. So whoever calls keeps one timer: it stays where it is while calls come
 //! and go, and when it fires it is set to the deadline of the call that waits then, if that is later.
 //!
@@ -65,11 +65,7 @@ impl Alarm {
     }
 
     /// What `work` answers, if it does so in time.
-    pub(crate) async fn timeout<F: Future>(
-        &self,
-        patience: Duration,
-        work: F,
-    ) -> Option<F::Output> {
+    pub(crate) async fn timeout<F: Future>(&self, timeout: Duration, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         let mut waiting: Option<(Instant, Timer)> = None;
         let done = std::future::poll_fn(|cx| {
@@ -79,7 +75,7 @@ impl Alarm {
             if let Some((deadline, timer)) = &mut waiting {
                 return timer.poll(cx, *deadline).map(|()| None);
             }
-            let (deadline, timer) = waiting.insert(self.set(patience));
+            let (deadline, timer) = waiting.insert(self.set(timeout));
             match timer.wakes(cx.waker()) {
                 true => Poll::Pending,
                 false => timer.poll(cx, *deadline).map(|()| None),
@@ -93,11 +89,11 @@ impl Alarm {
     }
 
     /// A timer that fires at the deadline of a call that waits from now on, or before.
-    fn set(&self, patience: Duration) -> (Instant, Timer) {
+    fn set(&self, timeout: Duration) -> (Instant, Timer) {
         let now = Instant::now();
         // As `tokio::time::timeout`: what is too far away is thirty years away.
         let far = || now + Duration::from_secs(86_400 * 365 * 30);
-        let deadline = now.checked_add(patience).unwrap_or_else(far);
+        let deadline = now.checked_add(timeout).unwrap_or_else(far);
         let kept = self.kept().take();
         let is_of_use = |sleep: &Sleep| sleep.deadline() <= deadline && !sleep.is_elapsed();
         let kept = kept.filter(|timer| is_of_use(&timer.sleep));
@@ -118,7 +114,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_wait_ends_at_its_own_deadline_whatever_came_before() {
         let alarm = Alarm::default();
-        for (work, patience, took) in [
+        for (work, timeout, took) in [
             (10, 100, 10),
             (200, 100, 100),
             (50, 1000, 50),
@@ -128,9 +124,9 @@ mod tests {
             (700, 650, 650),
         ] {
             let before = Instant::now();
-            let done = alarm.timeout(ms(patience), sleep(ms(work))).await;
-            assert_eq!(done.is_some(), work == took, "{work} {patience}");
-            assert_eq!(before.elapsed(), ms(took), "{work} {patience}");
+            let done = alarm.timeout(ms(timeout), sleep(ms(work))).await;
+            assert_eq!(done.is_some(), work == took, "{work} {timeout}");
+            assert_eq!(before.elapsed(), ms(took), "{work} {timeout}");
         }
     }
 

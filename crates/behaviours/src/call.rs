@@ -13,13 +13,13 @@ use purlin_runtime::{
     Runtime, SendError, Target, TooManyProcesses,
 };
 use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::request::Request;
 use crate::task::Task;
 
 /// How long a call waits for its reply where nothing else is said: OTP's `gen_server:call/2`.
-pub const CALL_PATIENCE: Duration = Duration::from_secs(5);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a call ended without an answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -62,12 +62,12 @@ pub async fn call<R: Request>(
     runtime: &Runtime,
     to: impl Into<Target>,
     request: &R,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<R::Reply, CallError> {
     let request = request.encode().map_err(SendError::from)?;
     let asked = ask(runtime, None, to.into(), &request);
-    let asked = timeout(patience, asked).await;
-    read(asked.unwrap_or(Err(CallError::TimedOut(patience)))?)
+    let asked = time::timeout(timeout, asked).await;
+    read(asked.unwrap_or(Err(CallError::TimedOut(timeout)))?)
 }
 
 /// As [`call`], for a process: the request arrives after what it sent to the same process before.
@@ -78,12 +78,12 @@ pub async fn call_from<M: Message, R: Request>(
     process: &Process<M>,
     to: impl Into<Target>,
     request: &R,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<R::Reply, CallError> {
     let (runtime, from) = (process.runtime().clone(), process.pid());
     let request = request.encode().map_err(SendError::from)?;
-    let asked = timeout(patience, ask(&runtime, Some(from), to.into(), &request)).await;
-    read(asked.unwrap_or(Err(CallError::TimedOut(patience)))?)
+    let asked = time::timeout(timeout, ask(&runtime, Some(from), to.into(), &request)).await;
+    read(asked.unwrap_or(Err(CallError::TimedOut(timeout)))?)
 }
 
 /// Sends a request that has no reply, in nobody's name: `gen_server:cast`.

@@ -47,6 +47,7 @@ impl Caller {
 
 /// A message, out of its envelope.
 #[derive(Clone)]
+#[doc(hidden)]
 pub enum Opened<'a> {
     /// `{'$gen_call', From, Request}`.
     Call(Caller, View<'a>),

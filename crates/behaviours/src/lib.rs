@@ -40,22 +40,26 @@ pub mod skeleton;
 mod status;
 mod stop;
 pub mod supervisor;
+#[doc(hidden)]
 pub mod sys;
 pub mod task;
 
 pub use agent::Agent;
-pub use call::{CALL_PATIENCE, CallError, call, call_from, cast, cast_from};
+pub use call::{CALL_TIMEOUT, CallError, call, call_from, cast, cast_from};
 pub use gen_server::{
     Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
     InitError, Other, ServerMessage, ServerOptions, StartError, Starter,
 };
 #[doc(hidden)]
 pub use gen_server::{Parent, Starting};
+#[doc(hidden)]
+pub use gen_statem::{Decoded, EventList};
 pub use gen_statem::{
-    Decoded, Due, EventFrom, EventList, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext,
-    StatemRef, Timer,
+    Due, EventFrom, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext, StatemRef, Timer,
 };
-pub use messages::{Entry, Form, Has, Messages};
+#[doc(hidden)]
+pub use messages::{Entry, Form};
+pub use messages::{Has, Messages};
 pub use registry::{AlreadyRegistered, Registry};
 pub use reply_to::ReplyTo;
 pub use request::Request;

@@ -14,7 +14,7 @@ use crate::envelope::Caller;
 ///
 /// A server that cannot answer yet keeps it and answers later, from anywhere: `gen_server:reply`. Dropped
 /// without an answer it ends the call of a [`ServerRef`](crate::ServerRef) with
-/// [`CallError::NoReply`](crate::CallError); a caller elsewhere waits on until its patience ends, as in OTP.
+/// [`CallError::NoReply`](crate::CallError); a caller elsewhere waits on until its timeout ends, as in OTP.
 #[must_use = "the caller waits for a reply"]
 pub struct ReplyTo<T>(Road<T>);
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use purlin_runtime::{BoxFuture, Runtime};
 use purlin_term::Pid;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::call::CallError;
 
@@ -59,25 +59,25 @@ impl<T> Response<T> {
         Self(Road::Refused(error))
     }
 
-    /// Waits for the reply no longer than `patience`, and then no more: `gen_server:receive_response/2`.
+    /// Waits for the reply no longer than `timeout`, and then no more: `gen_server:receive_response/2`.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the request was carried out.
     ///
     /// # Panics
     /// As any future that is waited for again: when the reply was given already.
-    pub async fn receive_response(self, patience: Duration) -> Result<T, CallError> {
-        let waited = timeout(patience, self).await;
-        waited.unwrap_or(Err(CallError::TimedOut(patience)))
+    pub async fn receive_response(self, timeout: Duration) -> Result<T, CallError> {
+        let waited = time::timeout(timeout, self).await;
+        waited.unwrap_or(Err(CallError::TimedOut(timeout)))
     }
 
     /// Waits for the reply for a while; `None` if it is not there yet, and can be waited for again:
     /// `gen_server:wait_response/2`. `None` at once if it was given already: a reply is given once.
-    pub async fn wait_response(&mut self, patience: Duration) -> Option<Result<T, CallError>> {
+    pub async fn wait_response(&mut self, timeout: Duration) -> Option<Result<T, CallError>> {
         if self.is_done() {
             return None;
         }
-        timeout(patience, self).await.ok()
+        time::timeout(timeout, self).await.ok()
     }
 
     /// The reply, if it is there, and was not given already.
@@ -233,19 +233,19 @@ impl<T, L> Requests<T, L> {
         std::future::poll_fn(|cx| self.poll_response(cx)).await
     }
 
-    /// As [`Requests::wait_response`], no longer than `patience`. When that is over nothing is waited for any
+    /// As [`Requests::wait_response`], no longer than `timeout`. When that is over nothing is waited for any
     /// more, and the collection is empty: `gen_server:receive_response/3`.
     ///
     /// # Errors
     /// [`CallError::TimedOut`]: whether the requests that were left are carried out is unknown.
     pub async fn receive_response(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Option<(L, Result<T, CallError>)>, CallError> {
-        let waited = timeout(patience, self.wait_response()).await;
+        let waited = time::timeout(timeout, self.wait_response()).await;
         waited.map_err(|_| {
             *self = Self::new();
-            CallError::TimedOut(patience)
+            CallError::TimedOut(timeout)
         })
     }
 

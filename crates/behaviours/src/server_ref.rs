@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::alarm::Alarm;
 use crate::by;
-use crate::call::{CALL_PATIENCE, CallError, call, cast, send_request};
+use crate::call::{CALL_TIMEOUT, CallError, call, cast, send_request};
 use crate::gen_server::{GenServer, ServerMessage, Starter};
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
@@ -130,7 +130,7 @@ impl<S: GenServer> ServerRef<S> {
         }
     }
 
-    /// Asks and waits for the reply, for [`CALL_PATIENCE`]: `gen_server:call/2`.
+    /// Asks and waits for the reply, for [`CALL_TIMEOUT`]: `gen_server:call/2`.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the request was carried out.
@@ -138,17 +138,17 @@ impl<S: GenServer> ServerRef<S> {
     where
         S::Messages: Has<S, by::Call<R>, Place>,
     {
-        self.call_timeout(request, CALL_PATIENCE).await
+        self.call_timeout(request, CALL_TIMEOUT).await
     }
 
-    /// As [`ServerRef::call`], waiting for the reply no longer than `patience`: `gen_server:call/3`.
+    /// As [`ServerRef::call`], waiting for the reply no longer than `timeout`: `gen_server:call/3`.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the request was carried out.
     pub async fn call_timeout<R: Request, Place>(
         &self,
         request: R,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<R::Reply, CallError>
     where
         S::Messages: Has<S, by::Call<R>, Place>,
@@ -157,7 +157,7 @@ impl<S: GenServer> ServerRef<S> {
         let address = match self.way(&mut found) {
             Way::Here(address) => address,
             Way::To(target) => {
-                return call(&self.runtime, target.clone(), &request, patience).await;
+                return call(&self.runtime, target.clone(), &request, timeout).await;
             }
             Way::Nobody => return Err(CallError::NoProcess),
         };
@@ -171,8 +171,8 @@ impl<S: GenServer> ServerRef<S> {
                 .map_err(|_| unanswered(&self.runtime, address.pid()))
         };
         // Pinned here: moved into another future, it would be copied with the request.
-        let asked = self.alarm.timeout(patience, pin!(asked)).await;
-        asked.unwrap_or(Err(CallError::TimedOut(patience)))
+        let asked = self.alarm.timeout(timeout, pin!(asked)).await;
+        asked.unwrap_or(Err(CallError::TimedOut(timeout)))
     }
 
     /// Asks without waiting; the reply is waited for later, alone or with others

@@ -6,7 +6,7 @@ use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_runtime::{Raw, Received, Runtime, SendError, Target};
 use purlin_term::{EncodedTerm, Reference, Term, atom};
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::call::{CallError, ended};
 
@@ -20,11 +20,11 @@ pub async fn stop(
     runtime: &Runtime,
     server: impl Into<Target>,
     reason: impl Into<Term>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), CallError> {
     let (server, reason) = (server.into(), Reason::new(reason.into()));
-    let stopped = timeout(patience, ask_to_end(runtime, server, reason)).await;
-    stopped.unwrap_or(Err(CallError::TimedOut(patience)))
+    let stopped = time::timeout(timeout, ask_to_end(runtime, server, reason)).await;
+    stopped.unwrap_or(Err(CallError::TimedOut(timeout)))
 }
 
 async fn ask_to_end(runtime: &Runtime, server: Target, reason: Reason) -> Result<(), CallError> {

@@ -26,6 +26,7 @@ const LOG_DEFAULT: usize = 10;
 const LOG_MAX: usize = 10_000;
 
 /// What `sys` has set for a process.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct Debug {
     is_suspended: bool,

@@ -216,7 +216,7 @@ async fn the_environment_has_values_by_type_and_is_seen_by_who_holds_it() {
     applications.load(shop).unwrap();
     let twice = applications.load(Application::new("shop"));
     assert_eq!(twice, Err(ApplicationError::AlreadyLoaded(name("shop"))));
-    let env = applications.env(&name("shop")).unwrap();
+    let env = applications.env(name("shop")).unwrap();
     for port in [80_u16, 8080] {
         env.put("port", port);
         applications.start(&name("shop")).await.unwrap();

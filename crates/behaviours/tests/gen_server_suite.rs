@@ -92,8 +92,18 @@ impl GenServer for Subject {
         self.tell(format!("exit {reason}"));
     }
 
-    async fn handle_down(&mut self, _: Reference, reason: Reason, _: &mut Context<Self>) {
-        self.tell(format!("down {reason}"));
+    async fn handle_down(
+        &mut self,
+        _: Reference,
+        target: Target,
+        reason: Reason,
+        _: &mut Context<Self>,
+    ) {
+        let of = match target {
+            Target::Pid(_) => "a pid".to_owned(),
+            Target::Name(name, _) => name.to_string(),
+        };
+        self.tell(format!("down {of} {reason}"));
     }
 
     async fn handle_timeout(&mut self, _: &mut Context<Self>) {
@@ -161,6 +171,12 @@ impl GenServer for Subject {
             true => ctx.link(other),
             false => drop(ctx.monitor(other)),
         }
+        true
+    }
+
+    #[call]
+    fn watch_name(&mut self, name: Atom, ctx: &mut Context<Self>) -> bool {
+        ctx.monitor((name, ctx.runtime().node()));
         true
     }
 
@@ -479,11 +495,13 @@ async fn exits_and_downs_of_others_are_handled() {
     other.end(Reason::new(atom!("bye").into()));
     let mut both = [told.recv().await.unwrap(), told.recv().await.unwrap()];
     both.sort();
-    assert_eq!(both, ["down bye", "exit bye"]);
+    assert_eq!(both, ["down a pid bye", "exit bye"]);
     server.call(Watch(pid, false)).await.unwrap();
-    assert_eq!(told.recv().await.unwrap(), "down noproc");
+    assert_eq!(told.recv().await.unwrap(), "down a pid noproc");
     server.call(Watch(pid, true)).await.unwrap();
     assert_eq!(told.recv().await.unwrap(), "exit noproc");
+    server.call(WatchName(atom!("nobody"))).await.unwrap();
+    assert_eq!(told.recv().await.unwrap(), "down nobody noproc");
 }
 
 #[tokio::test(start_paused = true)]

@@ -227,7 +227,7 @@ impl GenStatem for RateLimiter {
     type Event = RateEvent;
 
     async fn init(&mut self, ctx: &mut StatemContext<'_, Self>) -> Result<Rate, InitError> {
-        ctx.set_timeout("refill", INTERVAL, RateEvent::Refill);
+        ctx.generic_timeout("refill", INTERVAL, RateEvent::Refill);
         Ok(Rate::Free)
     }
 
@@ -248,7 +248,7 @@ impl GenStatem for RateLimiter {
             (Rate::Exhausted, event @ RateEvent::Acquire(_)) => ctx.postpone(event),
             (_, RateEvent::Refill) => {
                 self.left = PER_INTERVAL;
-                ctx.set_timeout("refill", INTERVAL, RateEvent::Refill);
+                ctx.generic_timeout("refill", INTERVAL, RateEvent::Refill);
                 ctx.next_state(Rate::Free);
             }
         }
@@ -334,7 +334,7 @@ impl GenStatem for Script {
             Told::EventTimeout(ms) => ctx.event_timeout(millis(ms), Told::Fired("event")),
             Told::Named(ms) => {
                 let at = Instant::now() + millis(ms);
-                ctx.set_timeout(atom!("named"), at, Told::Fired("named"));
+                ctx.generic_timeout(atom!("named"), at, Told::Fired("named"));
             }
             Told::Update => ctx.update_timeout(named(), Told::Fired("updated")),
             Told::Cancel => ctx.cancel_timeout(named()),

@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use purlin_node::{Delivery, Destination, Mailbox, Node, NodeBuilder, NodeName, Term, atom};
+use purlin_node::{Delivery, Destination, Mailbox, Node, NodeBuilder, Term};
 
 /// How long the other node may take to come up, and a message to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,8 +57,7 @@ async fn serve(mapper: u16) {
         }
     });
     let echo = echo.expect("there is room for a process");
-    node.register(atom!("echo"), echo)
-        .expect("the name is free");
+    node.register("echo", echo).expect("the name is free");
     println!("ready");
     std::future::pending().await
 }
@@ -76,8 +75,7 @@ async fn measure(round_trips: i64, one_way: i64) {
     let mut ready = [0; 6];
     let mut output = server.stdout.take().expect("it is piped");
     std::io::Read::read_exact(&mut output, &mut ready).expect("it says that it is ready");
-    let peer = NodeName::new(&purlin_node::Atom::new("server@127.0.0.1").expect("a short name"));
-    let echo = Destination::Name(atom!("echo"), peer.expect("a node's name"));
+    let echo = Destination::from(("echo", "server@127.0.0.1"));
     // In a process, as messages are sent in programs.
     let (done, wait) = tokio::sync::oneshot::channel();
     let client = node.spawn(move |mailbox: Mailbox| async move {

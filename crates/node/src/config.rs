@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use purlin_proto::digest::Cookie;
 use purlin_proto::flags::Flags;
-use purlin_proto::handshake::NodeName;
+use purlin_proto::handshake::FullName;
 use purlin_proto::limits::{HANDSHAKE_TIMEOUT, NET_TICK_INTENSITY, NET_TICKTIME};
 
 use crate::epmd;
@@ -18,7 +18,7 @@ pub const EPMD_PORT: u16 = 4369;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The name, `alive@host`.
-    pub name: NodeName,
+    pub name: FullName,
     /// The secret shared with every peer.
     pub cookie: Cookie,
     /// What the node tells peers it can do; without `PUBLISHED` it is hidden.
@@ -53,7 +53,7 @@ pub struct Config {
 
 impl Config {
     /// A visible node that listens on loopback.
-    pub fn new(name: NodeName, cookie: Cookie) -> Self {
+    pub fn new(name: FullName, cookie: Cookie) -> Self {
         Self {
             name,
             cookie,

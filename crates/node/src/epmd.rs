@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use purlin_proto::epmd::{
-    self, Client, ClientError, ConnectionId, NameEntry, Output, Request, Response, Server,
-};
+use purlin_proto::epmd::{self, Client, ConnectionId, Output, Request, Response, Server};
+pub use purlin_proto::epmd::{ClientError, NameEntry};
 use purlin_proto::limits::{EPMD_CONNECTIONS_MAX, EPMD_TIMEOUT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;

@@ -23,18 +23,21 @@ pub use config::{Config, EPMD_PORT};
 #[cfg(feature = "planted-bugs")]
 pub use connection::PlantedBug;
 pub use connection::{ConnectError, ConnectionInfo, DownReason, HandshakeError, SendError};
-pub use export::{Answer, Call, ExportOptions, FunctionName, Handler, Outcome, Raise};
+pub use export::{Answer, CallContext, ExportOptions, FunctionName, Handler, Outcome, Raise};
 pub use host::{Host, TokioHost};
 pub use node::{MonitorNodes, Node, NodeType, SpawnOnError};
 pub use process::{Caller, Delivery, Envelope, Mailbox, NodeEvent, NodeMessage};
 pub use purlin_behaviours::CallError;
-pub use purlin_proto::digest::Cookie;
+pub use purlin_proto::control::EncodeSignalError;
+pub use purlin_proto::digest::{Cookie, CookieError};
 pub use purlin_proto::flags::Flags;
+pub use purlin_proto::handshake::{FullName, NodeNameError};
 pub use purlin_runtime::{
     AliasMode, Destination, MonitorOptions, RegisterError, RequestOptions, Target,
     TooManyProcesses, panics,
 };
 pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
+#[doc(hidden)]
 pub use services::global;
 pub use start::{NodeBuilder, StartError};
 

@@ -12,7 +12,7 @@ use purlin_term::{Atom, Pid, Term, atom};
 use tokio::time::timeout_at;
 
 use crate::builtins;
-use crate::export::{Call, Export, FunctionName, Outcome, Raise, Run};
+use crate::export::{CallContext, Export, FunctionName, Outcome, Raise, Run};
 use crate::node::Node;
 use crate::process::{CatchUnwind, Mailbox};
 
@@ -163,7 +163,7 @@ pub(crate) async fn apply(
             Err(Raise::eacces())
         }
         Some(export) => {
-            let call = Call {
+            let call = CallContext {
                 node: node.clone(),
                 caller,
                 group_leader,

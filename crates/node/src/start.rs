@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use purlin_proto::digest::{Cookie, CookieError};
 use purlin_proto::flags::Flags;
-use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName, NodeNameError};
+use purlin_proto::handshake::{FullName, NameFamily, NodeNameError};
 use purlin_term::{Atom, NodeName, NodeNameRefused};
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::config::Config;
 use crate::connection::{Connection, DownReason, accept_all};
@@ -72,7 +72,7 @@ pub enum StartError {
     #[error("the name {name} is taken: a node of that name is registered on this host")]
     NameTaken {
         /// The name.
-        name: ProtocolName,
+        name: FullName,
     },
 }
 
@@ -182,11 +182,11 @@ impl Node {
     /// Stops the node: ends supervision trees and applications, the youngest first, writes what is queued,
     /// closes all connections and frees the name.
     ///
-    /// The trees have `patience` to end, and then the peers have it to take what is queued; what they do not is
+    /// The trees have `timeout` to end, and then the peers have it to take what is queued; what they do not is
     /// lost. Then the other processes are told to shut down, the youngest first, and killed if they do not; the
     /// node's own services end last. From then on no process starts.
-    pub async fn stop(&self, patience: Duration) {
-        self.end_trees(patience).await;
+    pub async fn stop(&self, timeout: Duration) {
+        self.end_trees(timeout).await;
         self.0.stopping.set();
         let listening = self.listening().take();
         if let Some(listening) = &listening {
@@ -197,7 +197,7 @@ impl Node {
         connections
             .iter()
             .for_each(|connection| connection.finish());
-        let _ = timeout(patience, all_drained(&connections)).await;
+        let _ = time::timeout(timeout, all_drained(&connections)).await;
         // All at once: a peer that hears of our end from another before it sees it takes our
         // leaving for a broken link.
         for connection in &connections {
@@ -206,7 +206,7 @@ impl Node {
         for connection in &connections {
             connection.ended.wait().await;
         }
-        self.runtime().stop(patience.min(SHUTDOWN_PATIENCE)).await;
+        self.runtime().stop(timeout.min(SHUTDOWN_PATIENCE)).await;
         self.dismiss_services().await;
         if let Some(registration) = listening.and_then(|listening| listening.registration) {
             registration.release().await;
@@ -340,7 +340,7 @@ impl NodeBuilder {
     /// # Errors
     /// [`StartError`] for a name, cookie or number that cannot be used.
     pub fn build(self) -> Result<Config, StartError> {
-        let name = ProtocolName::new(&self.name)?;
+        let name = FullName::new(&self.name)?;
         name.check_own(NameFamily::of(&name))?;
         let cookie = Cookie::new(&self.cookie.ok_or(StartError::NoCookie)?)?;
         let mut config = Config::new(name, cookie);
@@ -349,7 +349,7 @@ impl NodeBuilder {
         config.uses_epmd = adjust.uses_epmd;
         config.peer_port = adjust.peer_port;
         for (node, address) in adjust.addresses {
-            let node = ProtocolName::new(&node)?;
+            let node = FullName::new(&node)?;
             config.addresses.insert(node.as_str().to_owned(), address);
         }
         let default_port = adjust.peer_port.filter(|_| !adjust.uses_epmd);
@@ -401,7 +401,7 @@ impl Node {
         self.0.started.elapsed()
     }
 
-    pub(crate) fn protocol_name(&self) -> ProtocolName {
+    pub(crate) fn protocol_name(&self) -> FullName {
         self.0.config.name.clone()
     }
 

@@ -9,7 +9,7 @@ use purlin_behaviours::application::Application;
 use purlin_behaviours::supervisor::Supervisor;
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_behaviours::{
-    CallError, Context, GenServer, HandleCall, Request, Requests, ServerRef, by,
+    CallError, Context, GenServer, HandleCall, Request, Requests, ServerOptions, ServerRef, by,
 };
 use purlin_node::Node;
 use purlin_runtime::Process;
@@ -177,6 +177,24 @@ impl HandleCall<Double> for Doubler {
         }
         2 * n
     }
+}
+
+#[tokio::test]
+async fn a_server_of_another_node_is_called_by_names_that_are_written_as_text() {
+    let net = Net::new().await;
+    let (one, other) = (net.node("one").await, net.node("other").await);
+    let options = ServerOptions::default().name("doubler");
+    let doubler = Doubler.start_with(&other, options).await.unwrap();
+    let there = "other@127.0.0.1";
+    let doubled = one.call(("doubler", there), Double(2)).await.unwrap();
+    assert_eq!(doubled, 4);
+    let far: ServerRef<Doubler> = ServerRef::of(&one, (atom!("doubler"), other.name()));
+    assert_eq!(far.call(Double(3)).await.unwrap(), 6);
+    let arguments = (atom!("doubler"),);
+    let found = one.erpc_call(there, "erlang", "whereis", arguments, PATIENCE);
+    assert_eq!(found.await.unwrap(), doubler.pid().unwrap().into());
+    one.stop(PATIENCE).await;
+    other.stop(PATIENCE).await;
 }
 
 #[tokio::test]

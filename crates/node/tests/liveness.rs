@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use purlin_node::{Delivery, Destination, Mailbox, Node, Term, atom};
+use purlin_node::{Delivery, Destination, Mailbox, Node, NodeEvent, Term, atom};
 use support::held::{Apart, compute};
 use support::{Net, PATIENCE, name};
 use tokio::time::timeout;
@@ -33,7 +33,10 @@ async fn connected(one: &Node, other: &Node, watchers: [&mut Mailbox; 2]) {
     one.ping(other.name(), PATIENCE).await.unwrap();
     for watcher in watchers {
         let event = timeout(PATIENCE, watcher.receive()).await.unwrap();
-        assert!(matches!(event, Delivery::NodeUp { .. }), "{event:?}");
+        assert!(
+            matches!(event, Delivery::Node(NodeEvent::Up { .. })),
+            "{event:?}"
+        );
     }
 }
 

@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use purlin_node::{
-    Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeName, NodeType, Target, Term, atom,
+    Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeEvent, NodeName, NodeType, Target, Term,
+    atom,
 };
 use purlin_runtime::{Attached, Raw, Received};
 use support::mailbox::next;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 async fn down(mailbox: &mut Mailbox, peer: &str) -> DownReason {
     let event = next(mailbox).await;
-    let Delivery::NodeDown { node, reason, .. } = event else {
+    let Delivery::Node(NodeEvent::Down { node, reason, .. }) = event else {
         panic!("{event:?}")
     };
     assert_eq!(node, name(peer));
@@ -35,7 +36,10 @@ async fn connect(from: &Node, to: &Node) {
     from.connect_to(to.name()).await.unwrap();
     if known.is_empty() {
         let event = next(&mut watcher).await;
-        assert!(matches!(event, Delivery::NodeUp { .. }), "{event:?}");
+        assert!(
+            matches!(event, Delivery::Node(NodeEvent::Up { .. })),
+            "{event:?}"
+        );
     }
 }
 
@@ -75,7 +79,7 @@ async fn each_call_of_monitor_nodes_counts_and_one_end_takes_all_with_its_option
     assert_eq!(ups.len(), 3, "{ups:?}");
     let expected = b.creation();
     for up in ups {
-        let Delivery::NodeUp { node, creation, .. } = up else {
+        let Delivery::Node(NodeEvent::Up { node, creation, .. }) = up else {
             panic!("{up:?}")
         };
         assert_eq!((node, creation), (b.name(), expected));
@@ -101,7 +105,7 @@ async fn a_new_watcher_is_answered_what_is_connected_and_told_only_of_changes() 
     assert!(drain(&mut watcher).await.is_empty());
     a.disconnect(b.name()).await;
     let event = next(&mut watcher).await;
-    let ended = matches!(event, Delivery::NodeDown { connection_id: Some(id), .. }
+    let ended = matches!(event, Delivery::Node(NodeEvent::Down { connection_id: Some(id), .. })
         if id == connected[0].connection_id);
     assert!(ended, "{event:?}");
 }
@@ -122,7 +126,7 @@ async fn hidden_nodes_are_told_to_those_who_want_them() {
     for watcher in watchers.iter_mut().chain([&mut plain]) {
         let events = drain(watcher).await;
         let nodes = events.iter().map(|event| match event {
-            Delivery::NodeUp { node, .. } => *node,
+            Delivery::Node(NodeEvent::Up { node, .. }) => *node,
             other => panic!("{other:?}"),
         });
         told.push(nodes.collect());
@@ -162,7 +166,12 @@ async fn both_sides_are_told_why() {
         watch(&a, MonitorNodes::default()),
         watch(&b, MonitorNodes::default()),
     );
-    let up = |event: Delivery| assert!(matches!(event, Delivery::NodeUp { .. }), "{event:?}");
+    let up = |event: Delivery| {
+        assert!(
+            matches!(event, Delivery::Node(NodeEvent::Up { .. })),
+            "{event:?}"
+        )
+    };
 
     a.connect_to(b.name()).await.unwrap();
     up(next(&mut of_a).await);

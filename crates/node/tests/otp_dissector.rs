@@ -68,7 +68,7 @@ async fn exercise_from_us(node: &Node, erl: &mut Erl, alive: &str) {
     ours.trap_exit(true);
     let sink = Target::Name(atom!("kernel_sup"), name(alive));
     let asked = node
-        .call_term(sink, &atom!("count_children"), PATIENCE)
+        .call_term_timeout(sink, &atom!("count_children"), PATIENCE)
         .await;
     assert!(asked.is_ok(), "{asked:?}");
     let called = node

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use purlin_node::{
-    Delivery, DownReason, Mailbox, MonitorNodes, Node, Reference, Target, Term, atom,
+    Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeEvent, Reference, Target, Term, atom,
 };
 use support::mailbox::next;
 use support::road::{Cut, Road};
@@ -22,7 +22,7 @@ const WATCH: &str =
 /// The connection of a `NodeUp`.
 async fn comes(mailbox: &mut Mailbox) -> u64 {
     match next(mailbox).await {
-        Delivery::NodeUp { connection_id, .. } => connection_id,
+        Delivery::Node(NodeEvent::Up { connection_id, .. }) => connection_id,
         other => panic!("{other:?}"),
     }
 }
@@ -30,11 +30,11 @@ async fn comes(mailbox: &mut Mailbox) -> u64 {
 /// Why the connection ended.
 async fn goes(mailbox: &mut Mailbox, connection: u64) -> DownReason {
     match next(mailbox).await {
-        Delivery::NodeDown {
+        Delivery::Node(NodeEvent::Down {
             connection_id,
             reason,
             ..
-        } => {
+        }) => {
             assert_eq!(connection_id, Some(connection));
             reason
         }
@@ -283,7 +283,7 @@ async fn monitor_node_works_both_ways() {
         let mut watcher = node.attach().unwrap();
         node.monitor_node(watcher.pid(), name("nobody"));
         let event = next(&mut watcher).await;
-        let unreachable = matches!(event, Delivery::NodeDown { node, connection_id: None, reason: DownReason::ConnectionSetupFailed, .. }
+        let unreachable = matches!(event, Delivery::Node(NodeEvent::Down { node, connection_id: None, reason: DownReason::ConnectionSetupFailed, .. })
             if node == name("nobody"));
         assert!(unreachable, "{event:?}");
         node.monitor_node(watcher.pid(), name("erl"));
@@ -291,7 +291,7 @@ async fn monitor_node_works_both_ways() {
         erl.kill().await;
         let event = next(&mut watcher).await;
         assert!(
-            matches!(event, Delivery::NodeDown { node, .. } if node == name("erl")),
+            matches!(event, Delivery::Node(NodeEvent::Down { node, .. }) if node == name("erl")),
             "{event:?}"
         );
         node.stop(PATIENCE).await;
@@ -344,12 +344,11 @@ async fn who_stops_is_reported_to_nobody_and_who_is_cut_off_is() {
 
         b.stop(PATIENCE).await;
         let gone = next(&mut nodes).await;
-        let announced =
-            matches!(&gone, Delivery::NodeDown { node, announced: true, .. } if *node == name("b"));
+        let announced = matches!(&gone, Delivery::Node(NodeEvent::Down { node, announced: true, .. }) if *node == name("b"));
         assert!(announced, "{gone:?}");
         assert!(a.disconnect(name("d")).await);
         let gone = next(&mut nodes).await;
-        let cut = matches!(&gone, Delivery::NodeDown { node, announced: false, .. } if *node == name("d"));
+        let cut = matches!(&gone, Delivery::Node(NodeEvent::Down { node, announced: false, .. }) if *node == name("d"));
         assert!(cut, "{gone:?}");
         // Whatever was to be told of the first was told before this.
         erl.check(&reported_by("a"), "'d@127.0.0.1'").await;

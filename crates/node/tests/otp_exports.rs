@@ -4,10 +4,12 @@ mod support;
 
 use std::time::Duration;
 
-use purlin_node::{Call, Delivery, ExportOptions, Mailbox, Node, NodeName, Raise, Term, atom};
+use purlin_node::{
+    CallContext, Delivery, ExportOptions, Mailbox, Node, NodeName, Raise, Term, atom,
+};
 use support::{Net, PATIENCE, RELEASES, name};
 
-async fn who(call: &Call, greeting: String) -> String {
+async fn who(call: &CallContext, greeting: String) -> String {
     // Borrowed across an await, as one writes it.
     tokio::task::yield_now().await;
     format!("{greeting}, {}", call.caller.node)
@@ -64,7 +66,7 @@ fn export(node: &Node) {
     let options = ExportOptions::default().allow(only);
     node.export_with(options, "m", "secret", || async { 42 });
     let options = ExportOptions::default().time_limit(Duration::from_millis(20));
-    node.export_with(options, "m", "slow", async |call: &Call, _: Term| {
+    node.export_with(options, "m", "slow", async |call: &CallContext, _: Term| {
         assert!(call.deadline.is_some());
         std::future::pending::<()>().await;
     });
@@ -185,7 +187,7 @@ async fn a_node_calls_its_own_functions_as_a_peer_does() {
     let node = net.node("purlin").await;
     export(&node);
     let me = node.name();
-    let call = async |function: &str, args: Vec<Term>| {
+    let call = async |function: &'static str, args: Vec<Term>| {
         node.erpc_call(me, "m", function, args, PATIENCE).await
     };
     assert_eq!(call("half", vec![8.into()]).await.unwrap(), Term::Int(4));

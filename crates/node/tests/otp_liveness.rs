@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use purlin_node::{Delivery, Destination, Mailbox, Node, Term, atom};
+use purlin_node::{Delivery, Destination, Mailbox, Node, NodeEvent, Term, atom};
 use support::held::Apart;
 use support::{Erl, Net, PATIENCE, Release, name};
 use tokio::time::timeout;
@@ -44,7 +44,7 @@ fn watch_nodes(node: &Node) -> Mailbox {
 
 async fn comes(nodes: &mut Mailbox, alive: &str) {
     let event = timeout(PATIENCE, nodes.receive()).await.unwrap();
-    let up = matches!(event, Delivery::NodeUp { node, .. } if node == name(alive));
+    let up = matches!(event, Delivery::Node(NodeEvent::Up { node, .. }) if node == name(alive));
     assert!(up, "{event:?}");
 }
 
@@ -117,7 +117,10 @@ async fn a_node_whose_threads_are_all_held_gives_a_frozen_erl_up() {
     let held = purlin.hold().await;
     erl.signal("STOP").await;
     let event = timeout(2 * TICKTIME, nodes.receive()).await;
-    assert!(matches!(event, Ok(Delivery::NodeDown { .. })), "{event:?}");
+    assert!(
+        matches!(event, Ok(Delivery::Node(NodeEvent::Down { .. }))),
+        "{event:?}"
+    );
     held.release();
     erl.signal("CONT").await;
     purlin.node.stop(PATIENCE).await;

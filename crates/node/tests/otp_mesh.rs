@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use purlin_node::{Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeName, atom};
+use purlin_node::{Delivery, DownReason, Mailbox, MonitorNodes, Node, NodeEvent, NodeName, atom};
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::time::timeout;
 
@@ -20,7 +20,7 @@ async fn wait_for_nodes(node: &Node, expected: &[&str]) {
         assert!(change.is_ok(), "{node:?} lists {found:?}, not {expected:?}");
         assert!(matches!(
             change,
-            Ok(Delivery::NodeUp { .. } | Delivery::NodeDown { .. })
+            Ok(Delivery::Node(NodeEvent::Up { .. }) | Delivery::Node(NodeEvent::Down { .. }))
         ));
     }
 }
@@ -337,7 +337,7 @@ impl Mesh {
                 Member::Purlin(node) => {
                     let server = (atom!("global_name_server"), node.name());
                     let request = atom!("registered_names");
-                    let known = node.call_term(server, &request, PATIENCE).await;
+                    let known = node.call_term_timeout(server, &request, PATIENCE).await;
                     atoms(&known.unwrap().to_string())
                 }
                 Member::Otp(erl) => atoms(&erl.eval("lists:sort(global:registered_names())").await),
@@ -489,7 +489,7 @@ async fn frozen_otp_among_three(kept: Release, frozen: Release) {
 
     frozen.signal("STOP").await;
     let told = timeout(PATIENCE, watcher.receive()).await;
-    let given_up = matches!(&told, Ok(Delivery::NodeDown { node, reason: DownReason::NetTickTimeout, .. })
+    let given_up = matches!(&told, Ok(Delivery::Node(NodeEvent::Down { node, reason: DownReason::NetTickTimeout, .. }))
         if *node == name("c"));
     assert!(given_up, "{told:?}");
     let nodedown = "receive {nodedown, Down} -> Down after 60000 -> nobody end";

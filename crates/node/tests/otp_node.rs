@@ -69,7 +69,9 @@ async fn we_dial_ping_and_call_erl() {
             .await;
         assert_eq!(sum.unwrap(), Term::Int(303));
         let registered = (atom!("nobody"), name("erl"));
-        let missing = node.call_term(registered, &Term::nil(), PATIENCE).await;
+        let missing = node
+            .call_term_timeout(registered, &Term::nil(), PATIENCE)
+            .await;
         assert_eq!(missing.unwrap_err().to_string(), "there is no such process");
         erl.check("global:sync()", "ok").await;
         erl.assert_nothing_logged();

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use purlin_node::{
-    ConnectError, Delivery, DownReason, HandshakeError, Mailbox, MonitorNodes, Node, NodeType,
-    RemoteError, StartError, Target, atom,
+    ConnectError, Delivery, DownReason, HandshakeError, Mailbox, MonitorNodes, Node, NodeEvent,
+    NodeType, RemoteError, StartError, Target, atom,
 };
 use support::{Erl, Net, PATIENCE, RELEASES, Release, name};
 use tokio::process::Command;
@@ -39,12 +39,18 @@ async fn next_node_event(mailbox: &mut Mailbox) -> Delivery {
 
 async fn node_goes(mailbox: &mut Mailbox) {
     let event = next_node_event(mailbox).await;
-    assert!(matches!(event, Delivery::NodeDown { .. }), "{event:?}");
+    assert!(
+        matches!(event, Delivery::Node(NodeEvent::Down { .. })),
+        "{event:?}"
+    );
 }
 
 async fn node_comes(mailbox: &mut Mailbox) {
     let event = next_node_event(mailbox).await;
-    assert!(matches!(event, Delivery::NodeUp { .. }), "{event:?}");
+    assert!(
+        matches!(event, Delivery::Node(NodeEvent::Up { .. })),
+        "{event:?}"
+    );
 }
 
 /// A process that tells of nodes.
@@ -179,7 +185,7 @@ async fn a_frozen_erl_is_down_after_net_ticktime_and_may_come_back() {
         let start = std::time::Instant::now();
         erl.signal("STOP").await;
         let event = next_node_event(&mut nodes).await;
-        let Delivery::NodeDown { reason, .. } = event else {
+        let Delivery::Node(NodeEvent::Down { reason, .. }) = event else {
             panic!("{event:?}")
         };
         assert_eq!(reason, DownReason::NetTickTimeout);
@@ -275,11 +281,11 @@ async fn an_erl_without_a_name_is_given_one() {
         );
         let output = plain_erl(&net, release, &["-name", "undefined@127.0.0.1"], &code).await;
         assert_eq!(output, "true pong 5 true\n");
-        let Delivery::NodeUp {
+        let Delivery::Node(NodeEvent::Up {
             node: given,
             visible,
             ..
-        } = next_node_event(&mut nodes).await
+        }) = next_node_event(&mut nodes).await
         else {
             panic!("a node came")
         };

@@ -33,7 +33,7 @@ async fn pair(release: Release) -> Pair {
     node.export(
         "m",
         "tell",
-        async |call: &purlin_node::Call, to: Pid, what: Term| {
+        async |call: &purlin_node::CallContext, to: Pid, what: Term| {
             let mailbox = call.node.attach().unwrap();
             mailbox.send(to, &what).await.unwrap();
         },
@@ -294,13 +294,13 @@ async fn a_rust_process_calls_erlang_servers() {
             |name_of: &str| Target::Name(purlin_node::Atom::new(name_of).unwrap(), name("erl"));
         let children = pair
             .node
-            .call_term(server("kernel_sup"), &term("count_children"), PATIENCE)
+            .call_term_timeout(server("kernel_sup"), &term("count_children"), PATIENCE)
             .await
             .unwrap();
         assert!(children.to_string().contains("supervisors"), "{children}");
         let unknown = pair
             .node
-            .call_term(server("nobody"), &Term::nil(), PATIENCE)
+            .call_term_timeout(server("nobody"), &Term::nil(), PATIENCE)
             .await
             .unwrap_err();
         assert_eq!(unknown.to_string(), "there is no such process");
@@ -308,7 +308,7 @@ async fn a_rust_process_calls_erlang_servers() {
             let node = pair.node.clone();
             tokio::spawn(async move {
                 let server = Target::Name(atom!("kernel_sup"), name("erl"));
-                node.call_term(server, &term("which_children"), PATIENCE)
+                node.call_term_timeout(server, &term("which_children"), PATIENCE)
                     .await
                     .unwrap()
             })

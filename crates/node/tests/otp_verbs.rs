@@ -256,11 +256,11 @@ async fn erls_are_called_and_cast_to_one_by_one_and_many_at_once() {
     for peer in names {
         let kernel = (atom!("kernel_sup"), peer);
         let children = node
-            .call_term(kernel, &atom!("which_children"), PATIENCE)
+            .call_term_timeout(kernel, &atom!("which_children"), PATIENCE)
             .await;
         assert!(children.unwrap().as_list().is_some());
         let ended = node
-            .call_term((server.clone(), peer), &atom!("stop"), PATIENCE)
+            .call_term_timeout((server.clone(), peer), &atom!("stop"), PATIENCE)
             .await;
         assert_eq!(
             ended.unwrap_err().to_string(),

@@ -29,7 +29,7 @@ fn at(host: &str, port: u16) -> SocketAddr {
 }
 
 fn full(name: &str) -> NodeName {
-    NodeName::new(&purlin_node::Atom::new(name).unwrap()).unwrap()
+    NodeName::new(purlin_node::Atom::new(name).unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -204,7 +204,7 @@ async fn what_a_peer_does_not_know_is_answered_in_its_place() {
     let expected = Term::tuple([caller.tag.clone(), 7.into()]);
     assert_eq!(message(&mut other).await, expected);
     let pid = other.pid();
-    there.exit(pid, atom!("kill").into());
+    there.exit(pid, atom!("kill"));
     drop(other);
     assert_eq!(exit(&mut me).await.0, pid);
     here.stop(PATIENCE).await;

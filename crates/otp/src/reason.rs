@@ -76,6 +76,13 @@ impl From<Term> for Reason {
     }
 }
 
+/// Its parts are shared, so this is cheap.
+impl From<Reason> for Term {
+    fn from(reason: Reason) -> Self {
+        Self::clone(&reason)
+    }
+}
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {$(
         $(#[$doc])*

@@ -150,9 +150,10 @@ impl From<Pid> for Target {
     }
 }
 
-impl From<(Atom, NodeName)> for Target {
-    fn from((name, node): (Atom, NodeName)) -> Self {
-        Self::Name(name, node)
+/// `{Name, Node}`.
+impl<A: Into<Atom>, N: Into<NodeName>> From<(A, N)> for Target {
+    fn from((name, node): (A, N)) -> Self {
+        Self::Name(name.into(), node.into())
     }
 }
 

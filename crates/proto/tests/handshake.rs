@@ -12,8 +12,8 @@ use purlin_proto::limits::{HANDSHAKE_BUFFERED_LEN_MAX, HANDSHAKE_MESSAGE_LEN_MAX
 
 const START: Duration = Duration::from_secs(1000);
 
-fn node(name: &str) -> NodeName {
-    NodeName::new(name).unwrap()
+fn node(name: &str) -> FullName {
+    FullName::new(name).unwrap()
 }
 
 fn cookie(text: &str) -> Cookie {

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use purlin::prelude::*;
-use purlin::runtime::Reason;
 
 #[purlin::message]
 struct Said {
@@ -40,7 +39,13 @@ impl GenServer for Room {
         }
     }
 
-    async fn handle_down(&mut self, member: Reference, _: Reason, ctx: &mut Context<Self>) {
+    async fn handle_down(
+        &mut self,
+        member: Reference,
+        _: Target,
+        _: Reason,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some((name, _)) = self.members.remove(&member) {
             let (who, what) = ("the room".into(), format!("{name} left"));
             self.handle_cast(Say(who, what), ctx).await;

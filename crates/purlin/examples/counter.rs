@@ -36,8 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     node.supervise(tree).await?;
 
     // By name, on this node or another; and by type, which the compiler checks against what it takes.
-    let name = (atom!("counter"), node.name());
-    assert_eq!(node.call(name.clone(), Add(2)).await?, 42);
+    let name = ("counter", "counter@127.0.0.1");
+    assert_eq!(node.call(name, Add(2)).await?, 42);
     let counter = ServerRef::<Counter>::of(&node, name);
     counter.cast(Reset).await?;
     assert_eq!(counter.call(Get).await?, 0);

@@ -33,7 +33,7 @@ impl GenStatem for RateLimiter {
     type Event = Event;
 
     async fn init(&mut self, ctx: &mut StatemContext<'_, Self>) -> Result<State, InitError> {
-        ctx.set_timeout("refill", INTERVAL, Event::Refill);
+        ctx.generic_timeout("refill", INTERVAL, Event::Refill);
         Ok(State::Open)
     }
 
@@ -54,7 +54,7 @@ impl GenStatem for RateLimiter {
             (State::Exhausted, event @ Event::Acquire(_)) => ctx.postpone(event),
             (_, Event::Refill) => {
                 self.left = PERMITS;
-                ctx.set_timeout("refill", INTERVAL, Event::Refill);
+                ctx.generic_timeout("refill", INTERVAL, Event::Refill);
                 ctx.next_state(State::Open);
             }
         }

@@ -62,13 +62,14 @@ pub mod prelude {
     };
     pub use purlin_behaviours::task::{Task, async_stream};
     pub use purlin_behaviours::{
-        Agent, Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast,
-        HandleContinue, HandleInfo, InitError, Registry, ReplyTo, Request, Requests, ServerOptions,
-        ServerRef, StatemContext, StatemRef, by,
+        Agent, CallError, Context, GenServer, GenStatem, HandleCall, HandleCallFrom, HandleCast,
+        HandleContinue, HandleInfo, InitError, Registry, ReplyTo, Request, Requests, Response,
+        ServerOptions, ServerRef, StatemContext, StatemRef, by,
     };
     pub use purlin_node::{
-        Call, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, Raise, Target,
+        CallContext, Delivery, Destination, Envelope, ExportOptions, Mailbox, Node, NodeEvent,
+        Raise, Target,
     };
-    pub use purlin_runtime::Process;
+    pub use purlin_runtime::{Process, Reason};
     pub use purlin_term::{Atom, NodeName, Pid, Reference, Term, atom};
 }

@@ -21,17 +21,26 @@ mod tokio_executor;
 
 pub use executor::{BoxFuture, Executor, TaskHandle};
 pub use message::{Local, Message, Raw};
-pub use outside::{Destination, Outside};
+pub use outside::Destination;
+#[doc(hidden)]
+pub use outside::Outside;
+#[doc(hidden)]
+pub use process::Prepared;
 pub use process::{
-    Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Prepared, Process,
-    ProcessInfo, Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses, Watermark,
+    Attached, Encoded, Ended, IntoExit, MailboxBound, Mark, Overflow, Peek, Process, ProcessInfo,
+    Received, RegisterError, SpawnError, SpawnOptions, TooManyProcesses, Watermark,
 };
 pub use purlin_otp::reason::{self, Reason, WeakReason};
 pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions, SpawnOptions as RequestOptions};
-pub use purlin_otp::signal::{Epoch, Signal, Target};
+pub use purlin_otp::signal::Target;
+#[doc(hidden)]
+pub use purlin_otp::signal::{Epoch, Signal};
 pub use runtime::{Config, Runtime};
+#[doc(hidden)]
 pub use scheduler::{briefly, wake_later};
-pub use send::{Address, Recipient, Route, SendError};
+#[doc(hidden)]
+pub use send::Route;
+pub use send::{Address, Recipient, SendError};
 pub use stop::Stopped;
 pub use system::{SystemEvent, SystemEventKind, SystemMonitor};
 pub use timer::TimerRef;

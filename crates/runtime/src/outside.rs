@@ -63,9 +63,10 @@ impl From<Reference> for Destination {
     }
 }
 
-impl From<(Atom, NodeName)> for Destination {
-    fn from((name, node): (Atom, NodeName)) -> Self {
-        Self::Name(name, node)
+/// `{Name, Node}`.
+impl<A: Into<Atom>, N: Into<NodeName>> From<(A, N)> for Destination {
+    fn from((name, node): (A, N)) -> Self {
+        Self::Name(name.into(), node.into())
     }
 }
 

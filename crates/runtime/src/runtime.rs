@@ -157,6 +157,7 @@ impl Runtime {
     }
 
     /// Connects the runtime to other nodes, once.
+    #[doc(hidden)]
     pub fn set_outside(&self, outside: Arc<dyn Outside>) {
         let _ = self.0.outside.set(outside);
     }
@@ -186,6 +187,7 @@ impl Runtime {
     }
 
     /// Whether a node is of OTP 28 or later, or means the same as those, as this one does.
+    #[doc(hidden)]
     pub fn is_of_otp28(&self, node: NodeName) -> bool {
         self.outside()
             .is_none_or(|outside| outside.is_of_otp28(node))
@@ -275,16 +277,16 @@ impl Runtime {
     ///
     /// # Errors
     /// [`RegisterError`]; nothing was changed.
-    pub fn register(&self, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+    pub fn register(&self, name: impl Into<Atom>, pid: Pid) -> Result<(), RegisterError> {
         if !self.is_local(pid) {
             return Err(RegisterError::NoProcess);
         }
-        self.0.table.register(name, number_of(pid))
+        self.0.table.register(name.into(), number_of(pid))
     }
 
     /// Frees a name; answers whether a process had it.
-    pub fn unregister(&self, name: &Atom) -> bool {
-        self.0.table.unregister(name)
+    pub fn unregister(&self, name: impl Into<Atom>) -> bool {
+        self.0.table.unregister(&name.into())
     }
 
     /// Takes the name of a process, if it has one; answers whether it had.
@@ -293,8 +295,8 @@ impl Runtime {
     }
 
     /// The process that has a name.
-    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
-        let process = self.0.table.whereis(name)?;
+    pub fn whereis(&self, name: impl Into<Atom>) -> Option<Pid> {
+        let process = self.0.table.whereis(&name.into())?;
         Some(process.head().pid())
     }
 
@@ -327,6 +329,7 @@ impl Runtime {
     }
 
     /// A pid of this node that no process has: it speaks for code outside of processes.
+    #[doc(hidden)]
     pub fn nobody(&self) -> Pid {
         pid_of(self, 0)
     }

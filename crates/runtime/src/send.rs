@@ -170,9 +170,21 @@ macro_rules! recipients {
 recipients! {
     Pid => |pid| Route::To(Destination::Pid(*pid)),
     Destination => |to| Route::To(to.clone()),
-    (Atom, NodeName) => |to| Route::To(Destination::Name(to.0.clone(), to.1)),
     Reference => |alias| Route::To(Destination::Alias(*alias)),
     Atom => |name| Route::Named(name.clone()),
+    &'static str => |name| Route::Named(Atom::from(*name)),
+}
+
+/// `{Name, Node}`.
+impl<T, A, N> Recipient<T> for (A, N)
+where
+    T: Message,
+    A: Into<Atom> + Clone,
+    N: Into<NodeName> + Clone,
+{
+    fn route(&self) -> Route<'_, T> {
+        Route::To(Destination::from(self.clone()))
+    }
 }
 
 /// What is still to be done for a message to arrive.
@@ -207,6 +219,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
+    #[doc(hidden)]
     pub async fn send_encoded(
         &self,
         from: Pid,
@@ -223,6 +236,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
+    #[doc(hidden)]
     pub fn try_send_encoded(
         &self,
         from: Pid,
@@ -357,6 +371,7 @@ impl Runtime {
     /// Delivers a message that came from another node. To the dead it is dropped, and so it is where too
     /// much of other nodes waits already ([`limits`](crate::limits)). Answers as
     /// [`Runtime::deliver_signal`].
+    #[doc(hidden)]
     pub fn deliver_encoded(
         &self,
         from: Option<Pid>,

@@ -29,11 +29,11 @@ pub struct Stopped {
 }
 
 impl Runtime {
-    /// Ends every process: by `shutdown`, and after `patience` by `kill`. Starts none any more.
-    pub async fn stop(&self, patience: Duration) -> Stopped {
+    /// Ends every process: by `shutdown`, and after `timeout` by `kill`. Starts none any more.
+    pub async fn stop(&self, timeout: Duration) -> Stopped {
         self.table().close();
         let mut stopped = Stopped::default();
-        if !self.end_all(&reason::shutdown(), patience).await {
+        if !self.end_all(&reason::shutdown(), timeout).await {
             stopped.killed = self.table().ordinary();
             self.end_all(&reason::kill(), KILL_PATIENCE).await;
         }
@@ -53,9 +53,9 @@ impl Runtime {
     }
 
     /// Tells every process to end, and waits until none is left that is waited for; false when that
-    /// takes longer than `patience`.
-    async fn end_all(&self, reason: &Term, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// takes longer than `timeout`.
+    async fn end_all(&self, reason: &Term, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         let mut told = Seen::default();
         loop {
             let changed = self.table().changed();

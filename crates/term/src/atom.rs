@@ -245,10 +245,18 @@ impl AsRef<str> for Atom {
     }
 }
 
-impl TryFrom<&str> for Atom {
-    type Error = AtomTooLong;
-    fn try_from(text: &str) -> Result<Self, AtomTooLong> {
-        Self::new(text)
+/// The atom of a literal, where a name is wanted: `whereis("counter")`. Text from elsewhere goes through [`Atom::new`].
+impl From<&'static str> for Atom {
+    /// # Panics
+    /// When the text has more than 255 characters.
+    fn from(text: &'static str) -> Self {
+        Self::new(text).expect("an atom has at most 255 characters")
+    }
+}
+
+impl From<&Atom> for Atom {
+    fn from(atom: &Atom) -> Self {
+        atom.clone()
     }
 }
 

@@ -181,7 +181,7 @@ mod tests {
     use crate::atom::Atom;
 
     fn node(text: &str) -> NodeName {
-        NodeName::new(&Atom::new(text).unwrap()).unwrap()
+        NodeName::new(Atom::new(text).unwrap()).unwrap()
     }
 
     #[test]

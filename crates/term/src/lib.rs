@@ -21,9 +21,11 @@ mod tuple;
 pub use atom::{Atom, AtomTooLong};
 pub use bignum::Bignum;
 pub use binary::Binary;
+#[doc(hidden)]
+pub use codec::{AtomText, inflate};
 pub use codec::{
-    AtomText, DecodeError, DecodeErrorKind, Decoder, Elements, EncodeError, EncodedTerm, Encoder,
-    ListElements, Pairs, Shape, View, from_external, from_external_prefix, inflate, to_external,
+    DecodeError, DecodeErrorKind, Decoder, Elements, EncodeError, EncodedTerm, Encoder,
+    ListElements, Pairs, Shape, View, from_external, from_external_prefix, to_external,
 };
 pub use identity::{Pid, Port, Reference};
 pub use limits::Limits;

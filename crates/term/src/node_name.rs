@@ -13,7 +13,8 @@
 //!
 //! Invariants:
 //! - `I1` an index that exists in a `NodeName` has its name set, and it never changes;
-//! - `I2` no name has two indexes.
+//! - `I2` no name has two indexes;
+//! - `I3` there is always room for `nonode@nohost`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -63,6 +64,9 @@ static TABLE: [OnceLock<Box<[OnceLock<Entry>]>>; CHUNKS] = [const { OnceLock::ne
 static HINTS: [OnceLock<NodeName>; HINTS_LEN] = [const { OnceLock::new() }; HINTS_LEN];
 const HINTS_LEN: usize = 1024;
 
+/// The name of a node that is not distributed.
+const NONODE: Atom = crate::atom!("nonode@nohost");
+
 static INDEX: Mutex<BTreeMap<Atom, u32>> = Mutex::new(BTreeMap::new());
 
 impl NameBudget {
@@ -80,18 +84,16 @@ impl NameBudget {
 impl NodeName {
     /// The name of a node that is not distributed, as OTP gives it.
     pub fn nonode() -> Self {
-        static NONODE: OnceLock<NodeName> = OnceLock::new();
-        *NONODE.get_or_init(|| {
-            Self::new(&crate::atom!("nonode@nohost")).expect("room for the first name")
-        })
+        static NODE: OnceLock<NodeName> = OnceLock::new();
+        *NODE.get_or_init(|| Self::new(NONODE).expect("I3: there is room for it"))
     }
 
     /// Interns a name that the program itself chose.
     ///
     /// # Errors
     /// [`NodeNameRefused::TableFull`]; nothing was changed.
-    pub fn new(name: &Atom) -> Result<Self, NodeNameRefused> {
-        Self::intern(name, &mut NameBudget::new(1))
+    pub fn new(name: impl Into<Atom>) -> Result<Self, NodeNameRefused> {
+        Self::intern(&name.into(), &mut NameBudget::new(1))
     }
 
     /// Interns a name that came from outside, paying from `budget` if it is new.
@@ -118,7 +120,8 @@ impl NodeName {
             return Ok(Self(found));
         }
         let next = index.len();
-        if next >= NODE_NAMES_MAX {
+        let kept = usize::from(*name != NONODE && !index.contains_key(&NONODE));
+        if next >= NODE_NAMES_MAX - kept {
             return Err(NodeNameRefused::TableFull);
         }
         budget.left = budget
@@ -197,6 +200,19 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     })
 }
 
+/// The node of a literal, where one is wanted: `("counter", "shop@127.0.0.1")`. Text from elsewhere goes through
+/// [`NodeName::new`].
+///
+/// With the table of the OS process full, a name that is not in it becomes `nonode@nohost`: a node that nobody
+/// reaches, as that one cannot be reached then.
+impl From<&'static str> for NodeName {
+    /// # Panics
+    /// When the text has more than 255 characters.
+    fn from(name: &'static str) -> Self {
+        Self::new(name).unwrap_or_else(|_| Self::nonode())
+    }
+}
+
 impl Hash for NodeName {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.entry().hash);
@@ -252,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_spent_budget_refuses_new_names_and_still_knows_old_ones() {
-        let known = NodeName::new(&atom("known@h")).unwrap();
+        let known = NodeName::new(atom("known@h")).unwrap();
         let mut spent = NameBudget::new(0);
         assert_eq!(NodeName::intern(&atom("known@h"), &mut spent), Ok(known));
         let refused = NodeName::intern(&atom("never@h"), &mut spent);
@@ -278,8 +294,8 @@ mod tests {
 
     #[test]
     fn order_goes_by_name_not_by_arrival() {
-        let late = NodeName::new(&atom("zz@order")).unwrap();
-        let early = NodeName::new(&atom("aa@order")).unwrap();
+        let late = NodeName::new(atom("zz@order")).unwrap();
+        let early = NodeName::new(atom("aa@order")).unwrap();
         assert!(early < late);
     }
 

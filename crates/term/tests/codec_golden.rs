@@ -6,7 +6,7 @@ use purlin_term::{
 };
 
 fn node(name: &str) -> NodeName {
-    NodeName::new(&Atom::new(name).unwrap()).unwrap()
+    NodeName::new(Atom::new(name).unwrap()).unwrap()
 }
 
 fn decode(bytes: &[u8]) -> Result<Term, DecodeErrorKind> {

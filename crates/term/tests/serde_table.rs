@@ -260,7 +260,7 @@ fn maps() {
 }
 
 fn node(name: &str) -> NodeName {
-    NodeName::new(&Atom::new(name).unwrap()).unwrap()
+    NodeName::new(Atom::new(name).unwrap()).unwrap()
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn atom(text: &str) -> Term {
 
 fn here() -> NodeContext {
     NodeContext {
-        node: NodeName::new(&Atom::new("a@127.0.0.1").unwrap()).unwrap(),
+        node: NodeName::new(Atom::new("a@127.0.0.1").unwrap()).unwrap(),
         creation: 7,
     }
 }

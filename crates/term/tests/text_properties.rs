@@ -14,7 +14,7 @@ proptest! {
     #[test]
     fn what_is_printed_for_a_node_is_read_there(term in support::readable_term()) {
         let here = NodeContext {
-            node: NodeName::new(&Atom::new("a@h").unwrap()).unwrap(),
+            node: NodeName::new(Atom::new("a@h").unwrap()).unwrap(),
             creation: 1,
         };
         let text = term.display_at(here).to_string();

@@ -20,4 +20,4 @@ mod check;
 mod probe;
 
 pub use check::{Check, Failure, Model};
-pub use probe::{Heard, Question, TestProbe};
+pub use probe::{Heard, ProbeError, Question, TestProbe};

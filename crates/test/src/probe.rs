@@ -1,13 +1,14 @@
 //! A process that stands where a peer of the one under test would.
 
+use std::fmt;
 use std::time::Duration;
 
 use purlin_behaviours::envelope::{Caller, Opened};
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
-use purlin_runtime::{Attached, Raw, Received, Runtime};
+use purlin_runtime::{Attached, Raw, Received, Runtime, SendError};
 use purlin_term::{EncodedTerm, Pid, Term};
-use tokio::time::{sleep, timeout};
+use tokio::time::{self, sleep};
 
 /// How long a probe waits for what is to come, in virtual time: as long as OTP's calls do, since what is
 /// asked of a peer has come by then or never will.
@@ -35,6 +36,44 @@ pub enum Heard {
     Exit(Pid, Reason),
     /// A watched process ended.
     Down(Reason),
+}
+
+/// The first words of what it is, and then its term.
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(question) => write!(f, "a call of {}", question.request),
+            Self::Cast(message) => write!(f, "a cast of {message}"),
+            Self::Message(message) => write!(f, "the message {message}"),
+            Self::Exit(pid, reason) => write!(f, "the exit of {pid}, {reason}"),
+            Self::Down(reason) => write!(f, "the end of whom it watches, {reason}"),
+        }
+    }
+}
+
+/// What a probe did not hear, or could not say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// Nothing came.
+    #[error("a probe heard nothing")]
+    Nothing,
+    /// Something else came than was expected, which is said beside it.
+    #[error("a probe heard {0} where {1} was expected")]
+    Unexpected(Heard, &'static str),
+    /// An exit signal ended the probe.
+    #[error("a probe was ended: {0}")]
+    Ended(Reason),
+    /// The answer was not sent.
+    #[error("the answer of a probe was not sent: {0}")]
+    NotSent(#[from] SendError),
+}
+
+/// As [`Model::run`](crate::Model::run) says why it failed.
+impl From<ProbeError> for String {
+    fn from(error: ProbeError) -> Self {
+        error.to_string()
+    }
 }
 
 /// A call that waits for the probe's answer; dropped, it is never answered.
@@ -66,20 +105,20 @@ impl TestProbe {
     /// The next that comes.
     ///
     /// # Errors
-    /// Nothing came, or the probe was ended.
-    pub async fn next(&mut self) -> Result<Heard, String> {
+    /// [`ProbeError::Nothing`] in five seconds, or the probe was ended.
+    pub async fn next(&mut self) -> Result<Heard, ProbeError> {
         let heard = self.within(PATIENCE).await?;
-        heard.ok_or_else(|| "a probe heard nothing".to_owned())
+        heard.ok_or(ProbeError::Nothing)
     }
 
     /// The next that comes, which has to be a call.
     ///
     /// # Errors
-    /// Nothing came, or something else.
-    pub async fn call(&mut self) -> Result<Question, String> {
+    /// [`ProbeError::Nothing`], or something else came.
+    pub async fn call(&mut self) -> Result<Question, ProbeError> {
         match self.next().await? {
             Heard::Call(question) => Ok(question),
-            other => Err(format!("a probe heard {other:?} where a call was expected")),
+            other => Err(ProbeError::Unexpected(other, "a call")),
         }
     }
 
@@ -87,27 +126,25 @@ impl TestProbe {
     ///
     /// # Errors
     /// Something came, or the probe was ended.
-    pub async fn nothing(&mut self) -> Result<(), String> {
+    pub async fn nothing(&mut self) -> Result<(), ProbeError> {
         sleep(SETTLED).await;
         match self.within(Duration::ZERO).await? {
-            Some(heard) => Err(format!(
-                "a probe heard {heard:?} where nothing was expected"
-            )),
+            Some(heard) => Err(ProbeError::Unexpected(heard, "nothing")),
             None => Ok(()),
         }
     }
 
     /// It ends, and those linked to it or watching it hear the reason.
     pub fn end(self, reason: impl Into<Term>) {
-        self.process.end(Reason::new(reason.into()));
+        self.process.end(reason);
     }
 
     /// What comes within that time.
-    async fn within(&mut self, patience: Duration) -> Result<Option<Heard>, String> {
-        let Ok(received) = timeout(patience, self.process.receive()).await else {
+    async fn within(&mut self, timeout: Duration) -> Result<Option<Heard>, ProbeError> {
+        let Ok(received) = time::timeout(timeout, self.process.receive()).await else {
             return Ok(None);
         };
-        let received = received.map_err(|ended| format!("a probe was ended: {ended}"))?;
+        let received = received.map_err(|ended| ProbeError::Ended(ended.0))?;
         Ok(match received {
             Received::Message(Raw(message)) => Some(self.heard(&message)),
             Received::Info(Info::Exit { from, reason }) => Some(Heard::Exit(from, reason)),
@@ -138,12 +175,12 @@ impl Question {
     /// Answers.
     ///
     /// # Errors
-    /// The answer could not be sent.
-    pub async fn reply(self, reply: impl Into<Term>) -> Result<(), String> {
+    /// [`ProbeError::NotSent`].
+    pub async fn reply(self, reply: impl Into<Term>) -> Result<(), ProbeError> {
         let answer = Term::tuple([self.caller.tag.clone(), reply.into()]);
-        let answer = EncodedTerm::encode(&answer).map_err(|error| error.to_string())?;
+        let answer = EncodedTerm::encode(&answer);
+        let answer = answer.map_err(|error| SendError::Encode(error.to_string()))?;
         let to = self.caller.reply_to();
-        let sent = self.runtime.send_encoded(self.by, to, answer).await;
-        sent.map_err(|error| error.to_string())
+        Ok(self.runtime.send_encoded(self.by, to, answer).await?)
     }
 }

@@ -109,7 +109,7 @@ impl<const BROKEN: bool> Model for Cached<BROKEN> {
             Command::Forget(key) => {
                 self.values.remove(key);
                 cache.cast(Forget(*key)).await.map_err(|e| e.to_string())?;
-                backend.nothing().await
+                Ok(backend.nothing().await?)
             }
             Command::GetInVain(key) => {
                 let asked = cache.send_request(Get(*key));

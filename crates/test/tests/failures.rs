@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use purlin_runtime::{Config, Runtime, TokioExecutor};
-use purlin_term::{NodeName, atom};
-use purlin_test::{Check, Model, TestProbe};
+use purlin_term::{NodeName, Term, atom};
+use purlin_test::{Check, Model, ProbeError, TestProbe};
 
 /// Waits for what never comes.
 struct Stuck;
@@ -79,10 +79,14 @@ async fn a_probe_that_was_ended_does_not_hear_nothing() {
     let executor = Arc::new(TokioExecutor::current());
     let runtime = Runtime::new(node, 1, executor, Config::default());
     let mut probe = TestProbe::new(&runtime);
-    assert_eq!(probe.nothing().await, Ok(()));
+    probe.nothing().await.unwrap();
+    runtime.send(probe.pid(), Term::Int(7)).await.unwrap();
+    let heard = probe.nothing().await.unwrap_err().to_string();
+    let expected = "a probe heard the message 7 where nothing was expected";
+    assert_eq!(heard, expected);
     runtime.exit(probe.pid(), atom!("kill"));
     let nothing = probe.nothing().await.unwrap_err();
-    assert!(nothing.contains("ended"), "{nothing}");
+    assert!(matches!(nothing, ProbeError::Ended(_)), "{nothing}");
     let next = probe.next().await.unwrap_err();
-    assert!(next.contains("ended"), "{next}");
+    assert!(matches!(next, ProbeError::Ended(_)), "{next}");
 }

@@ -207,7 +207,8 @@ async fn call(mut mailbox: Mailbox, peer: NodeName, kind: Kind, count: u64) {
         let answer = match kind {
             Kind::GenCall => {
                 let to = Target::Name(atom!("remote_bench"), peer);
-                node.call_term(to, &Term::Int(number), PATIENCE).await
+                node.call_term_timeout(to, &Term::Int(number), PATIENCE)
+                    .await
             }
             Kind::Erpc => {
                 let args = vec![Term::Int(number)];

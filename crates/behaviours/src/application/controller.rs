@@ -134,6 +134,7 @@ impl Applications {
 
     /// As [`Applications::new`]; `begun` is told of the process that each application depends on, in the order in
     /// which they start, before who starts one hears of it. Told to `shutdown`, that process ends it.
+    #[doc(hidden)]
     pub fn observed(runtime: Runtime, begun: impl Fn(Pid) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             runtime,
@@ -166,9 +167,10 @@ impl Applications {
     ///
     /// # Errors
     /// [`ApplicationError`]: nothing of it runs, or did before.
-    pub async fn start(&self, name: &Atom) -> Result<(), ApplicationError> {
+    pub async fn start(&self, name: impl Into<Atom>) -> Result<(), ApplicationError> {
+        let name = name.into();
         let changing = self.changing().await;
-        self.start_one(name, &changing).await
+        self.start_one(&name, &changing).await
     }
 
     /// Starts an application and before it, in order, what it depends on and does not run yet:
@@ -177,10 +179,14 @@ impl Applications {
     ///
     /// # Errors
     /// [`ApplicationError`]: what was started for it is stopped again.
-    pub async fn ensure_all_started(&self, name: &Atom) -> Result<Vec<Atom>, ApplicationError> {
+    pub async fn ensure_all_started(
+        &self,
+        name: impl Into<Atom>,
+    ) -> Result<Vec<Atom>, ApplicationError> {
+        let name = name.into();
         let changing = self.changing().await;
         let mut order = Vec::new();
-        self.0.state().order(name, &mut Vec::new(), &mut order)?;
+        self.0.state().order(&name, &mut Vec::new(), &mut order)?;
         for (started, name) in order.iter().enumerate() {
             if let Err(error) = self.start_one(name, &changing).await {
                 for name in order[..started].iter().rev() {
@@ -198,9 +204,10 @@ impl Applications {
     ///
     /// # Errors
     /// [`ApplicationError::NotStarted`].
-    pub async fn stop(&self, name: &Atom) -> Result<(), ApplicationError> {
+    pub async fn stop(&self, name: impl Into<Atom>) -> Result<(), ApplicationError> {
+        let name = name.into();
         let _changing = self.changing().await;
-        self.stop_one(name).await
+        self.stop_one(&name).await
     }
 
     /// Stops all, the youngest first, so each before what it depends on.
@@ -229,19 +236,23 @@ impl Applications {
     }
 
     /// The process that an application that runs depends on: told to `shutdown`, it ends it.
-    pub fn master(&self, name: &Atom) -> Option<Pid> {
+    pub fn master(&self, name: impl Into<Atom>) -> Option<Pid> {
+        let name = name.into();
         let state = self.0.state();
         state
             .running
             .iter()
-            .find(|entry| entry.name == *name)?
+            .find(|entry| entry.name == name)?
             .master
     }
 
     /// The environment of an application that is loaded.
-    pub fn env(&self, name: &Atom) -> Option<Env> {
+    pub fn env(&self, name: impl Into<Atom>) -> Option<Env> {
         let state = self.0.state();
-        state.loaded.get(name).map(|loaded| loaded.env.clone())
+        state
+            .loaded
+            .get(&name.into())
+            .map(|loaded| loaded.env.clone())
     }
 
     async fn start_one(&self, name: &Atom, changing: &Changing) -> Result<(), ApplicationError> {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-type Values = BTreeMap<String, Arc<dyn Any + Send + Sync>>;
+use purlin_term::Atom;
+
+type Values = BTreeMap<Atom, Arc<dyn Any + Send + Sync>>;
 
 /// The environment of an application; a handle, cheap to clone: whoever has it sees the values as they are
 /// then. `application:get_env` and its kin.
@@ -24,21 +26,21 @@ impl Env {
     }
 
     /// The value of a key; `None` if it has none, or one of another type.
-    pub fn get<T: Clone + 'static>(&self, key: &str) -> Option<T> {
-        let value = self.values().get(key).cloned()?;
+    pub fn get<T: Clone + 'static>(&self, key: impl Into<Atom>) -> Option<T> {
+        let value = self.values().get(&key.into()).cloned()?;
         value.downcast_ref().cloned()
     }
 
     /// Gives a key a value, whatever it had before: `application:set_env/3`.
-    pub fn put<T: Clone + Send + Sync + 'static>(&self, key: &str, value: T) {
-        let before = self.values().insert(key.to_owned(), Arc::new(value));
+    pub fn put<T: Clone + Send + Sync + 'static>(&self, key: impl Into<Atom>, value: T) {
+        let before = self.values().insert(key.into(), Arc::new(value));
         // Outside of the lock: what a value does when it is dropped is its own.
         drop(before);
     }
 
     /// Takes a key's value away: `application:unset_env/2`.
-    pub fn remove(&self, key: &str) {
-        let before = self.values().remove(key);
+    pub fn remove(&self, key: impl Into<Atom>) {
+        let before = self.values().remove(&key.into());
         drop(before);
     }
 }

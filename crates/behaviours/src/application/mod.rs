@@ -81,13 +81,10 @@ pub struct Application {
 }
 
 impl Application {
-    /// An application without anything but a name, which is an Erlang atom.
-    ///
-    /// # Panics
-    /// If it is longer than an atom may be.
-    pub fn new(name: &str) -> Self {
+    /// An application without anything but a name.
+    pub fn new(name: impl Into<Atom>) -> Self {
         Self {
-            name: atom(name),
+            name: name.into(),
             description: String::new(),
             version: String::new(),
             dependencies: Vec::new(),
@@ -113,11 +110,8 @@ impl Application {
     }
 
     /// An application that has to run before this one. Those are started in the order in which they are given.
-    ///
-    /// # Panics
-    /// If the name is longer than an atom may be.
-    pub fn depends_on(mut self, name: &str) -> Self {
-        self.dependencies.push(atom(name));
+    pub fn depends_on(mut self, name: impl Into<Atom>) -> Self {
+        self.dependencies.push(name.into());
         self
     }
 
@@ -134,7 +128,7 @@ impl Application {
     }
 
     /// A value of its environment, which can be changed before it starts and while it runs.
-    pub fn env<T: Clone + Send + Sync + 'static>(self, key: &str, value: T) -> Self {
+    pub fn env<T: Clone + Send + Sync + 'static>(self, key: impl Into<Atom>, value: T) -> Self {
         self.env.put(key, value);
         self
     }
@@ -147,19 +141,16 @@ impl Application {
 
     /// What is done when the tree has started, before the application counts as started; phases follow each other
     /// in the order in which they are given. One that fails ends the application: `Mod:start_phase/3`.
-    ///
-    /// # Panics
-    /// If the name is longer than an atom may be.
     pub fn start_phase<F>(
         mut self,
-        name: &str,
+        name: impl Into<Atom>,
         phase: impl Fn(Env) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = Result<(), Reason>> + Send + 'static,
     {
         let phase: Phase = Box::new(move |env| Box::pin(phase(env)));
-        self.phases.push((atom(name), phase));
+        self.phases.push((name.into(), phase));
         self
     }
 
@@ -191,10 +182,6 @@ impl Application {
     pub fn name(&self) -> &Atom {
         &self.name
     }
-}
-
-fn atom(name: &str) -> Atom {
-    Atom::new(name).expect("a name is no longer than an atom may be")
 }
 
 /// An application that is loaded.

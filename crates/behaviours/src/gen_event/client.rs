@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::handler::{Installed, Query, Successor};
 use super::{EventHandler, GenEvent, HandleQuery, HandlerContext, Notify};
-use crate::call::CALL_PATIENCE;
+use crate::call::CALL_TIMEOUT;
 use crate::request::Request;
 use crate::server_ref::ServerRef;
 
@@ -256,8 +256,8 @@ impl<H: EventHandler> HandlerRef<H> {
                 Err(_) => Err(EventError::Ended),
             }
         };
-        let answered = timeout(CALL_PATIENCE, answer).await;
-        answered.unwrap_or(Err(EventError::TimedOut(CALL_PATIENCE)))
+        let answered = timeout(CALL_TIMEOUT, answer).await;
+        answered.unwrap_or(Err(EventError::TimedOut(CALL_TIMEOUT)))
     }
 
     /// Takes the handler out: [`ServerRef::delete_handler`].

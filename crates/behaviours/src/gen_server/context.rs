@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{GenServer, ServerMessage};
 use crate::answers::Answers;
 use crate::by;
-use crate::call::{CALL_PATIENCE, CallError, call_from, cast_from};
+use crate::call::{CALL_TIMEOUT, CallError, call_from, cast_from};
 use crate::envelope::Caller;
 use crate::messages::{Has, Messages};
 use crate::request::Request;
@@ -110,7 +110,7 @@ impl<S: GenServer> Context<S> {
         self.process.runtime().send_after(after, to, message)
     }
 
-    /// Asks a process and waits for its reply, for [`CALL_PATIENCE`]: `gen_server:call/2`. Messages to this
+    /// Asks a process and waits for its reply, for [`CALL_TIMEOUT`]: `gen_server:call/2`. Messages to this
     /// server wait meanwhile. A [`ServerRef`] is asked by its own `call`.
     ///
     /// # Errors
@@ -120,10 +120,10 @@ impl<S: GenServer> Context<S> {
         to: impl Into<Target>,
         request: R,
     ) -> Result<R::Reply, CallError> {
-        self.call_timeout(to, request, CALL_PATIENCE).await
+        self.call_timeout(to, request, CALL_TIMEOUT).await
     }
 
-    /// As [`Context::call`], waiting for the reply no longer than `patience`.
+    /// As [`Context::call`], waiting for the reply no longer than `timeout`.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the request was carried out.
@@ -131,9 +131,9 @@ impl<S: GenServer> Context<S> {
         &self,
         to: impl Into<Target>,
         request: R,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<R::Reply, CallError> {
-        call_from(&self.process, to, &request, patience).await
+        call_from(&self.process, to, &request, timeout).await
     }
 
     /// Sends a request that has no reply: `gen_server:cast`.

@@ -18,7 +18,7 @@
 //! - `G3` [`GenServer::terminate`] runs at most once, and nothing is handled after it;
 //! - `G4` the reply of a handler that stops the server goes after `terminate`, also if that panics;
 //! - `G5` a call that was taken out of the queue is answered, kept by its handler, or dropped by it: then
-//!   a caller by [`ServerRef`] on the same node is told, and any other waits until its patience ends.
+//!   a caller by [`ServerRef`] on the same node is told, and any other waits until its timeout ends.
 //!
 //! - `context`: what a handler has of its process; `start`: starting, and waiting for `init`;
 //! - `serve`: the loop; `message`: what lies in the queue.
@@ -31,7 +31,7 @@ mod start;
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
 use purlin_otp::supervisor::Kind;
-use purlin_runtime::{Message, Process};
+use purlin_runtime::{Message, Process, Target};
 use purlin_term::{EncodedTerm, Pid, Reference, Term, atom};
 
 pub use context::Context;
@@ -111,13 +111,16 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
-    /// A watched process ended, or was not there.
+    /// A watched process ended, or was not there: which monitor told it, and what that was made of, a pid or a
+    /// name.
     fn handle_down(
         &mut self,
         monitor: Reference,
+        target: Target,
         reason: Reason,
         ctx: &mut Context<Self>,
     ) -> impl Future<Output = ()> + Send {
+        let _ = target;
         ctx.unhandled(&format_args!("{{'DOWN', {monitor}, {reason}}}"));
         async {}
     }

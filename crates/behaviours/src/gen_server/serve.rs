@@ -153,7 +153,7 @@ pub(crate) async fn handle_next<S: GenServer>(
     server: &mut S,
     ctx: &mut Context<S>,
 ) -> Option<Reason> {
-    let (patience, since) = (ctx.timeout, Instant::now());
+    let (timeout, since) = (ctx.timeout, Instant::now());
     let received = match receive(ctx).await {
         Some(Received::Message(ServerMessage(Kind::Own(message)))) => {
             handle_own(message, server, ctx).await;
@@ -165,7 +165,7 @@ pub(crate) async fn handle_next<S: GenServer>(
     let ended = Box::pin(handle_received(received, server, ctx)).await;
     // What no handler has seen, none can set a new timeout for.
     if !is_seen && ctx.timeout.is_none() {
-        ctx.timeout = patience.map(|patience| patience.saturating_sub(since.elapsed()));
+        ctx.timeout = timeout.map(|timeout| timeout.saturating_sub(since.elapsed()));
     }
     ended
 }
@@ -219,7 +219,7 @@ async fn receive<S: GenServer>(ctx: &mut Context<S>) -> Option<Received<ServerMe
         return None;
     }
     match [until_deadline, timeout].into_iter().flatten().min() {
-        Some(patience) => ctx.process.receive_timeout(patience).await,
+        Some(timeout) => ctx.process.receive_timeout(timeout).await,
         None => Some(ctx.process.receive().await),
     }
 }
@@ -262,8 +262,11 @@ async fn handle_info<S: GenServer>(info: Info, server: &mut S, ctx: &mut Context
     match info {
         Info::Exit { from, reason } => server.handle_exit(from, reason, ctx).await,
         Info::Down {
-            reference, reason, ..
-        } => server.handle_down(reference, reason, ctx).await,
+            reference,
+            target,
+            reason,
+            ..
+        } => server.handle_down(reference, target, reason, ctx).await,
         reply => server.handle_spawned(reply, ctx).await,
     }
 }

@@ -10,7 +10,7 @@ use purlin_runtime::{
 };
 use purlin_term::{Atom, Pid, Reference, Term, atom};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time;
 
 use super::{GenServer, ServerMessage, serve};
 use crate::server_ref::ServerRef;
@@ -41,8 +41,8 @@ impl ServerOptions {
     }
 
     /// How long its `init` may take; when that is over it is killed.
-    pub fn timeout(mut self, patience: Duration) -> Self {
-        self.timeout = Some(patience);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 }
@@ -244,17 +244,17 @@ pub(crate) async fn start<S: GenServer>(
 ) -> Result<ServerRef<S>, StartError> {
     let (ready, started) = oneshot::channel();
     // Who waits keeps the time, so that it is over also where an `init` holds its thread.
-    let (runtime, patience) = (starting.runtime.clone(), options.timeout.take());
+    let (runtime, timeout) = (starting.runtime.clone(), options.timeout.take());
     let parent = starting.parent.filter(|_| options.link);
     let ready = |started: Result<Pid, InitError>| drop(ready.send(started.map(drop)));
     let address = launch(starting, options, enter, || server, ready)?;
     let pid = address.pid();
     let server = ServerRef::here(address, runtime.clone());
     let waiting = wait_for_init(&runtime, pid, started);
-    let Some(patience) = patience else {
+    let Some(timeout) = timeout else {
         return waiting.await.map(|()| server);
     };
-    match timeout(patience, waiting).await {
+    match time::timeout(timeout, waiting).await {
         Ok(started) => started.map(|()| server),
         Err(_) => {
             // As in OTP, who started it learns of this by the error alone.
@@ -263,7 +263,7 @@ pub(crate) async fn start<S: GenServer>(
             }
             runtime.unregister_process(pid);
             runtime.exit(pid, atom!("kill"));
-            Err(StartError::TimedOut(patience))
+            Err(StartError::TimedOut(timeout))
         }
     }
 }

@@ -97,9 +97,9 @@ impl<'a, M: GenStatem> StatemContext<'a, M> {
         self.start(Timer::Event, due.into(), event);
     }
 
-    /// This event happens, whatever does before: `{timeout, Name}`. It takes the place of what was set under
-    /// the same name.
-    pub fn set_timeout(&mut self, name: impl Into<Term>, due: impl Into<Due>, event: M::Event) {
+    /// This event happens, whatever does before: `{timeout, Name}`, OTP's generic timeout. It takes the place of
+    /// what was set under the same name.
+    pub fn generic_timeout(&mut self, name: impl Into<Term>, due: impl Into<Due>, event: M::Event) {
         self.start(Timer::Named(name.into()), due.into(), event);
     }
 

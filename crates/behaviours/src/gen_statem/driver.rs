@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use purlin_otp::reason::Reason;
 use purlin_otp::statem::{Machine, Output, Step, Timer, Token};
-use purlin_runtime::{Message, Runtime, TimerRef};
+use purlin_runtime::{Message, Runtime, Target, TimerRef};
 use purlin_term::{Atom, DeserializeError, EncodedTerm, Pid, Reference, Term, View, atom};
 use tokio::time::Instant;
 
@@ -247,7 +247,13 @@ impl<M: GenStatem> GenServer for Statem<M> {
         }
     }
 
-    async fn handle_down(&mut self, monitor: Reference, reason: Reason, ctx: &mut Context<Self>) {
+    async fn handle_down(
+        &mut self,
+        monitor: Reference,
+        _: Target,
+        reason: Reason,
+        ctx: &mut Context<Self>,
+    ) {
         match M::Event::down(monitor, &reason) {
             Some(event) => self.take(event, ctx).await,
             None => ctx.unhandled(&format_args!("{{'DOWN', {monitor}, {reason}}}")),

@@ -150,11 +150,8 @@ impl Child {
     }
 
     /// It has this registered name before its `init`.
-    ///
-    /// # Panics
-    /// When the name is longer than an atom may be, 255 characters.
-    pub fn registered(mut self, name: &str) -> Self {
-        self.name = Some(Atom::new(name).expect("a name has at most 255 characters"));
+    pub fn registered(mut self, name: impl Into<Atom>) -> Self {
+        self.name = Some(name.into());
         self
     }
 

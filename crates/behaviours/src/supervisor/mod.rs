@@ -19,19 +19,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use purlin_otp::reason::{self, Reason};
+pub use purlin_otp::supervisor::terms::Mfargs;
 use purlin_otp::supervisor::{
     Answer, Context as Happened, Flags, How, Output, Report, Request as Asked, StartOutcome,
     Strategy, Token, terms,
 };
 pub use purlin_otp::supervisor::{
-    AutoShutdown, Backoff, ChildInfo, Counts, Kind, Restart, Shutdown, Status,
+    AutoShutdown, Backoff, ChildInfo, ChildSpec, Counts, Kind, Restart, Shutdown, Status,
 };
-use purlin_runtime::Local;
+use purlin_runtime::{Local, Target};
 use purlin_term::{Atom, Pid, Reference, Term, atom};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-pub use child::{Child, Ready, Start, StartChild, Started};
+pub use child::Child;
+#[doc(hidden)]
+pub use child::{Ready, Start, StartChild, Started};
 #[doc(hidden)]
 pub use client::{Ask, AskOf};
 pub use client::{ChildError, Which};
@@ -142,22 +145,20 @@ impl Supervisor {
     /// in which they are given.
     pub fn child<S: GenServer>(
         self,
-        id: &str,
+        id: impl Into<Term>,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
         self.with(Child::new(id, make))
     }
 
     /// As [`Supervisor::child`], with the id as its registered name too.
-    ///
-    /// # Panics
-    /// When the name is longer than an atom may be, 255 characters.
     pub fn registered<S: GenServer>(
         self,
-        name: &'static str,
+        name: impl Into<Atom>,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        self.with(Child::new(name, make).registered(name))
+        let name = name.into();
+        self.with(Child::new(name.as_str(), make).registered(name))
     }
 
     /// A child with options of its own.
@@ -174,11 +175,12 @@ impl Supervisor {
     /// failed to start the child.
     pub fn offer<S: GenServer>(
         mut self,
-        module: Atom,
-        function: Atom,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         make: impl Fn(&[Term]) -> Option<S> + Send + Sync + 'static,
     ) -> Self {
-        self.offers.insert((module, function), Offer::new(make));
+        let offered = (module.into(), function.into());
+        self.offers.insert(offered, Offer::new(make));
         self
     }
 
@@ -382,7 +384,13 @@ impl GenServer for Supervisor {
         self.drive(ctx);
     }
 
-    async fn handle_down(&mut self, monitor: Reference, reason: Reason, ctx: &mut Context<Self>) {
+    async fn handle_down(
+        &mut self,
+        monitor: Reference,
+        _: Target,
+        reason: Reason,
+        ctx: &mut Context<Self>,
+    ) {
         let ended = self.monitors.iter().find(|(_, of)| **of == monitor);
         if let Some((pid, _)) = ended.map(|(pid, of)| (*pid, *of)) {
             self.monitors.remove(&pid);

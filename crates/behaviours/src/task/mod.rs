@@ -41,7 +41,7 @@ use crate::gen_server::{Starter, Starting};
 pub use stream::{AsyncStream, async_stream, async_stream_nolink};
 
 /// How long [`Task::shutdown`] waits before it kills, where nothing else is said: Elixir's.
-pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a task has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,22 +208,22 @@ impl<T> Task<T> {
         self.pid
     }
 
-    /// Waits for the result no longer than `patience`. When that is over the task runs on, linked as it was,
+    /// Waits for the result no longer than `timeout`. When that is over the task runs on, linked as it was,
     /// and what it comes out with is thrown away; [`Task::yield_`] keeps it.
     ///
     /// # Errors
     /// [`TaskError::Exit`], or [`TaskError::TimedOut`].
-    pub async fn await_timeout(mut self, patience: Duration) -> Result<T, TaskError> {
-        let result = self.yield_(patience).await;
-        result.unwrap_or(Err(TaskError::TimedOut(patience)))
+    pub async fn await_timeout(mut self, timeout: Duration) -> Result<T, TaskError> {
+        let result = self.yield_(timeout).await;
+        result.unwrap_or(Err(TaskError::TimedOut(timeout)))
     }
 
     /// Waits for the result for a while; `None` if it is not there yet, and can be waited for again.
     ///
     /// # Panics
     /// If the task has come out before: as any future, it does so once.
-    pub async fn yield_(&mut self, patience: Duration) -> Option<Result<T, TaskError>> {
-        self.wait_until(Instant::now().checked_add(patience)).await
+    pub async fn yield_(&mut self, timeout: Duration) -> Option<Result<T, TaskError>> {
+        self.wait_until(Instant::now().checked_add(timeout)).await
     }
 
     /// Waits until then, or without an end.
@@ -249,9 +249,9 @@ impl<T> Task<T> {
         self.unlink(by);
         let ended = match how {
             Shutdown::BrutalKill => None,
-            Shutdown::Timeout(patience) => {
+            Shutdown::Timeout(timeout) => {
                 self.runtime.exit(self.pid, atom!("shutdown"));
-                self.yield_(patience).await
+                self.yield_(timeout).await
             }
             Shutdown::Infinity => {
                 self.runtime.exit(self.pid, atom!("shutdown"));
@@ -313,9 +313,9 @@ impl<T> Future for Task<T> {
 /// before.
 pub async fn yield_many<T>(
     tasks: &mut [Task<T>],
-    patience: Duration,
+    timeout: Duration,
 ) -> Vec<Option<Result<T, TaskError>>> {
-    let deadline = Instant::now().checked_add(patience);
+    let deadline = Instant::now().checked_add(timeout);
     let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {
         results.push(match task.waiting.is_out {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use purlin_runtime::{Prepared, Process};
 use purlin_term::{Pid, atom};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time;
 
 use super::supervised::{child, refused};
 use super::{TaskError, prepare};
@@ -204,8 +204,8 @@ impl<'a, I, F, T> AsyncStream<'a, I, F, T> {
 
     /// An item that takes longer is ended, at its next await, and its result is [`TaskError::TimedOut`]:
     /// Elixir's `on_timeout: :kill_task`. Without this an item has all the time it needs.
-    pub fn timeout(mut self, patience: Duration) -> Self {
-        self.timeout = Some(patience);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 }
@@ -304,7 +304,7 @@ where
         let launch = Launch {
             function: self.function.clone(),
             item,
-            patience: self.timeout,
+            timeout: self.timeout,
             teller: Teller {
                 item: number,
                 place,
@@ -341,7 +341,7 @@ where
 struct Launch<F, A, T> {
     function: Arc<F>,
     item: A,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     teller: Teller<T>,
 }
 
@@ -395,11 +395,11 @@ where
     }
 
     async fn run(self) {
-        let result = match self.patience {
+        let result = match self.timeout {
             None => Ok((self.function)(self.item).await),
-            Some(patience) => timeout(patience, (self.function)(self.item))
+            Some(timeout) => time::timeout(timeout, (self.function)(self.item))
                 .await
-                .map_err(|_| TaskError::TimedOut(patience)),
+                .map_err(|_| TaskError::TimedOut(timeout)),
         };
         self.teller.tell(result);
     }

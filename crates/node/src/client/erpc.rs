@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use purlin_runtime::{MonitorOptions, RequestOptions};
 use purlin_term::{Atom, NodeName, Reference, Term};
-use tokio::time::timeout;
+use tokio::time;
 
 use super::{Arguments, ListOf, RemoteError};
 use crate::connection::SendError;
@@ -32,18 +32,19 @@ impl Node {
     /// ```
     pub async fn erpc_call(
         &self,
-        peer: NodeName,
-        module: &str,
-        function: &str,
+        peer: impl Into<NodeName>,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Term, RemoteError> {
+        let peer = peer.into();
         let result = self.make_reference();
-        let (module, function) = names(module, function)?;
+        let (module, function) = (module.into(), function.into());
         let inner = (result, module, function, ListOf(&args));
         let start = Start::new("erpc", "execute_call", &inner)?;
-        let called = timeout(patience, self.call_function(peer, start, result)).await;
-        called.unwrap_or(Err(RemoteError::TimedOut(patience)))
+        let called = time::timeout(timeout, self.call_function(peer, start, result)).await;
+        called.unwrap_or(Err(RemoteError::TimedOut(timeout)))
     }
 
     /// `erpc:cast`: runs a function on `peer`, and does not wait for its result.
@@ -52,12 +53,13 @@ impl Node {
     /// [`SendError`]: the request was not sent. Whether one that was sent is carried out is unknown.
     pub async fn erpc_cast(
         &self,
-        peer: NodeName,
-        module: &str,
-        function: &str,
+        peer: impl Into<NodeName>,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments,
     ) -> Result<(), SendError> {
-        let (module, function) = names(module, function)?;
+        let peer = peer.into();
+        let (module, function) = (module.into(), function.into());
         let start = Start::new("erpc", "execute_cast", &(module, function, ListOf(&args)))?;
         let mailbox = self.attach()?;
         let options = RequestOptions {
@@ -84,10 +86,6 @@ impl Node {
         let id = self.request_start(&mailbox, peer, start, options).await?;
         wait_for_result(&mut mailbox, id, result, peer).await
     }
-}
-
-fn names(module: &str, function: &str) -> Result<(Atom, Atom), SendError> {
-    Ok((Atom::new(module)?, Atom::new(function)?))
 }
 
 async fn wait_for_result(

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use purlin_behaviours::{CALL_PATIENCE, Request};
+use purlin_behaviours::{CALL_TIMEOUT, Request};
 use purlin_runtime::{AliasMode, Destination, Message, MonitorOptions, Process, Raw, Target};
 use purlin_term::{Atom, EncodedTerm, NodeName, Reference, Term, atom};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time;
 
 use super::RemoteError;
 use crate::connection::SendError;
@@ -25,10 +25,10 @@ impl Node {
         to: impl Into<Target>,
         request: R,
     ) -> Result<R::Reply, purlin_behaviours::CallError> {
-        self.call_timeout(to, request, CALL_PATIENCE).await
+        self.call_timeout(to, request, CALL_TIMEOUT).await
     }
 
-    /// As [`Node::call`], waiting no longer than `patience`.
+    /// As [`Node::call`], waiting no longer than `timeout`.
     ///
     /// # Errors
     /// [`CallError`](purlin_behaviours::CallError): see there what each case says about whether the call
@@ -37,23 +37,21 @@ impl Node {
         &self,
         to: impl Into<Target>,
         request: R,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<R::Reply, purlin_behaviours::CallError> {
-        purlin_behaviours::call(self.runtime(), to, &request, patience).await
+        purlin_behaviours::call(self.runtime(), to, &request, timeout).await
     }
 
-    /// `gen_server:call` of what has no type here: sends a request and waits for its reply. [`Node::call`] knows
-    /// both by their types.
+    /// `gen_server:call/2` of what has no type here: sends a request and waits for its reply, for five seconds.
+    /// [`Node::call`] knows both by their types.
     ///
     /// # Errors
     /// [`RemoteError`]: see there what each case says about whether the call took place.
     ///
     /// ```no_run
     /// # async fn example(node: purlin_node::Node, peer: purlin_node::NodeName) -> Result<(), purlin_node::RemoteError> {
-    /// use std::time::Duration;
     /// use purlin_node::atom;
-    /// let counter = (atom!("counter"), peer);
-    /// let value = node.call_term(counter, &(atom!("add"), 2), Duration::from_secs(5)).await?;
+    /// let value = node.call_term(("counter", peer), &(atom!("add"), 2)).await?;
     /// println!("{value}");
     /// # Ok(())
     /// # }
@@ -62,10 +60,22 @@ impl Node {
         &self,
         to: impl Into<Target>,
         request: &(impl Serialize + Sync + ?Sized),
-        patience: Duration,
     ) -> Result<Term, RemoteError> {
-        let asked = timeout(patience, self.ask(to.into(), request)).await;
-        asked.unwrap_or(Err(RemoteError::TimedOut(patience)))
+        self.call_term_timeout(to, request, CALL_TIMEOUT).await
+    }
+
+    /// As [`Node::call_term`], waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`RemoteError`]: see there what each case says about whether the call took place.
+    pub async fn call_term_timeout(
+        &self,
+        to: impl Into<Target>,
+        request: &(impl Serialize + Sync + ?Sized),
+        timeout: Duration,
+    ) -> Result<Term, RemoteError> {
+        let asked = time::timeout(timeout, self.ask(to.into(), request)).await;
+        asked.unwrap_or(Err(RemoteError::TimedOut(timeout)))
     }
 
     async fn ask(

@@ -89,10 +89,15 @@ impl Node {
     ///
     /// # Errors
     /// [`RemoteError`]: why the peer is not there.
-    pub async fn ping(&self, peer: NodeName, patience: Duration) -> Result<(), RemoteError> {
+    pub async fn ping(
+        &self,
+        peer: impl Into<NodeName>,
+        timeout: Duration,
+    ) -> Result<(), RemoteError> {
+        let peer = peer.into();
         let request = (atom!("is_auth"), Term::from(self.name()));
         let server = (atom!("net_kernel"), peer);
-        let reply = self.call_term(server, &request, patience).await?;
+        let reply = self.call_term_timeout(server, &request, timeout).await?;
         match reply.is_atom("yes") {
             true => Ok(()),
             false => Err(RemoteError::Malformed(reply.to_string())),

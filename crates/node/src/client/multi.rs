@@ -23,11 +23,12 @@ impl Node {
     pub async fn multi_call(
         &self,
         nodes: &[NodeName],
-        name: &Atom,
+        name: impl Into<Atom>,
         request: &(impl Serialize + Sync + ?Sized),
-        patience: Duration,
+        timeout: Duration,
     ) -> Answers<Term, RemoteError> {
-        let call = |node| self.call_term((name.clone(), node), request, patience);
+        let name = name.into();
+        let call = |node| self.call_term_timeout((name.clone(), node), request, timeout);
         on_each(nodes, call).await
     }
 
@@ -37,9 +38,10 @@ impl Node {
     pub async fn abcast(
         &self,
         nodes: &[NodeName],
-        name: &Atom,
+        name: impl Into<Atom>,
         request: &(impl Serialize + Sync + ?Sized),
     ) -> Answers<(), SendError> {
+        let name = name.into();
         on_each(nodes, |node| self.cast((name.clone(), node), request)).await
     }
 
@@ -47,12 +49,13 @@ impl Node {
     pub async fn erpc_multicall(
         &self,
         nodes: &[NodeName],
-        module: &str,
-        function: &str,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments + Sync,
-        patience: Duration,
+        timeout: Duration,
     ) -> Answers<Term, RemoteError> {
-        let call = |node| self.erpc_call(node, module, function, &args, patience);
+        let (module, function) = (module.into(), function.into());
+        let call = |node| self.erpc_call(node, &module, &function, &args, timeout);
         on_each(nodes, call).await
     }
 
@@ -60,11 +63,12 @@ impl Node {
     pub async fn erpc_multicast(
         &self,
         nodes: &[NodeName],
-        module: &str,
-        function: &str,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments + Sync,
     ) -> Answers<(), SendError> {
-        let cast = |node| self.erpc_cast(node, module, function, &args);
+        let (module, function) = (module.into(), function.into());
+        let cast = |node| self.erpc_cast(node, &module, &function, &args);
         on_each(nodes, cast).await
     }
 }

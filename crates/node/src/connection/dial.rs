@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purlin_proto::handshake::{
-    Dial, Handshake, HandshakeError, LocalName, NodeName as ProtocolName, NodeNameError, Verdict,
+    Dial, FullName, Handshake, HandshakeError, LocalName, NodeNameError, Verdict,
 };
 use purlin_term::{NodeName, NodeNameRefused};
 use tokio::time::{sleep, timeout};
@@ -97,7 +97,8 @@ impl Node {
     ///
     /// # Errors
     /// [`ConnectError`]: why there is no connection.
-    pub async fn connect_to(&self, peer: NodeName) -> Result<(), ConnectError> {
+    pub async fn connect_to(&self, peer: impl Into<NodeName>) -> Result<(), ConnectError> {
+        let peer = peer.into();
         self.connect(peer).await.map(drop)
     }
 
@@ -179,7 +180,7 @@ async fn dial(
     node: &Node,
     peer: NodeName,
 ) -> Result<(Stream, Box<purlin_proto::handshake::Established>), ConnectError> {
-    let name = ProtocolName::new(peer.as_str())?;
+    let name = FullName::new(peer.as_str())?;
     node.name_family().check(&name)?;
     let mut stream = open(node, &name).await?;
     let local = LocalName::Known {
@@ -201,7 +202,7 @@ async fn dial(
 
 /// Opens a connection to where the peer listens: where the configuration says, or to its port on
 /// each address of its host in turn.
-async fn open(node: &Node, peer: &ProtocolName) -> Result<Stream, ConnectError> {
+async fn open(node: &Node, peer: &FullName) -> Result<Stream, ConnectError> {
     let config = &node.0.config;
     if let Some(address) = config.addresses.get(peer.as_str()) {
         return open_at(node, peer, *address).await;
@@ -229,7 +230,7 @@ async fn open(node: &Node, peer: &ProtocolName) -> Result<Stream, ConnectError> 
     Err(last)
 }
 
-async fn open_on(node: &Node, peer: &ProtocolName, host: IpAddr) -> Result<Stream, ConnectError> {
+async fn open_on(node: &Node, peer: &FullName, host: IpAddr) -> Result<Stream, ConnectError> {
     let port = match node.0.config.peer_port {
         Some(port) => port,
         None => registered_port(node, peer, host).await?,
@@ -238,11 +239,7 @@ async fn open_on(node: &Node, peer: &ProtocolName, host: IpAddr) -> Result<Strea
 }
 
 /// The port that the peer registered with the port mapper of its host.
-async fn registered_port(
-    node: &Node,
-    peer: &ProtocolName,
-    host: IpAddr,
-) -> Result<u16, ConnectError> {
+async fn registered_port(node: &Node, peer: &FullName, host: IpAddr) -> Result<u16, ConnectError> {
     let mapper = SocketAddr::new(host, node.epmd_port());
     let port = epmd::lookup(node.host(), mapper, peer.alive())
         .await
@@ -258,7 +255,7 @@ async fn registered_port(
 
 async fn open_at(
     node: &Node,
-    peer: &ProtocolName,
+    peer: &FullName,
     address: SocketAddr,
 ) -> Result<Stream, ConnectError> {
     let refused = |cause: io::Error| ConnectError::Refused {

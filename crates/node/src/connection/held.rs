@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn pid(node: &str, id: u32) -> Pid {
-        let node = NodeName::new(&Atom::new(node).unwrap()).unwrap();
+        let node = NodeName::new(Atom::new(node).unwrap()).unwrap();
         Pid {
             node,
             creation: 1,

@@ -71,9 +71,6 @@ pub enum SendError {
     /// As [`SendError::Encode`], of a Rust value.
     #[error(transparent)]
     Serialize(#[from] purlin_term::SerializeError),
-    /// The name of the function is no atom. Nothing was sent.
-    #[error("the name of a module or function: {0}")]
-    FunctionName(#[from] purlin_term::AtomTooLong),
     /// A process sends, and there may be no more. Nothing was sent.
     #[error(transparent)]
     TooManyProcesses(#[from] purlin_runtime::TooManyProcesses),

@@ -1,7 +1,7 @@
 //! Handlers with typed arguments: what an exported function is written as.
 //!
 //! A handler is an async function or closure of up to eight arguments, each of a type that decodes
-//! from a term, and answers what has the form of a term. It may take a [`&Call`](Call) first, or, if it
+//! from a term, and answers what has the form of a term. It may take a [`&CallContext`](CallContext) first, or, if it
 //! is to live on as a process, its own [`Mailbox`]. How many arguments are wanted is read off the
 //! function's own type, so nothing is said twice.
 
@@ -12,7 +12,7 @@ use purlin_term::{Term, atom, from_term, to_term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Call, Outcome, Raise};
+use super::{CallContext, Outcome, Raise};
 use crate::host::BoxFuture;
 use crate::process::Mailbox;
 
@@ -24,12 +24,12 @@ use crate::process::Mailbox;
     label = "not a handler of an exported function",
     note = "a handler is an async function or closure: `|item: String, pieces: i64| async move {{ ... }}`",
     note = "it takes at most eight arguments of types that own what they hold and implement \
-            `serde::Deserialize`; before them it may take a `&Call`, or a `Mailbox`",
+            `serde::Deserialize`; before them it may take a `&CallContext`, or a `Mailbox`",
     note = "it answers a type that implements `serde::Serialize`, or a `Result` of one with `Raise`; \
             its future is `Send`"
 )]
 pub trait Handler<Shape>: Send + Sync + 'static {
-    /// How many arguments it takes, a `&Call` or `Mailbox` aside.
+    /// How many arguments it takes, a `&CallContext` or `Mailbox` aside.
     const ARITY: usize;
 
     /// Decodes the arguments, runs the function and gives its answer the form of a term.
@@ -40,7 +40,7 @@ pub trait Handler<Shape>: Send + Sync + 'static {
 /// One run of a handler.
 #[doc(hidden)]
 pub struct Run {
-    pub(crate) call: Call,
+    pub(crate) call: CallContext,
     /// The process that the function is, where it has one to itself.
     pub(crate) mailbox: Option<Mailbox>,
     /// As many as the handler takes.
@@ -95,7 +95,7 @@ pub struct WithMailbox<Args, Kind>(PhantomData<(Args, Kind)>);
 pub trait Handle<'c, Args, Kind> {
     type Future: Future<Output: Answer<Kind>> + Send + 'c;
 
-    fn handle_call(&self, call: &'c Call, args: Args) -> Self::Future;
+    fn handle_call(&self, call: &'c CallContext, args: Args) -> Self::Future;
 }
 
 impl Run {
@@ -156,12 +156,12 @@ macro_rules! handlers {
 
         impl<'c, H, F, K, $($type,)*> Handle<'c, ($($type,)*), K> for H
         where
-            H: Fn(&'c Call, $($type),*) -> F,
+            H: Fn(&'c CallContext, $($type),*) -> F,
             F: Future<Output: Answer<K>> + Send + 'c,
         {
             type Future = F;
 
-            fn handle_call(&self, call: &'c Call, ($($arg,)*): ($($type,)*)) -> F {
+            fn handle_call(&self, call: &'c CallContext, ($($arg,)*): ($($type,)*)) -> F {
                 self(call, $($arg),*)
             }
         }

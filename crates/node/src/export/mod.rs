@@ -56,7 +56,7 @@ impl Raise {
 /// Who calls, and where.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Call {
+pub struct CallContext {
     /// The node that runs the function.
     pub node: Node,
     /// The process that asked.

@@ -39,7 +39,7 @@ impl Node {
         &self,
         name: impl Into<Atom>,
     ) -> Result<Vec<Atom>, ApplicationError> {
-        self.0.applications.ensure_all_started(&name.into()).await
+        self.0.applications.ensure_all_started(name).await
     }
 
     /// Stops an application, and waits until its tree has ended: `application:stop/1`. What depends on it is
@@ -48,7 +48,7 @@ impl Node {
     /// # Errors
     /// [`ApplicationError::NotStarted`].
     pub async fn stop_application(&self, name: impl Into<Atom>) -> Result<(), ApplicationError> {
-        self.0.applications.stop(&name.into()).await
+        self.0.applications.stop(name).await
     }
 
     /// The applications that run, the youngest first: `application:which_applications/0`, without Purlin
@@ -59,6 +59,6 @@ impl Node {
 
     /// The environment of an application that is loaded.
     pub fn application_env(&self, name: impl Into<Atom>) -> Option<Env> {
-        self.0.applications.env(&name.into())
+        self.0.applications.env(name)
     }
 }

@@ -17,7 +17,7 @@ impl Node {
     ///
     /// ```no_run
     /// # fn example(node: purlin_node::Node) {
-    /// use purlin_node::{Call, Delivery, Mailbox, Raise, Term};
+    /// use purlin_node::{CallContext, Delivery, Mailbox, Raise, Term};
     /// // erpc:call(Node, shop, price, [<<"nail">>, 12]).
     /// node.export("shop", "price", |item: String, pieces: u32| async move {
     ///     match item.as_str() {
@@ -26,7 +26,7 @@ impl Node {
     ///     }
     /// });
     /// // With who calls:
-    /// node.export("shop", "whoami", async |call: &Call| call.caller);
+    /// node.export("shop", "whoami", async |call: &CallContext| call.caller);
     /// // A function that lives on as a process: spawn(Node, shop, till, [100]).
     /// node.export("shop", "till", |mut mailbox: Mailbox, mut sum: i64| async move {
     ///     while let Delivery::Message(message) = mailbox.receive().await {
@@ -36,10 +36,7 @@ impl Node {
     /// });
     /// # }
     /// ```
-    ///
-    /// # Panics
-    /// When `module` or `function` has more than 255 characters.
-    pub fn export<H, Shape>(&self, module: &str, function: &str, handler: H)
+    pub fn export<H, Shape>(&self, module: impl Into<Atom>, function: impl Into<Atom>, handler: H)
     where
         H: Handler<Shape>,
     {
@@ -47,22 +44,18 @@ impl Node {
     }
 
     /// As [`Node::export`], with a rule for who may call and a time limit.
-    ///
-    /// # Panics
-    /// As [`Node::export`].
     pub fn export_with<H, Shape>(
         &self,
         options: ExportOptions,
-        module: &str,
-        function: &str,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         handler: H,
     ) where
         H: Handler<Shape>,
     {
-        let atom = |text| Atom::new(text).expect("names of functions are atoms");
         let name = FunctionName {
-            module: atom(module),
-            function: atom(function),
+            module: module.into(),
+            function: function.into(),
             arity: H::ARITY,
         };
         self.lock_exports().add(name, Export::new(options, handler));

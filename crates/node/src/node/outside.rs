@@ -104,7 +104,7 @@ fn send_error(peer: NodeName, error: connection::SendError) -> SendError {
         Error::Busy(node) => SendError::Busy(node),
         Error::Encode(error) => SendError::Encode(error.to_string()),
         Error::Signal(error) => SendError::Encode(error.to_string()),
-        error @ (Error::Serialize(_) | Error::FunctionName(_) | Error::TooManyProcesses(_)) => {
+        error @ (Error::Serialize(_) | Error::TooManyProcesses(_)) => {
             SendError::Encode(error.to_string())
         }
         error @ (Error::NotConnected(_) | Error::Disconnected(_)) => not_connected(peer, &error),

@@ -35,7 +35,8 @@ impl Node {
     /// if there was none.
     ///
     /// What was queued and not written is lost. Whoever sends to the node connects it again.
-    pub async fn disconnect(&self, peer: NodeName) -> bool {
+    pub async fn disconnect(&self, peer: impl Into<NodeName>) -> bool {
+        let peer = peer.into();
         match self.begin_disconnect(peer, &"this node disconnects it") {
             Some(connection) => {
                 connection.ended.wait().await;
@@ -57,8 +58,7 @@ impl Node {
     }
 
     /// Tells `watcher` of visible nodes that come and go, as `net_kernel:monitor_nodes(true)` does:
-    /// [`Delivery::NodeUp`](crate::Delivery::NodeUp) and [`Delivery::NodeDown`](crate::Delivery::NodeDown),
-    /// or `{nodeup, Node}` and `{nodedown, Node}` where its messages are terms.
+    /// [`NodeEvent`](crate::NodeEvent)s, or `{nodeup, Node}` and `{nodedown, Node}` where its messages are terms.
     ///
     /// Answers the connections that there are: the first event is a change of just these. Of them it is
     /// not told, as in OTP. Each further call has it told once more.
@@ -92,9 +92,10 @@ impl Node {
     }
 
     /// Tells `watcher` once when `peer` goes down, as `erlang:monitor_node(peer, true)` does:
-    /// [`Delivery::NodeDown`](crate::Delivery::NodeDown), or `{nodedown, Node}`. Connects where there is no
+    /// [`NodeEvent::Down`](crate::NodeEvent::Down), or `{nodedown, Node}`. Connects where there is no
     /// connection; if that fails, the node is down. Each call has it told once more.
-    pub fn monitor_node(&self, watcher: Pid, peer: NodeName) {
+    pub fn monitor_node(&self, watcher: Pid, peer: impl Into<NodeName>) {
+        let peer = peer.into();
         if peer == self.name() {
             return;
         }
@@ -113,7 +114,8 @@ impl Node {
     }
 
     /// Takes back one call of [`Node::monitor_node`], if `peer` was not told of yet.
-    pub fn demonitor_node(&self, watcher: Pid, peer: NodeName) {
+    pub fn demonitor_node(&self, watcher: Pid, peer: impl Into<NodeName>) {
+        let peer = peer.into();
         self.state().watchers.demonitor_node(watcher, peer);
     }
 

@@ -76,18 +76,19 @@ impl Node {
     ///
     /// # Errors
     /// [`RegisterError`]; nothing was changed.
-    pub fn register(&self, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+    pub fn register(&self, name: impl Into<Atom>, pid: Pid) -> Result<(), RegisterError> {
         self.runtime().register(name, pid)
     }
 
     /// The process that has a name.
-    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
-        let holder = self.runtime().whereis(name);
+    pub fn whereis(&self, name: impl Into<Atom>) -> Option<Pid> {
+        let name = name.into();
+        let holder = self.runtime().whereis(&name);
         #[cfg(feature = "planted-bugs")]
         let holder = self
             .0
             .kept_names
-            .lead(self.0.config.planted_bug, name, holder);
+            .lead(self.0.config.planted_bug, &name, holder);
         holder
     }
 
@@ -114,7 +115,7 @@ impl Node {
 
     /// Sends an exit signal to a process, as `exit/2` does, in nobody's name. By a name or an alias it
     /// reaches a node of OTP 28 or later, and is dropped before an older one.
-    pub fn exit(&self, to: impl Into<Destination>, reason: Term) {
+    pub fn exit(&self, to: impl Into<Destination>, reason: impl Into<Term>) {
         self.runtime().exit(to, reason);
     }
 

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn peer(name: &str) -> NodeName {
-        NodeName::new(&purlin_term::Atom::new(name).unwrap()).unwrap()
+        NodeName::new(purlin_term::Atom::new(name).unwrap()).unwrap()
     }
 
     #[test]

@@ -67,13 +67,13 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn new(
-        module: &str,
-        function: &str,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: &impl Arguments,
     ) -> Result<Self, SendError> {
         Ok(Self {
-            module: Atom::new(module)?,
-            function: Atom::new(function)?,
+            module: module.into(),
+            function: function.into(),
             // A list that is longer has no encoding.
             arity: u32::try_from(args.arity()).unwrap_or(u32::MAX),
             arguments: EncodedTerm::serialize(&ListOf(args))?,
@@ -152,11 +152,12 @@ impl Node {
     /// ```
     pub async fn spawn_on(
         &self,
-        peer: NodeName,
-        module: &str,
-        function: &str,
+        peer: impl Into<NodeName>,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments,
     ) -> Result<Pid, SpawnOnError> {
+        let peer = peer.into();
         let start = Start::new(module, function, &args)?;
         let mut mailbox = self.attach().map_err(SpawnOnError::from)?;
         let started = mailbox.start_on(peer, start, RequestOptions::default());
@@ -177,12 +178,13 @@ impl Node {
     pub async fn spawn_request<M: Message>(
         &self,
         process: &Process<M>,
-        peer: NodeName,
-        module: &str,
-        function: &str,
+        peer: impl Into<NodeName>,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments,
         options: RequestOptions,
     ) -> Result<Reference, SendError> {
+        let peer = peer.into();
         let start = Start::new(module, function, &args)?;
         self.request_start(process, peer, start, options).await
     }
@@ -284,12 +286,13 @@ impl Mailbox {
     /// [`SendError`]: nothing was asked, and there will be no reply.
     pub async fn spawn_request(
         &self,
-        peer: NodeName,
-        module: &str,
-        function: &str,
+        peer: impl Into<NodeName>,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments,
         options: RequestOptions,
     ) -> Result<Reference, SendError> {
+        let peer = peer.into();
         let start = Start::new(module, function, &args)?;
         self.node().request_start(self, peer, start, options).await
     }
@@ -304,12 +307,13 @@ impl Mailbox {
     /// [`SpawnOnError`]: see there what each case says about whether the process was started.
     pub async fn spawn_on(
         &mut self,
-        peer: NodeName,
-        module: &str,
-        function: &str,
+        peer: impl Into<NodeName>,
+        module: impl Into<Atom>,
+        function: impl Into<Atom>,
         args: impl Arguments,
         options: RequestOptions,
     ) -> Result<(Pid, Reference), SpawnOnError> {
+        let peer = peer.into();
         let start = Start::new(module, function, &args)?;
         self.start_on(peer, start, options).await
     }

@@ -9,7 +9,7 @@ use purlin_otp::relations::Info;
 use purlin_runtime::{Attached, Received, Runtime};
 use purlin_term::{Pid, Reference, atom};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::timeout;
+use tokio::time;
 
 use super::Node;
 use crate::process::Mailbox;
@@ -73,9 +73,9 @@ impl Node {
     }
 
     /// Ends all trees, one after another, also those that are started meanwhile. What has not ended after
-    /// `patience` is left to the end of all processes.
-    pub(crate) async fn end_trees(&self, patience: Duration) {
-        if timeout(patience, self.end_each_tree()).await.is_err() {
+    /// `timeout` is left to the end of all processes.
+    pub(crate) async fn end_trees(&self, timeout: Duration) {
+        if time::timeout(timeout, self.end_each_tree()).await.is_err() {
             tracing::warn!("a supervision tree did not end in time");
         }
     }

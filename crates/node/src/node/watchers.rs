@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn node(name: &str) -> NodeName {
-        NodeName::new(&Atom::new(name).unwrap()).unwrap()
+        NodeName::new(Atom::new(name).unwrap()).unwrap()
     }
 
     fn pid(id: u32) -> Pid {

@@ -7,10 +7,10 @@
 use std::ops::Deref;
 
 use purlin_runtime::{Attached, Info, Peek, Process, Reason, Received, Target};
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term};
+use purlin_term::{Atom, EncodedTerm, Pid, Reference, Term};
 
 use super::{Caller, Destination, NodeEvent, NodeMessage};
-use crate::connection::{DownReason, SendError};
+use crate::connection::SendError;
 use crate::node::Node;
 
 /// What arrives at a process.
@@ -42,32 +42,8 @@ pub enum Delivery {
         /// The new process.
         pid: Pid,
     },
-    /// A node connected; for those who asked with `monitor_nodes`.
-    #[non_exhaustive]
-    NodeUp {
-        /// The node.
-        node: NodeName,
-        /// False where either side is hidden.
-        visible: bool,
-        /// The number of the peer's incarnation.
-        creation: u32,
-        /// Which connection it is: later ones to the same node have higher numbers.
-        connection_id: u64,
-    },
-    /// A node's connection is gone; for those who asked with `monitor_nodes` or `monitor_node`.
-    #[non_exhaustive]
-    NodeDown {
-        /// The node.
-        node: NodeName,
-        /// False where either side was hidden.
-        visible: bool,
-        /// Which connection ended; `None` if there was none.
-        connection_id: Option<u64>,
-        /// Why.
-        reason: DownReason,
-        /// The peer, a Purlin node, had said that it stops.
-        announced: bool,
-    },
+    /// A node came or went; for those who asked with `monitor_nodes` or `monitor_node`.
+    Node(NodeEvent),
     /// A process was not spawned.
     SpawnFailed {
         /// The reference of the request.
@@ -83,39 +59,10 @@ impl Delivery {
     fn of(received: Received<NodeMessage>) -> Option<Self> {
         Some(match received {
             Received::Message(NodeMessage::Encoded(term)) => Self::Message(term),
-            Received::Message(NodeMessage::Node(event, _)) => Self::of_node(event),
+            Received::Message(NodeMessage::Node(event, _)) => Self::Node(event),
             Received::Info(info) => return Self::of_info(info),
             Received::Foreign(_) => return None,
         })
-    }
-
-    fn of_node(event: NodeEvent) -> Self {
-        match event {
-            NodeEvent::Up {
-                node,
-                visible,
-                creation,
-                connection_id,
-            } => Self::NodeUp {
-                node,
-                visible,
-                creation,
-                connection_id,
-            },
-            NodeEvent::Down {
-                node,
-                visible,
-                connection_id,
-                reason,
-                announced,
-            } => Self::NodeDown {
-                node,
-                visible,
-                connection_id,
-                reason,
-                announced,
-            },
-        }
     }
 
     fn of_info(info: Info) -> Option<Self> {

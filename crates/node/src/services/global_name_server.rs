@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::global::{Config, Global, Level, Output};
 use crate::node::Node;
-use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox};
+use crate::process::{Caller, Delivery, Destination, Envelope, Mailbox, NodeEvent};
 
 /// How long a peer's resolver may take.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -93,14 +93,14 @@ impl NameServer {
                     self.machine.handle_message(now, None, &message);
                 }
             }
-            Delivery::NodeUp { node, .. } => {
+            Delivery::Node(NodeEvent::Up { node, .. }) => {
                 // OTP's tags are integers of 60 bits; any that is fresh will do.
                 let tag = self.node.random_u64() >> 4;
                 self.machine.handle_node_up(now, node, tag);
             }
-            Delivery::NodeDown {
+            Delivery::Node(NodeEvent::Down {
                 node, announced, ..
-            } => {
+            }) => {
                 if self.node.is_stopping() {
                     self.machine.prepare_shutdown();
                 }
@@ -238,7 +238,7 @@ pub(crate) async fn resolve(node: &Node, arguments: &[Term; 4]) -> Option<Term> 
     let tag = [Term::from(atom!("resolve_it"))];
     let request = Term::tuple(tag.into_iter().chain(arguments.iter().cloned()));
     let server = (atom!("global_name_server"), node.name());
-    node.call_term(server, &request, RESOLVE_PATIENCE)
+    node.call_term_timeout(server, &request, RESOLVE_PATIENCE)
         .await
         .ok()
 }

@@ -11,7 +11,7 @@ use purlin_runtime::Target;
 use purlin_term::{NodeName, Pid, Term, atom};
 
 use super::Service;
-use crate::process::{Delivery, Envelope, Mailbox};
+use crate::process::{Delivery, Envelope, Mailbox, NodeEvent};
 
 pub(super) const SERVICE: Service = Service {
     name: atom!("pg"),
@@ -24,7 +24,7 @@ async fn run(mut mailbox: Mailbox) -> Term {
     mailbox.node().monitor_nodes(mailbox.pid());
     loop {
         match mailbox.receive().await {
-            Delivery::NodeUp { node, .. } => {
+            Delivery::Node(NodeEvent::Up { node, .. }) => {
                 super::send(&mailbox, (atom!("pg"), node), &discover(mailbox.pid()));
             }
             Delivery::Message(message) => {

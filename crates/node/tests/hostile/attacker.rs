@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use purlin_node::{Cookie, Flags, NodeName, Pid, Reference, Term, atom};
-use purlin_proto::handshake::{
-    Config, Dial, Event, Handshake, LocalName, NodeName as ProtocolName, Step,
-};
+use purlin_proto::handshake::{Config, Dial, Event, FullName, Handshake, LocalName, Step};
 use purlin_term::to_external;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -55,7 +53,7 @@ impl Attacker {
         cookie: &str,
         flags: Flags,
     ) -> Event {
-        let protocol_name = |name: &str| ProtocolName::new(name).unwrap();
+        let protocol_name = |name: &str| FullName::new(name).unwrap();
         let config = Config {
             flags,
             timeout: PATIENCE,

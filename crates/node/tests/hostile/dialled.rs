@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use purlin_node::{ConnectError, Cookie, HandshakeError, Node, RemoteError};
 use purlin_proto::handshake::{
-    Accept, Config, Event, Handshake, NodeName, Random, Standing, Verdict,
+    Accept, Config, Event, FullName, Handshake, Random, Standing, Verdict,
 };
 use tokio::net::TcpListener;
 
@@ -68,7 +68,7 @@ async fn accept(mut mallory: Attacker, own_name: &str, cookie: &str) {
         creation: 9,
     };
     let accept = Accept {
-        name: NodeName::new(own_name).unwrap(),
+        name: FullName::new(own_name).unwrap(),
         creation: 9,
         random,
     };

@@ -463,7 +463,7 @@ fn services_do_not_end_by_exit_signals() {
             "logger_proxy",
             "global_name_server",
         ] {
-            let service = lab.victim.whereis(&Atom::new(name).unwrap()).unwrap();
+            let service = lab.victim.whereis(Atom::new(name).unwrap()).unwrap();
             let kill = control([26.into(), pid(1).into(), service.into()]);
             mallory
                 .write(&message(&kill, &bytes(&atom!("kill").into())))

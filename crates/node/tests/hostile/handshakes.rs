@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use purlin_node::{Delivery, DownReason, Flags};
+use purlin_node::{Delivery, DownReason, Flags, NodeEvent};
 use purlin_proto::handshake::{Event, HandshakeError};
 use tokio::time::timeout;
 
@@ -251,8 +251,8 @@ fn watchers_are_told_whether_the_peer_connected_anew_or_broke_the_protocol() {
         for _ in 0..4 {
             let event = timeout(PATIENCE, watcher.receive()).await.unwrap();
             told.push(match event {
-                Delivery::NodeUp { .. } => None,
-                Delivery::NodeDown { reason, .. } => Some(reason),
+                Delivery::Node(NodeEvent::Up { .. }) => None,
+                Delivery::Node(NodeEvent::Down { reason, .. }) => Some(reason),
                 other => panic!("{other:?}"),
             });
         }

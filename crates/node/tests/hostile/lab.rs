@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use purlin_node::epmd::{self, ServingMapper};
-use purlin_node::{Atom, Delivery, Mailbox, Node, NodeBuilder, NodeName, TokioHost};
+use purlin_node::{Atom, Delivery, Mailbox, Node, NodeBuilder, NodeEvent, NodeName, TokioHost};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{Event, Level, Metadata, Subscriber, field, span};
@@ -133,7 +133,8 @@ impl Lab {
             .unwrap();
         let victim = self.victim.name();
         while let Ok(delivery) = timeout(Duration::ZERO, self.watcher.receive()).await {
-            let lost = matches!(delivery, Delivery::NodeDown { node, .. } if node == victim);
+            let lost =
+                matches!(delivery, Delivery::Node(NodeEvent::Down { node, .. }) if node == victim);
             assert!(!lost, "the honest node lost its connection");
         }
     }
@@ -151,7 +152,7 @@ async fn keep_pinging(honest: Node, victim: NodeName) {
 }
 
 pub(crate) fn name(text: &str) -> NodeName {
-    NodeName::new(&Atom::new(text).unwrap()).unwrap()
+    NodeName::new(Atom::new(text).unwrap()).unwrap()
 }
 
 /// Everything that is logged on this thread, a line an event.

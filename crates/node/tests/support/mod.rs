@@ -287,5 +287,5 @@ impl Erl {
 }
 
 pub fn name(alive: &str) -> NodeName {
-    NodeName::new(&Atom::new(&format!("{alive}@127.0.0.1")).unwrap()).unwrap()
+    NodeName::new(Atom::new(&format!("{alive}@127.0.0.1")).unwrap()).unwrap()
 }

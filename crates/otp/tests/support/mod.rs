@@ -8,7 +8,7 @@ pub(crate) mod supervised;
 use purlin_term::{Atom, NodeName, Pid, Reference};
 
 pub(crate) fn node(name: &str) -> NodeName {
-    NodeName::new(&Atom::new(name).unwrap()).unwrap()
+    NodeName::new(Atom::new(name).unwrap()).unwrap()
 }
 
 pub(crate) fn pid(node: NodeName, id: u32) -> Pid {

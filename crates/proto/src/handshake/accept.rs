@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::{HandshakeError, Step};
 use super::message::{self, Challenge, SendName, Status};
-use super::name::{NodeName, host_from_bytes, quoted};
+use super::name::{FullName, host_from_bytes, quoted};
 use super::{Claim, Config, Established, Event, Outbox, Standing, Verdict};
 use crate::digest::{Cookie, Digest};
 use crate::flags::Flags;
@@ -13,7 +13,7 @@ use crate::flags::Flags;
 #[derive(Clone, Debug)]
 pub struct Accept {
     /// Our name, by which the peer must have dialled us.
-    pub name: NodeName,
+    pub name: FullName,
     /// Our creation.
     pub creation: u32,
     /// Random numbers, fresh for each handshake.
@@ -178,7 +178,7 @@ impl Acceptor {
         } = message;
         let is_dynamic = flags.contains(Flags::NAME_ME);
         if !is_dynamic {
-            let name = NodeName::from_bytes(&name)?;
+            let name = FullName::from_bytes(&name)?;
             return Ok(Claim {
                 name,
                 flags,
@@ -188,7 +188,7 @@ impl Acceptor {
             });
         }
         let host = host_from_bytes(&name)?;
-        let name = NodeName::new(&format!("{}@{host}", generated(self.accept.random.name)))?;
+        let name = FullName::new(&format!("{}@{host}", generated(self.accept.random.name)))?;
         let creation = self.accept.random.creation.max(4);
         Ok(Claim {
             name,

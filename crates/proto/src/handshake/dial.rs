@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::{HandshakeError, Step};
 use super::message::{self, Challenge, SendName, Status};
-use super::name::{NodeName, quoted};
+use super::name::{FullName, quoted};
 use super::{Config, Established, Event, Given, Outbox, Standing};
 use crate::digest::{Cookie, Digest};
 use crate::flags::Flags;
@@ -15,7 +15,7 @@ pub enum LocalName {
     /// A name of its own, with the creation that EPMD gave.
     Known {
         /// The name.
-        name: NodeName,
+        name: FullName,
         /// The creation.
         creation: u32,
     },
@@ -32,7 +32,7 @@ pub struct Dial {
     /// Who we are.
     pub local: LocalName,
     /// Who is dialled; exactly this name must answer.
-    pub peer: NodeName,
+    pub peer: FullName,
     /// The cookie shared with that peer.
     pub cookie: Cookie,
     /// A random number, fresh for each handshake.
@@ -170,7 +170,7 @@ impl Dialler {
             Status::Nok => return Err(HandshakeError::Nok { peer }),
             Status::NotAllowed => return Err(HandshakeError::NotAllowed { peer }),
             Status::Named { name, creation } if is_dynamic => {
-                let name = NodeName::from_bytes(&name).map_err(HandshakeError::InvalidName)?;
+                let name = FullName::from_bytes(&name).map_err(HandshakeError::InvalidName)?;
                 self.given = Some(Given { name, creation });
             }
             Status::Ok | Status::OkSimultaneous | Status::Alive if is_dynamic => {

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::name::{NodeName, NodeNameError};
+use super::name::{FullName, NodeNameError};
 use crate::flags::Flags;
 
 /// What a side of the handshake waits for.
@@ -58,13 +58,13 @@ pub enum HandshakeError {
     #[error("{peer} has another cookie; give both nodes the same one")]
     WrongCookie {
         /// Who dialled, or was dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// The peer closed where OTP does so for a wrong cookie.
     #[error("{peer} closed the connection after our challenge reply: its cookie is likely another")]
     ClosedAfterReply {
         /// Who was dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// The peer answered `not_allowed`.
     #[error(
@@ -73,13 +73,13 @@ pub enum HandshakeError {
     )]
     NotAllowed {
         /// Who was dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// Our node refused the peer.
     #[error("this node does not allow {peer} to connect")]
     Refused {
         /// Who dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// The peer lacks flags we cannot do without.
     #[error(
@@ -95,7 +95,7 @@ pub enum HandshakeError {
     #[error("dialled {dialled}, but the node there is called `{answered}`; use that name")]
     NameMismatch {
         /// Who was dialled.
-        dialled: NodeName,
+        dialled: FullName,
         /// The name that answered, shortened.
         answered: String,
     },
@@ -103,7 +103,7 @@ pub enum HandshakeError {
     #[error("{name} is this node's own name; a node does not connect to itself or to a namesake")]
     OwnName {
         /// Our name.
-        name: NodeName,
+        name: FullName,
     },
     /// The peer's name, or the name it gave us, is not a node name.
     #[error("the peer sent an unusable node name: {0}")]
@@ -112,7 +112,7 @@ pub enum HandshakeError {
     #[error("{peer} is dialling this node at the same time; its connection goes on, this one ends")]
     Nok {
         /// Who was dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// We answered `nok`: our own dial to the peer goes on.
     #[error(
@@ -120,19 +120,19 @@ pub enum HandshakeError {
     )]
     OwnDialGoesOn {
         /// Who dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// The connection that exists is kept.
     #[error("{peer} is connected already and that connection is kept")]
     AlreadyConnected {
         /// Who dialled or was dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// A name that was generated for the peer is in use.
     #[error("the name {name} generated for the peer is in use; the peer may dial again")]
     NameTaken {
         /// The generated name.
-        name: NodeName,
+        name: FullName,
     },
     /// We asked for a name and got none.
     #[error(
@@ -140,7 +140,7 @@ pub enum HandshakeError {
     )]
     NotNamed {
         /// Who was dialled.
-        peer: NodeName,
+        peer: FullName,
     },
     /// A status this node does not know, or not at this place.
     #[error("the peer answered the unknown status `{status}`")]

@@ -40,7 +40,7 @@ pub use dial::{Dial, LocalName};
 pub use error::{HandshakeError, Step};
 pub use message::Framing;
 pub(crate) use name::quoted;
-pub use name::{NameFamily, NodeName, NodeNameError};
+pub use name::{FullName, NameFamily, NodeNameError};
 
 use crate::digest::Cookie;
 use crate::flags::Flags;
@@ -77,7 +77,7 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Its name, or the one generated for it.
-    pub name: NodeName,
+    pub name: FullName,
     /// Its flags; of an old dialler the lower half.
     pub flags: Flags,
     /// Its creation; of an old dialler 0.
@@ -117,7 +117,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// Our name from now on.
-    pub name: NodeName,
+    pub name: FullName,
     /// Our creation from now on.
     pub creation: u32,
 }
@@ -126,7 +126,7 @@ pub struct Given {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Established {
     /// The peer.
-    pub peer: NodeName,
+    pub peer: FullName,
     /// What the peer sent as its flags. Bit 0 says whether the peer is visible.
     pub peer_flags: Flags,
     /// What holds on this connection.

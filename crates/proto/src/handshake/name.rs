@@ -1,7 +1,7 @@
 //! Node names: `alive@host`, as text, with the rules of OTP.
 //!
-//! [`NodeName::new`] takes what OTP takes from a *peer* (`dist_util`: exactly one `@`, neither
-//! part empty; measured: anything else is closed without a word). [`NodeName::check_own`] holds
+//! [`FullName::new`] takes what OTP takes from a *peer* (`dist_util`: exactly one `@`, neither
+//! part empty; measured: anything else is closed without a word). [`FullName::check_own`] holds
 //! our own name to what `net_kernel` takes from an operator, which is stricter and includes the
 //! family: nodes started with `-name` have hosts with a dot and nodes started with `-sname` have
 //! hosts without, and the two families do not connect.
@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use crate::limits::{ATOM_CHARS_MAX, QUOTED_CHARS_MAX};
 
-/// The name of a node, such as `shop@127.0.0.1`. Cheap to clone.
+/// The full name of a node, `alive@host`, checked: `shop@127.0.0.1`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeName(Arc<str>);
+pub struct FullName(Arc<str>);
 
 /// Whether hosts in node names carry a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,17 +102,17 @@ pub enum NodeNameError {
     },
 }
 
-impl NodeName {
+impl FullName {
     /// The node name with this text.
     ///
     /// # Errors
     /// [`NodeNameError`] says what is wrong with the text and how it should look.
     ///
     /// ```
-    /// use purlin_proto::handshake::NodeName;
-    /// let name = NodeName::new("shop@127.0.0.1")?;
+    /// use purlin_proto::handshake::FullName;
+    /// let name = FullName::new("shop@127.0.0.1")?;
     /// assert_eq!((name.alive(), name.host()), ("shop", "127.0.0.1"));
-    /// assert!(NodeName::new("shop").is_err());
+    /// assert!(FullName::new("shop").is_err());
     /// # Ok::<(), purlin_proto::handshake::NodeNameError>(())
     /// ```
     pub fn new(text: &str) -> Result<Self, NodeNameError> {
@@ -132,15 +132,15 @@ impl NodeName {
                 });
             }
         }
-        Ok(NodeName(text.into()))
+        Ok(FullName(text.into()))
     }
 
     /// The node name in these bytes, as they come from the network.
     ///
     /// # Errors
-    /// As [`NodeName::new`], and when the bytes are not UTF-8.
+    /// As [`FullName::new`], and when the bytes are not UTF-8.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NodeNameError> {
-        NodeName::new(utf8(bytes)?)
+        FullName::new(utf8(bytes)?)
     }
 
     /// Checks that this name can be our own in a network of `family`.
@@ -176,7 +176,7 @@ impl NodeName {
 
 impl NameFamily {
     /// The family that a node with this name belongs to.
-    pub fn of(name: &NodeName) -> Self {
+    pub fn of(name: &FullName) -> Self {
         let host = name.host();
         let is_ipv6 = || host.parse::<Ipv6Addr>().is_ok();
         if host.contains('.') || is_ipv6() {
@@ -192,7 +192,7 @@ impl NameFamily {
     ///
     /// # Errors
     /// [`NodeNameError::HostNeedsDot`] or [`NodeNameError::HostHasDot`].
-    pub fn check(self, name: &NodeName) -> Result<(), NodeNameError> {
+    pub fn check(self, name: &FullName) -> Result<(), NodeNameError> {
         let host = || quoted(name.host().as_bytes());
         match (self, NameFamily::of(name)) {
             (NameFamily::Short, NameFamily::Long) => {
@@ -206,13 +206,13 @@ impl NameFamily {
     }
 }
 
-impl fmt::Display for NodeName {
+impl fmt::Display for FullName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for NodeName {
+impl fmt::Debug for FullName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -272,16 +272,16 @@ mod tests {
 
     #[test]
     fn names_have_one_at_and_two_parts() {
-        assert!(NodeName::new("a@b").is_ok());
-        assert!(NodeName::new("søren@måne.dk").is_ok());
-        let refused = |text: &str| NodeName::new(text).unwrap_err().to_string();
+        assert!(FullName::new("a@b").is_ok());
+        assert!(FullName::new("søren@måne.dk").is_ok());
+        let refused = |text: &str| FullName::new(text).unwrap_err().to_string();
         assert!(refused("shop").contains("has no `@`"));
         assert!(refused("a@b@c").contains("more than one"));
         assert!(refused("@host").contains("nothing before"));
         assert!(refused("shop@").contains("nothing after"));
         assert!(refused("a\n@b").contains("control character"));
         assert!(
-            NodeName::from_bytes(b"a@\xff")
+            FullName::from_bytes(b"a@\xff")
                 .unwrap_err()
                 .to_string()
                 .contains("UTF-8")
@@ -290,14 +290,14 @@ mod tests {
 
     #[test]
     fn names_fit_an_atom() {
-        assert!(NodeName::new(&format!("{}@b", "ø".repeat(253))).is_ok());
-        let error = NodeName::new(&format!("{}@b", "ø".repeat(254))).unwrap_err();
+        assert!(FullName::new(&format!("{}@b", "ø".repeat(253))).is_ok());
+        let error = FullName::new(&format!("{}@b", "ø".repeat(254))).unwrap_err();
         assert_eq!(error, NodeNameError::TooLong { chars: 256 });
     }
 
     #[test]
     fn families_follow_the_dot() {
-        let check = |family: NameFamily, name: &str| family.check(&NodeName::new(name).unwrap());
+        let check = |family: NameFamily, name: &str| family.check(&FullName::new(name).unwrap());
         assert!(check(NameFamily::Long, "a@127.0.0.1").is_ok());
         assert!(check(NameFamily::Long, "a@::1").is_ok());
         assert!(
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn our_own_name_is_held_to_what_erl_takes() {
-        let check = |name: &str| NodeName::new(name).unwrap().check_own(NameFamily::Long);
+        let check = |name: &str| FullName::new(name).unwrap().check_own(NameFamily::Long);
         assert!(check("shop_1-a@127.0.0.1").is_ok());
         assert!(matches!(
             check("my shop@127.0.0.1"),

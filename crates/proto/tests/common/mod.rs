@@ -28,7 +28,7 @@ pub fn atom(text: &str) -> Atom {
 }
 
 pub fn node(name: &str) -> NodeName {
-    NodeName::new(&atom(name)).unwrap()
+    NodeName::new(atom(name)).unwrap()
 }
 
 pub fn pid(id: u32) -> Pid {

@@ -134,8 +134,8 @@ impl<M: Message> Process<M> {
     /// The next message, if one comes in time; to the millisecond, as [timers](Runtime::send_after) go.
     ///
     /// Cancel-safe: dropped before it is ready, or when the time is over, it has taken nothing.
-    pub async fn receive_timeout(&mut self, patience: Duration) -> Option<Received<M>> {
-        tokio::time::timeout(patience, self.receive()).await.ok()
+    pub async fn receive_timeout(&mut self, timeout: Duration) -> Option<Received<M>> {
+        tokio::time::timeout(timeout, self.receive()).await.ok()
     }
 
     /// A message that waits already.
@@ -181,6 +181,7 @@ impl<M: Message> Process<M> {
     }
 
     /// Whether messages of other types are received, as [`Received::Foreign`], instead of being dropped.
+    #[doc(hidden)]
     pub fn take_foreign(&mut self, take: bool) {
         self.cell.header().set_takes_foreign(take);
     }
@@ -200,7 +201,7 @@ impl<M: Message> Process<M> {
         Sending::new(self.cell.header(), to, message)
     }
 
-    /// As [`Process::send`], waiting no longer than `patience`, to the millisecond.
+    /// As [`Process::send`], waiting no longer than `timeout`, to the millisecond.
     ///
     /// Cancel-safe: dropped before it is ready, or when the time is over, it has sent nothing.
     ///
@@ -210,10 +211,10 @@ impl<M: Message> Process<M> {
         &self,
         to: impl Recipient<T>,
         message: T,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), SendError> {
-        let sent = tokio::time::timeout(patience, self.send(to, message)).await;
-        sent.unwrap_or(Err(SendError::TimedOut(patience)))
+        let sent = tokio::time::timeout(timeout, self.send(to, message)).await;
+        sent.unwrap_or(Err(SendError::TimedOut(timeout)))
     }
 
     /// Sends `message` at once or not at all.
@@ -254,6 +255,7 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::monitor`], but a node that is not connected stays so: the monitor fires at once, with
     /// `noconnection`. For whoever watches what others name.
+    #[doc(hidden)]
     pub fn monitor_connected(&self, target: impl Into<Target>) -> Reference {
         let target = target.into();
         let epoch = self.runtime().epoch(target.node());
@@ -314,6 +316,7 @@ impl<M: Message> Process<M> {
 
     /// From now on no exit signal ends this process or is seen by it, `kill` included: for the services of
     /// a node. [`Runtime::stop`](crate::Runtime::stop) leaves it to whoever started it.
+    #[doc(hidden)]
     pub fn keep(&self) {
         keep(&self.cell);
     }
@@ -335,6 +338,7 @@ impl<M: Message> Process<M> {
     /// Notes a request to spawn a process on another node, which the caller sends there at once, over the
     /// connection of the epoch that this answers. The reply is received as `Info::Spawned` or
     /// `Info::SpawnFailed`, as the options say.
+    #[doc(hidden)]
     pub fn note_spawn_request(
         &self,
         node: NodeName,
@@ -369,6 +373,7 @@ impl<M: Message> Process<M> {
 
     /// As [`Process::exit`], but a node that is not connected stays so, and nothing is sent. For whoever
     /// ends what others name.
+    #[doc(hidden)]
     pub fn exit_connected(&self, to: Pid, reason: impl Into<Term>) {
         let (from, reason) = (self.pid(), Reason::new(reason.into()));
         let epoch = self.runtime().epoch(to.node);
@@ -504,6 +509,7 @@ impl Runtime {
     ///
     /// Answers how many signals wait for the process now: a process handles them at each of its awaits,
     /// an attached one when it receives. Who lets others send signals here bounds them by that.
+    #[doc(hidden)]
     pub fn deliver_signal(&self, to: Target, signal: Signal, epoch: Epoch) -> usize {
         let process = match &to {
             Target::Pid(pid) => self.find(*pid),
@@ -523,6 +529,7 @@ impl Runtime {
 
     /// Delivers a signal to whoever has the alias, if it is active then. Answers as
     /// [`Runtime::deliver_signal`].
+    #[doc(hidden)]
     pub fn deliver_signal_to_alias(&self, alias: Reference, signal: Signal, epoch: Epoch) -> usize {
         let Some(process) = self.owner_of(&alias) else {
             return 0;
@@ -532,6 +539,7 @@ impl Runtime {
     }
 
     /// Answers a signal in the place of whom it did not reach.
+    #[doc(hidden)]
     pub fn answer_for(&self, to: &Target, signal: &Signal, reason: &Reason) {
         for (whom, answer) in purlin_otp::signal::refuse(to, signal, reason) {
             let speaker = match to {
@@ -543,6 +551,7 @@ impl Runtime {
     }
 
     /// Tells a process that the connection to a node is gone.
+    #[doc(hidden)]
     pub fn connection_lost(&self, pid: Pid, node: NodeName, epoch: Epoch) {
         if let Some(process) = self.find(pid) {
             let _ = process.push_signal(Incoming::ConnectionLost(node, epoch));

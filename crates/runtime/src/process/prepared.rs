@@ -33,6 +33,7 @@ impl Runtime {
     /// # Errors
     /// [`SpawnError`]; nothing was made.
     #[track_caller]
+    #[doc(hidden)]
     pub fn prepare<M: Message>(&self, options: SpawnOptions) -> Result<Prepared<M>, SpawnError> {
         Prepared::with(self, Location::caller(), options)
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::MonitorOptions;
 use purlin_otp::signal::{Epoch, Signal};
-use purlin_term::{Atom, Pid, Reference};
+use purlin_term::{Atom, Pid, Reference, Term};
 
 use super::bound::{MailboxBound, Overflow};
 use super::cell::Cell;
@@ -82,8 +82,8 @@ impl SpawnOptions {
     }
 
     /// A registered name, which the process has before it runs.
-    pub fn name(mut self, name: Atom) -> Self {
-        self.name = Some(name);
+    pub fn name(mut self, name: impl Into<Atom>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -392,8 +392,8 @@ impl<M: Message> Attached<M> {
     }
 
     /// Ends the process with a reason; dropped, it ends with `normal`.
-    pub fn end(mut self, reason: Reason) {
-        self.life.end_with(reason);
+    pub fn end(mut self, reason: impl Into<Term>) {
+        self.life.end_with(Reason::new(reason.into()));
     }
 }
 

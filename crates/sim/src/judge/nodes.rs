@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     fn pid(name: &str, creation: u32) -> Pid {
-        let node = NodeName::new(&Atom::new(name).unwrap()).unwrap();
+        let node = NodeName::new(Atom::new(name).unwrap()).unwrap();
         let (id, serial) = (1, 0);
         Pid {
             node,

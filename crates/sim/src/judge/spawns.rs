@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn pid(name: &str, id: u32) -> Pid {
-        let node = NodeName::new(&Atom::new(name).unwrap()).unwrap();
+        let node = NodeName::new(Atom::new(name).unwrap()).unwrap();
         let (creation, serial) = (1, 0);
         Pid {
             node,

@@ -219,6 +219,7 @@ impl Encoder {
     }
 
     /// Appends bytes that are an encoded term already, in this encoder's mode.
+    #[doc(hidden)]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -503,6 +504,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] from 2^32 on.
+    #[doc(hidden)]
     pub fn patch_count(&mut self, at: usize, count: usize) -> Result<(), EncodeError> {
         let count32 = u32::try_from(count).map_err(|_| EncodeError::TooLong(count))?;
         self.bytes[at + 1..at + 5].copy_from_slice(&count32.to_be_bytes());
@@ -510,6 +512,7 @@ impl Encoder {
     }
 
     /// Forgets everything written from offset `at` on. Atoms listed there stay listed.
+    #[doc(hidden)]
     pub fn truncate(&mut self, at: usize) {
         self.bytes.truncate(at);
     }

@@ -342,7 +342,7 @@ mod tests {
 
     fn here(name: &str) -> NodeContext {
         NodeContext {
-            node: NodeName::new(&Atom::new(name).unwrap()).unwrap(),
+            node: NodeName::new(Atom::new(name).unwrap()).unwrap(),
             creation: 7,
         }
     }

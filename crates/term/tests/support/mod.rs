@@ -103,7 +103,7 @@ pub(crate) fn atom() -> impl Strategy<Value = Atom> {
 fn node() -> impl Strategy<Value = NodeName> {
     let names = vec!["a@h", "b@127.0.0.1", "c d@h", "λ@h", "a'>.1/2@h"];
     proptest::sample::select(names)
-        .prop_map(|name| NodeName::new(&Atom::new(name).unwrap()).unwrap())
+        .prop_map(|name| NodeName::new(Atom::new(name).unwrap()).unwrap())
 }
 
 fn creation() -> impl Strategy<Value = u32> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::Arg;
-use purlin_proto::handshake::NodeName as ProtocolName;
+use purlin_proto::handshake::FullName;
 use purlin_term::{Atom, NodeName};
 
 use crate::cookie::CookieOptions;
@@ -194,7 +194,7 @@ impl Parser {
     }
 
     pub(crate) fn node(&self, text: &str) -> Result<NodeName, Failure> {
-        let name = ProtocolName::new(text).map_err(|error| self.usage(error))?;
+        let name = FullName::new(text).map_err(|error| self.usage(error))?;
         let name = Atom::new(name.as_str()).map_err(|error| self.usage(error))?;
         NodeName::new(&name).map_err(|error| self.usage(error))
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use purlin_node::{ConnectError, HandshakeError, Node, RemoteError};
-use purlin_proto::handshake::{NameFamily, NodeName as ProtocolName};
+use purlin_proto::handshake::{FullName, NameFamily};
 use purlin_term::{Atom, NodeName, Term};
 use tokio::time::{Instant, timeout_at};
 
@@ -66,7 +66,6 @@ impl Client {
     ) -> Result<Term, Failure> {
         self.connect(peer).await?;
         let name = format!("{module}:{function}/{}", args.len());
-        let (module, function) = (module.as_str(), function.as_str());
         let answer = self.node.erpc_call(peer, module, function, args, NEVER);
         let unknown = ", and whether the call took place is unknown";
         let answer = self.within(peer, unknown, answer).await?;
@@ -129,7 +128,7 @@ const NAMES: u32 = 4096;
 
 /// `purlin-NUMBER@HOST`, of the same family of names as the node that is asked.
 fn own_name(peer: &str) -> Result<String, Failure> {
-    let peer = ProtocolName::new(peer).map_err(Failure::usage)?;
+    let peer = FullName::new(peer).map_err(Failure::usage)?;
     let number = std::process::id() % NAMES;
     let host = match NameFamily::of(&peer) {
         NameFamily::Short => short_host_name(),

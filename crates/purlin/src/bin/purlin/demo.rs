@@ -27,12 +27,12 @@ async fn start_processes(node: &Node) -> Result<(), Box<dyn std::error::Error>> 
         .intensity(RESTARTS.0, RESTARTS.1)
         .registered("counter", Counter::default)
         .with(Child::process(atom!("echo"), echo).registered("echo"))
-        .offer(atom!("demo"), atom!("start_counter"), |args| {
+        .offer("demo", "start_counter", |args| {
             args.is_empty().then(Counter::default)
         });
     let supervisor = node.supervise(demo).await?;
     if let Some(pid) = supervisor.pid() {
-        node.register(atom!("demo_sup"), pid)?;
+        node.register("demo_sup", pid)?;
     }
     Ok(())
 }
@@ -41,14 +41,14 @@ fn export(node: &Node) {
     node.export("demo", "add", |a: Term, b: Term| async move {
         add(&a, &b).ok_or_else(|| Raise::Error(atom!("badarith").into()))
     });
-    node.export("demo", "whoami", async |call: &Call| {
+    node.export("demo", "whoami", async |call: &CallContext| {
         Term::from(call.node.name())
     });
     node.export("demo", "sleep", |ms: u64| async move {
         sleep(Duration::from_millis(ms)).await
     });
     node.export("demo", "crash", || async { crash() });
-    node.export("demo", "spawn_counter", async |call: &Call| {
+    node.export("demo", "spawn_counter", async |call: &CallContext| {
         let counter = Counter::default().start(&call.node).await;
         counter
             .map_err(|_| Raise::system_limit())

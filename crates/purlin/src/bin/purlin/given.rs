@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use purlin_proto::handshake::NodeName as ProtocolName;
+use purlin_proto::handshake::FullName;
 
 use crate::args::{Parser, duration};
 use crate::cookie::CookieOptions;
@@ -58,7 +58,7 @@ impl Given {
         let name = self.name.ok_or_else(|| {
             parser.usage("the node needs a name: --name NAME@HOST, such as --name a@127.0.0.1")
         })?;
-        let name = ProtocolName::new(&name).map_err(|error| parser.usage(error))?;
+        let name = FullName::new(&name).map_err(|error| parser.usage(error))?;
         if self.http.is_some() {
             return Err(parser.usage(NO_HTTP));
         }

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use purlin_node::{Delivery, Mailbox};
+use purlin_node::{Delivery, Mailbox, NodeEvent};
 use purlin_term::{Atom, NodeName, Term, atom};
 use serde_json::json;
 
@@ -85,7 +85,7 @@ async fn answered(mailbox: &mut Mailbox, peer: NodeName) -> Result<(), Failure> 
     loop {
         match mailbox.receive().await {
             Delivery::Message(_) => return Ok(()),
-            Delivery::NodeDown { .. } => {
+            Delivery::Node(NodeEvent::Down { .. }) => {
                 return Err(Failure::failed(format!(
                     "the connection to {peer} ended; whether the message arrived is unknown"
                 )));

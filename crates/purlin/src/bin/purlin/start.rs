@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use purlin_node::{ConnectError, Delivery, DownReason, Mailbox, Node, NodeBuilder, StartError};
-use purlin_proto::handshake::NodeName as ProtocolName;
+use purlin_node::{
+    ConnectError, Delivery, DownReason, Mailbox, Node, NodeBuilder, NodeEvent, StartError,
+};
+use purlin_proto::handshake::FullName;
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -30,7 +32,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// A node to be started.
 #[derive(Debug)]
 pub(crate) struct Options {
-    pub(crate) name: ProtocolName,
+    pub(crate) name: FullName,
     pub(crate) cookie: CookieOptions,
     pub(crate) hidden: bool,
     pub(crate) join: Vec<NodeName>,
@@ -186,7 +188,7 @@ async fn keep_joined(mut mailbox: Mailbox, peer: NodeName, joined: oneshot::Send
 
 async fn until_down(mailbox: &mut Mailbox) -> DownReason {
     loop {
-        if let Delivery::NodeDown { reason, .. } = mailbox.receive().await {
+        if let Delivery::Node(NodeEvent::Down { reason, .. }) = mailbox.receive().await {
             return reason;
         }
     }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use purlin_node::{ConnectionInfo, Delivery, Mailbox, Node, Pid, Target, Term};
+use purlin_node::{ConnectionInfo, Delivery, Mailbox, Node, NodeEvent, Pid, Target, Term};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
@@ -93,12 +93,12 @@ impl Actor {
     fn note(&self, delivery: Delivery) {
         let at = self.me();
         match delivery {
-            Delivery::NodeUp {
+            Delivery::Node(NodeEvent::Up {
                 node,
                 creation,
                 connection_id: connection,
                 ..
-            } => {
+            }) => {
                 let peer = Peer {
                     node,
                     creation,
@@ -106,11 +106,11 @@ impl Actor {
                 };
                 self.observe(&Observation::NodeUp { at, peer });
             }
-            Delivery::NodeDown {
+            Delivery::Node(NodeEvent::Down {
                 node,
                 connection_id: connection,
                 ..
-            } => self.observe(&Observation::NodeDown {
+            }) => self.observe(&Observation::NodeDown {
                 at,
                 node,
                 connection,

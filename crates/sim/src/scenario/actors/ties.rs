@@ -61,7 +61,7 @@ fn kill(actor: &mut Actor, ours: &[Pid]) {
         actor.observe(&Observation::Killing { by, victim });
         let (pid, reason) = (victim, atom!("killed").into());
         actor.observe(&Observation::Ended { pid, reason });
-        actor.node().exit(victim, atom!("kill").into());
+        actor.node().exit(victim, atom!("kill"));
     }
 }
 

@@ -14,7 +14,7 @@ use purlin_term::{Atom, NodeName, Pid, Term};
 use super::{Config, Global, Output};
 
 fn node(name: &str) -> NodeName {
-    NodeName::new(&Atom::new(name).unwrap()).unwrap()
+    NodeName::new(Atom::new(name).unwrap()).unwrap()
 }
 
 fn pid(node_name: &str, id: u32) -> Pid {
