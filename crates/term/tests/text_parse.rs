@@ -304,4 +304,10 @@ fn what_a_text_makes_is_bounded_by_the_limits() {
     assert!(within("[#Pid<new1@h.1.0/1>,#Pid<new2@h.1.0/1>]", limits).is_err());
     assert!(within("<<0:18446744073709551615>>", Limits::default()).is_err());
     assert!(within("<<\"ab\":9223372036854775807>>", Limits::default()).is_err());
+    // A short text claims at most 16 MiB and its length; what is written out in full may be longer.
+    let claim = |bytes: usize| within(&format!("<<0:{}>>", 8 * bytes), Limits::default());
+    assert!(claim(16 << 20).is_ok());
+    assert!(claim((16 << 20) + 100).is_err());
+    let long = format!("<<\"{}\">>", "a".repeat(17 << 20));
+    assert!(within(&long, Limits::default()).is_ok());
 }

@@ -2,7 +2,7 @@
 //!
 //! A segment is an integer or a string, with a size in bits or `/utf8`. As in Erlang, an integer is
 //! cut to its size, and each character of a string is a segment. Sizes are paid for before anything
-//! is allocated, from what `Limits::inflated_max` allows for a whole text.
+//! is allocated, from what the limits allow for a whole text.
 
 use num_bigint::BigInt;
 
@@ -35,7 +35,7 @@ impl Parser<'_> {
         let values: Values = match self.scan.peek() {
             Some('"') => Values::Text(self.adjacent_strings()?),
             Some('0'..='9' | '+' | '-' | '$') => match self.signed()? {
-                Term::Int(value) => Values::One(value.into()),
+                Term::Int(value) => Values::Int(value),
                 Term::BigInt(value) => Values::One(value.to_bigint()),
                 _ => return Err(self.scan.error(at, "an integer or a string", "a float")),
             },
@@ -59,8 +59,12 @@ impl Parser<'_> {
             Values::Text(text) => {
                 self.pay(at, text.chars().count().saturating_mul(size))?;
                 for c in text.chars() {
-                    bits.push(&BigInt::from(u32::from(c)), size);
+                    bits.push_int(i64::from(u32::from(c)), size);
                 }
+            }
+            Values::Int(value) => {
+                self.pay(at, size)?;
+                bits.push_int(*value, size);
             }
             Values::One(value) => {
                 self.pay(at, size)?;
@@ -85,9 +89,12 @@ impl Parser<'_> {
         let of_code;
         let text = match values {
             Values::Text(text) => text.as_str(),
-            Values::One(value) => {
-                let c = u32::try_from(value).ok().and_then(char::from_u32);
-                let Some(c) = c else {
+            Values::Int(_) | Values::One(_) => {
+                let code = match values {
+                    Values::Int(value) => u32::try_from(*value).ok(),
+                    _ => None,
+                };
+                let Some(c) = code.and_then(char::from_u32) else {
                     return Err(self
                         .scan
                         .error(at, "a size in bits", "`utf8` after no character"));
@@ -116,6 +123,7 @@ impl Parser<'_> {
 
 /// What a segment of a bit string holds.
 enum Values {
+    Int(i64),
     One(BigInt),
     Text(String),
 }
@@ -128,6 +136,18 @@ struct Bits {
 }
 
 impl Bits {
+    /// As [`Bits::push`], of a short integer: nearly every segment is one.
+    fn push_int(&mut self, value: i64, size: usize) {
+        match u32::try_from(size) {
+            Ok(0) => {}
+            Ok(bits @ ..=64) => {
+                let high = (value << (64 - bits)).to_be_bytes();
+                self.append(&high[..size.div_ceil(8)], size);
+            }
+            _ => self.push(&value.into(), size),
+        }
+    }
+
     /// The `size` lowest bits of `value`.
     fn push(&mut self, value: &BigInt, size: usize) {
         if size == 0 {
@@ -149,10 +169,14 @@ impl Bits {
             self.bytes.extend_from_slice(bytes);
             return;
         }
-        for byte in bytes {
-            *self.bytes.last_mut().expect("a byte in use") |= byte >> used;
-            self.bytes.push(byte << (8 - used));
-        }
+        let (Some(last), Some(first)) = (self.bytes.last_mut(), bytes.first()) else {
+            return;
+        };
+        *last |= first >> used;
+        let next = bytes[1..].iter().chain([&0]);
+        let shifted = bytes.iter().zip(next);
+        self.bytes
+            .extend(shifted.map(|(byte, next)| byte << (8 - used) | next >> used));
         self.bytes.truncate(self.len.div_ceil(8));
     }
 

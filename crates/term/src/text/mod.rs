@@ -22,7 +22,7 @@
 //!   read as. A fun with an environment is code, and has no text that can be read;
 //! - `I2` no text makes the parser panic, recurse deeper than
 //!   [`Limits::depth_max`](crate::Limits::depth_max), or allocate what its length does not pay
-//!   for, beyond [`Limits::inflated_max`](crate::Limits::inflated_max).
+//!   for, beyond [`TEXT_BYTES_CLAIMED_MAX`](crate::limits::TEXT_BYTES_CLAIMED_MAX).
 
 mod bits;
 mod float;

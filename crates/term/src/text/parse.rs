@@ -17,7 +17,7 @@ use std::str::FromStr;
 use super::NodeContext;
 use super::quote::{continues_atom, is_reserved, starts_atom};
 use super::scan::{Parsed, Scanner, describe, is_space};
-use crate::limits::DEPTH_MAX;
+use crate::limits::{DEPTH_MAX, TEXT_BYTES_CLAIMED_MAX};
 use crate::{Atom, Export, Limits, NameBudget, Term};
 
 pub use super::scan::ParseError;
@@ -65,7 +65,7 @@ impl Term {
 
     /// As [`Term::parse`] and [`Term::parse_at`], within `limits`: `size_max` bounds the text,
     /// `elements_max` its terms and the characters of its strings, `inflated_max` the bytes of
-    /// its bit strings.
+    /// its bit strings, which are also at most [`TEXT_BYTES_CLAIMED_MAX`] more than those of the text.
     ///
     /// # Errors
     /// [`ParseError`] says what was expected where.
@@ -74,12 +74,13 @@ impl Term {
         context: Option<NodeContext>,
         limits: &Limits,
     ) -> Result<Self, ParseError> {
+        let claimed_max = text.len().saturating_add(TEXT_BYTES_CLAIMED_MAX);
         let mut parser = Parser {
             scan: Scanner::new(text),
             context,
             depth_left: limits.depth_max.min(DEPTH_MAX),
             elements_left: limits.elements_max,
-            bits_left: limits.inflated_max.saturating_mul(8),
+            bits_left: limits.inflated_max.min(claimed_max).saturating_mul(8),
             names: NameBudget::new(limits.new_node_names_max),
         };
         if text.len() > limits.size_max {
