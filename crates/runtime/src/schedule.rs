@@ -25,7 +25,7 @@ const SLOTS: usize = 128;
 const RESCUE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often that is done while processes wait that another thread could have had: the longest that they do so
-/// behind one that does not come to an await. Some times a thread's turn of the kernel's is worth.
+/// behind one that does not come to an await. A guess: a thread that wakes so often costs next to nothing.
 const TICK: Duration = Duration::from_millis(1);
 
 /// What the threads of a runtime are doing.

@@ -34,7 +34,7 @@ pub const NODE_NAMES_MAX: usize = 65_536;
 pub const TEXT_DIGITS_MAX: usize = 65_536;
 
 /// Bytes that the bit strings of a text may have beyond one for each byte of the text: sizes can claim much in
-/// few characters. A guess: far more than anybody writes as a size, and claimed in some ten milliseconds.
+/// few characters. A guess, unmeasured: far more than anybody writes as a size.
 pub const TEXT_BYTES_CLAIMED_MAX: usize = 16 << 20;
 
 /// What a decoder accepts. The default suits data from a peer that knows the cookie.
