@@ -6,13 +6,16 @@
 //! as a process. What is neither exported nor built in ends with `undef`, after a reply that says
 //! the process was started, as OTP does.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use purlin_term::{Atom, Pid, Term, atom};
-use tokio::time::timeout_at;
+use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
+use tokio::time::{Instant, timeout_at};
 
 use crate::builtins;
-use crate::export::{CallContext, Export, FunctionName, Outcome, Raise, Run};
+use crate::export::{CallContext, FunctionName, Outcome, Raise, Run, Value};
+use crate::host::BoxFuture;
 use crate::node::Node;
 use crate::process::{CatchUnwind, Mailbox};
 
@@ -50,6 +53,11 @@ pub(crate) struct SpawnOptions {
 }
 
 impl SpawnOptions {
+    /// As [`SpawnOptions::parse`], of what came.
+    pub(crate) fn read(encoded: &EncodedTerm) -> Option<Self> {
+        Self::parse(&encoded.to_term().ok()?)
+    }
+
     /// Reads the list of options; `None` if one is not an option of OTP.
     pub(crate) fn parse(options: &Term) -> Option<Self> {
         let mut parsed = Self::default();
@@ -71,54 +79,102 @@ impl SpawnOptions {
     }
 }
 
-/// Runs what a spawn request asks for, as the process that has `mailbox`; answers its exit reason.
-pub(crate) async fn run(mailbox: Mailbox, request: SpawnRequest) -> Term {
+/// A function that runs.
+///
+/// Written by hand, since an async function would hold what it was called with several times.
+pub(crate) struct Applied {
+    called: CatchUnwind<dyn Future<Output = Outcome> + Send>,
+    name: FunctionName,
+    args: Arc<Vec<Term>>,
+}
+
+impl Future for Applied {
+    type Output = Result<Term, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let called = ready!(Pin::new(&mut self.called).poll(cx));
+        let outcome = called.unwrap_or_else(|panic| Err(Raise::Error(panic)));
+        Poll::Ready(outcome.map_err(|raise| Failure {
+            raise,
+            name: self.name.clone(),
+            args: self.args.clone(),
+        }))
+    }
+}
+
+/// Runs what a spawn request asks for, as the process that has `mailbox`; answers its exit reason. `held` is
+/// dropped when it has ended.
+pub(crate) fn run<T: Send + 'static>(
+    mailbox: Mailbox,
+    request: SpawnRequest,
+    held: T,
+) -> impl Future<Output = Term> + Send + 'static {
     let node = mailbox.node().clone();
-    let SpawnRequest {
-        from: caller,
-        group_leader,
-        name,
-        args,
-    } = request;
-    let inner = |module: &Term, function: &Term, args: &Term| {
-        let args = args.as_list()?.to_vec();
-        let (module, function) = (module.as_atom()?.clone(), function.as_atom()?.clone());
-        let name = FunctionName {
-            module,
-            function,
-            arity: args.len(),
-        };
-        Some(Application {
+    let (application, asker) = request.into_application();
+    let value = match asker {
+        Asker::Call(_) => Value::Wanted,
+        Asker::Nobody => Value::Dropped,
+    };
+    let applied = apply(&node, application, Some(mailbox), value);
+    async move {
+        let outcome = applied.await;
+        drop(held);
+        match asker {
+            Asker::Call(reference) => call_result(reference, outcome),
+            Asker::Nobody => outcome.map_or_else(Failure::into_exit_reason, |_| normal()),
+        }
+    }
+}
+
+/// Who wants to know what a function answered.
+enum Asker {
+    /// A call of `erpc`, of this reference.
+    Call(Term),
+    Nobody,
+}
+
+impl SpawnRequest {
+    /// What is to run: the function itself, or that which `erpc` is to call.
+    fn into_application(self) -> (Application, Asker) {
+        let (caller, group_leader) = (self.from, self.group_leader);
+        let application = |name, args| Application {
             name,
             args,
             caller,
             group_leader,
-        })
-    };
-    let is_erpc = name.module == atom!("erpc");
-    let (called, reference) = match &args[..] {
-        [reference, module, function, args]
-            if is_erpc && name.function == atom!("execute_call") =>
-        {
-            (inner(module, function, args), Some(reference.clone()))
+        };
+        if self.name.module == atom!("erpc") {
+            let (inner, asker) = match &self.args[..] {
+                [reference, module, function, args]
+                    if self.name.function == atom!("execute_call") =>
+                {
+                    (
+                        inner(module, function, args),
+                        Asker::Call(reference.clone()),
+                    )
+                }
+                [module, function, args] if self.name.function == atom!("execute_cast") => {
+                    (inner(module, function, args), Asker::Nobody)
+                }
+                _ => (None, Asker::Nobody),
+            };
+            if let Some((name, args)) = inner {
+                return (application(name, args), asker);
+            }
         }
-        [module, function, args] if is_erpc && name.function == atom!("execute_cast") => {
-            (inner(module, function, args), None)
-        }
-        _ => (None, None),
-    };
-    let is_call = called.is_some();
-    let application = called.unwrap_or(Application {
-        name,
-        args,
-        caller,
-        group_leader,
-    });
-    let outcome = apply(&node, application, Some(mailbox)).await;
-    match reference {
-        Some(reference) if is_call => call_result(reference, outcome),
-        _ => outcome.map_or_else(Failure::into_exit_reason, |_| normal()),
+        (application(self.name, self.args), Asker::Nobody)
     }
+}
+
+/// The function that `erpc` is to call, if these are what names one.
+fn inner(module: &Term, function: &Term, args: &Term) -> Option<(FunctionName, Vec<Term>)> {
+    let args = args.as_list()?.to_vec();
+    let name = FunctionName {
+        module: module.as_atom()?.clone(),
+        function: function.as_atom()?.clone(),
+        arity: args.len(),
+    };
+    Some((name, args))
 }
 
 fn normal() -> Term {
@@ -145,11 +201,12 @@ pub(crate) fn call_result(reference: Term, outcome: Result<Term, Failure>) -> Te
 
 /// Calls a function: an exported one first, then the built-ins. `mailbox` is of the process that the
 /// function is, if it has one to itself.
-pub(crate) async fn apply(
+pub(crate) fn apply(
     node: &Node,
     application: Application,
     mailbox: Option<Mailbox>,
-) -> Result<Term, Failure> {
+    value: Value,
+) -> Applied {
     let Application {
         name,
         args,
@@ -157,57 +214,60 @@ pub(crate) async fn apply(
         group_leader,
     } = unfold_apply(application);
     let args = Arc::new(args);
-    let outcome = match node.exported(&name) {
+    let called: BoxFuture<'static, Outcome> = match node.exported(&name) {
         Some(export) if !export.options.allows(caller.node) => {
             tracing::info!(from = %caller.node, %name, "a call was refused by the rule of its function");
-            Err(Raise::eacces())
+            Box::pin(std::future::ready(Err(Raise::eacces())))
         }
         Some(export) => {
+            let deadline = export.options.deadline();
             let call = CallContext {
                 node: node.clone(),
                 caller,
                 group_leader,
-                deadline: export.options.deadline(),
+                deadline,
             };
-            run_export(
-                &export,
-                &name,
-                Run {
-                    call,
-                    mailbox,
-                    args: args.clone(),
-                },
-            )
-            .await
+            let called = export.handle(Run {
+                call,
+                mailbox,
+                args: args.clone(),
+                value,
+            });
+            match deadline {
+                Some(deadline) => Box::pin(until(deadline, called, name.clone(), args.clone())),
+                None => called,
+            }
         }
-        // Apart: each process would have room for the largest of them.
-        None => match Box::pin(builtins::call(node, &name, &args)).await {
-            Some(outcome) => outcome,
-            None => Err(Raise::undef()),
-        },
+        None => Box::pin(built_in(node.clone(), name.clone(), args.clone())),
     };
-    outcome.map_err(|raise| Failure { raise, name, args })
+    Applied {
+        called: CatchUnwind(called),
+        name,
+        args,
+    }
 }
 
-/// Runs an exported function until it ends, panics or has no more time.
-async fn run_export(export: &Export, name: &FunctionName, run: Run) -> Outcome {
-    let (deadline, args) = (run.call.deadline, run.args.clone());
-    let called = CatchUnwind(export.handle(run));
-    let ended = match deadline {
-        Some(deadline) => timeout_at(deadline, called).await,
-        None => Ok(called.await),
-    };
-    match ended {
-        Ok(ended) => ended.unwrap_or_else(|panic| Err(Raise::Error(panic))),
-        Err(_) => Err(Raise::Exit(Term::tuple([
-            atom!("timeout").into(),
-            Term::tuple([
-                name.module.clone().into(),
-                name.function.clone().into(),
-                Term::list(args.iter().cloned()),
-            ]),
-        ]))),
-    }
+async fn built_in(node: Node, name: FunctionName, args: Arc<Vec<Term>>) -> Outcome {
+    let outcome = builtins::call(&node, &name, &args).await;
+    outcome.unwrap_or_else(|| Err(Raise::undef()))
+}
+
+/// The outcome of a function that has so much time.
+async fn until(
+    deadline: Instant,
+    called: BoxFuture<'static, Outcome>,
+    name: FunctionName,
+    args: Arc<Vec<Term>>,
+) -> Outcome {
+    timeout_at(deadline, called).await.unwrap_or_else(|_| {
+        let function = Term::tuple([
+            name.module.into(),
+            name.function.into(),
+            Term::list(args.iter().cloned()),
+        ]);
+        let reason = Term::tuple([atom!("timeout").into(), function]);
+        Err(Raise::Exit(reason))
+    })
 }
 
 /// `erlang:apply(fun M:F/A, Args)` and `erlang:apply(M, F, Args)` name the function they call.

@@ -106,6 +106,17 @@ impl Atom {
         }
     }
 
+    /// The same atom, its text kept for as long as the program runs: to copy it counts nothing.
+    pub(crate) fn leak(&self) -> Self {
+        match &self.0 {
+            Repr::Shared(text) => {
+                let text: &'static str = Box::leak(Box::clone(text));
+                Self(Repr::Static(Box::leak(Box::new(text))))
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// True if an atom of `text` needs no allocation.
     #[inline]
     pub(crate) fn fits_inline(text: &str) -> bool {
@@ -182,7 +193,10 @@ impl PartialEq for Atom {
             (Repr::Inline(a_len, a), Repr::Inline(b_len, b)) => {
                 short::ordered(*a_len as u8, a) == short::ordered(*b_len as u8, b)
             }
-            // Mostly clones of one: the names of nodes are.
+            // The other text is longer (I2).
+            (Repr::Inline(..), _) | (_, Repr::Inline(..)) => false,
+            // Mostly copies of one: the names of nodes are.
+            (Repr::Static(a), Repr::Static(b)) if std::ptr::eq(*a, *b) => true,
             (Repr::Shared(a), Repr::Shared(b)) if Arc::ptr_eq(a, b) => true,
             _ => self.as_bytes() == other.as_bytes(),
         }
@@ -277,6 +291,12 @@ mod tests {
         assert_eq!(Atom::new(long).unwrap(), of_static);
         assert_eq!(Atom::new("ok").unwrap(), Atom::from_static(&"ok"));
         assert_ne!(Atom::new("ok").unwrap(), Atom::new("ok\0").unwrap());
+        let (leaked, other) = (of_static.leak(), Atom::new(long).unwrap().leak());
+        assert_eq!(leaked, other);
+        assert_eq!(leaked, Atom::new(long).unwrap());
+        assert_ne!(leaked, Atom::new(&long[1..]).unwrap().leak());
+        assert_ne!(leaked, Atom::new(&long[..15]).unwrap());
+        assert_eq!(Atom::new("ok").unwrap().leak(), Atom::from_static(&"ok"));
     }
 
     #[test]

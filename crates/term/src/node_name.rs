@@ -132,15 +132,27 @@ impl NodeName {
         let slots = TABLE[chunk]
             .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| OnceLock::new()).collect());
         let hash = fnv1a(name.as_bytes());
-        let fresh = slots[offset]
-            .set(Entry {
-                name: name.clone(),
-                hash,
-            })
-            .is_ok();
+        // Names are kept for ever, and copied with each message: without a count that all threads change.
+        let name = name.leak();
+        let entry = Entry {
+            name: name.clone(),
+            hash,
+        };
+        let fresh = slots[offset].set(entry).is_ok();
         assert!(fresh, "I2: an index is given out once");
-        index.insert(name.clone(), next as u32);
+        index.insert(name, next as u32);
         Ok(Self(next as u32))
+    }
+
+    /// `atom`, where it is the name of a known node as the table has it: that one is copied and compared sooner.
+    #[doc(hidden)]
+    pub fn shared(atom: Atom) -> Atom {
+        let hinted = HINTS[bucket(&atom)].get();
+        let known = hinted.map(|node| node.atom());
+        known
+            .filter(|known| **known == atom)
+            .cloned()
+            .unwrap_or(atom)
     }
 
     /// The name as an atom.

@@ -30,8 +30,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use purlin_proto::channel::{FlowId, Sender};
 use purlin_proto::control::EncodeSignalError;
-#[cfg(not(feature = "planted-bugs"))]
-use purlin_proto::control::{OutMessage, encode_signal};
 use purlin_proto::flags::Flags;
 use purlin_proto::signal::Signal;
 use purlin_runtime::Epoch;
@@ -45,7 +43,7 @@ pub use figures::ConnectionInfo;
 use figures::Figures;
 pub(crate) use held::Outgoing;
 pub(crate) use latch::Latch;
-use outbound::Outbound;
+use outbound::{Outbound, Room};
 pub(crate) use peers::{EndedAttempt, Peers};
 #[cfg(feature = "planted-bugs")]
 pub(crate) use planted::KeptNames;
@@ -178,13 +176,16 @@ impl Connection {
         if self.closing.is_set() {
             return Err(SendError::Disconnected(self.peer));
         }
-        for message in self.encode(flow, signal)? {
-            if self.outbound.force(flow_of(flow), message).is_err() {
+        match self
+            .outbound
+            .force(|sender| self.queue_in(sender, flow, signal))?
+        {
+            Room::Found => Ok(()),
+            Room::None => {
                 self.close(&"it does not read what it is sent");
-                return Err(SendError::Disconnected(self.peer));
+                Err(SendError::Disconnected(self.peer))
             }
         }
-        Ok(())
     }
 
     /// Queues a signal, waiting while the queue is full. Cancel-safe.
@@ -192,23 +193,26 @@ impl Connection {
         if self.closing.is_set() {
             return Err(SendError::Disconnected(self.peer));
         }
-        for message in self.encode(flow, signal)? {
-            let Err(message) = self.outbound.try_queue(flow_of(flow), message) else {
-                continue;
-            };
-            tokio::select! {
-                biased;
-                () = self.closing.wait() => return Err(SendError::Disconnected(self.peer)),
-                () = self.outbound.queue(flow_of(flow), message) => {}
-            }
+        let push = |sender: &mut Sender| self.queue_in(sender, flow, signal);
+        if self.outbound.try_queue(push)? == Room::Found {
+            return Ok(());
         }
-        Ok(())
+        tokio::select! {
+            biased;
+            () = self.closing.wait() => Err(SendError::Disconnected(self.peer)),
+            queued = self.outbound.queue(push) => Ok(queued?),
+        }
     }
 
     /// What goes out for a signal: itself.
     #[cfg(not(feature = "planted-bugs"))]
-    fn encode(&self, _: Pid, signal: &Signal) -> Result<[OutMessage; 1], SendError> {
-        Ok([encode_signal(signal, self.flags)?])
+    fn queue_in(
+        &self,
+        sender: &mut Sender,
+        flow: Pid,
+        signal: &Signal,
+    ) -> Result<(), EncodeSignalError> {
+        sender.push_signal(flow_of(flow), signal)
     }
 
     /// Whether this connection's end is told to who wants to know of nodes: always.
@@ -228,11 +232,11 @@ impl Connection {
         if self.closing.is_set() {
             return Err(SendError::Disconnected(self.peer));
         }
-        for message in self.encode(flow, signal)? {
-            let queued = self.outbound.try_queue(flow_of(flow), message);
-            queued.map_err(|_| SendError::Busy(self.peer))?;
+        let push = |sender: &mut Sender| self.queue_in(sender, flow, signal);
+        match self.outbound.try_queue(push)? {
+            Room::Found => Ok(()),
+            Room::None => Err(SendError::Busy(self.peer)),
         }
-        Ok(())
     }
 
     /// Ends the connection because of what the peer does; the first cause is logged.

@@ -1,6 +1,6 @@
 //! What waits to be written to a peer.
 //!
-//! Signals are encoded by whoever sends them and queued by flow in the channel's sender; one writer
+//! Signals are queued by flow in the channel's sender, whoever sends them encoding them there; one writer
 //! task per connection takes frames from it. The queue is bounded in bytes: a process that sends
 //! waits while more than [`BUDGET`] is queued. What must not wait (answers to monitors, links and
 //! spawn requests, which the reader or a dying process sends) enters up to [`FORCED_MAX`]; a peer
@@ -8,8 +8,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use purlin_proto::channel::{FlowId, Sender};
-use purlin_proto::control::OutMessage;
+use purlin_proto::channel::Sender;
+use purlin_proto::control::EncodeSignalError;
 use tokio::sync::Notify;
 
 use super::figures::Count;
@@ -32,9 +32,18 @@ pub(crate) struct Outbound {
     room: Notify,
 }
 
-/// The queue is over its bound.
+/// What queues a signal, if it can be encoded.
+pub(crate) trait Push: FnMut(&mut Sender) -> Result<(), EncodeSignalError> {}
+
+impl<F: FnMut(&mut Sender) -> Result<(), EncodeSignalError>> Push for F {}
+
+/// Whether a signal found room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Overflow;
+pub(crate) enum Room {
+    Found,
+    /// The queue is at its bound, or over it.
+    None,
+}
 
 impl Outbound {
     pub(crate) fn new(sender: Sender) -> Self {
@@ -56,46 +65,45 @@ impl Outbound {
         (sender.queued_bytes(), self.signals.get())
     }
 
-    fn push(&self, sender: &mut Sender, flow: FlowId, message: OutMessage) {
-        sender.push(flow, message);
+    fn push(&self, sender: &mut Sender, mut push: impl Push) -> Result<(), EncodeSignalError> {
+        push(sender)?;
         self.signals.add(1);
-    }
-
-    /// Queues a message whatever waits already.
-    pub(crate) fn force(&self, flow: FlowId, message: OutMessage) -> Result<(), Overflow> {
-        let mut sender = self.sender();
-        let queued = sender.queued_bytes();
-        self.push(&mut sender, flow, message);
-        drop(sender);
-        self.work.notify_one();
-        if queued > FORCED_MAX {
-            Err(Overflow)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Queues a message if there is room, or gives it back.
-    pub(crate) fn try_queue(&self, flow: FlowId, message: OutMessage) -> Result<(), OutMessage> {
-        let mut sender = self.sender();
-        if sender.queued_bytes() >= BUDGET {
-            return Err(message);
-        }
-        self.push(&mut sender, flow, message);
-        drop(sender);
-        self.work.notify_one();
         Ok(())
     }
 
-    /// Queues a message when there is room. Cancel-safe: it is queued whole or not at all.
-    pub(crate) async fn queue(&self, flow: FlowId, mut message: OutMessage) {
+    /// Queues a signal whatever waits already.
+    pub(crate) fn force(&self, push: impl Push) -> Result<Room, EncodeSignalError> {
+        let mut sender = self.sender();
+        let queued = sender.queued_bytes();
+        self.push(&mut sender, push)?;
+        drop(sender);
+        self.work.notify_one();
+        Ok(match queued > FORCED_MAX {
+            true => Room::None,
+            false => Room::Found,
+        })
+    }
+
+    /// Queues a signal if there is room.
+    pub(crate) fn try_queue(&self, push: impl Push) -> Result<Room, EncodeSignalError> {
+        let mut sender = self.sender();
+        if sender.queued_bytes() >= BUDGET {
+            return Ok(Room::None);
+        }
+        self.push(&mut sender, push)?;
+        drop(sender);
+        self.work.notify_one();
+        Ok(Room::Found)
+    }
+
+    /// Queues a signal when there is room. Cancel-safe: it is queued whole or not at all.
+    pub(crate) async fn queue(&self, mut push: impl Push) -> Result<(), EncodeSignalError> {
         loop {
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             room.as_mut().enable();
-            match self.try_queue(flow, message) {
-                Ok(()) => return,
-                Err(back) => message = back,
+            if self.try_queue(&mut push)? == Room::Found {
+                return Ok(());
             }
             room.await;
         }

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use purlin_proto::control::{OutMessage, encode_signal};
+use purlin_proto::channel::Sender;
+use purlin_proto::control::{EncodeSignalError, OutMessage, encode_signal};
 use purlin_proto::signal::{Recipient, Signal};
 use purlin_runtime::Epoch;
 use purlin_term::{Atom, Pid};
 
-use super::{Connection, SendError};
+use super::{Connection, flow_of};
 
 /// A bug that a node can be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,19 @@ impl Connection {
     }
 
     /// What goes out for a signal, the bug included.
-    pub(super) fn encode(&self, flow: Pid, signal: &Signal) -> Result<Vec<OutMessage>, SendError> {
+    pub(super) fn queue_in(
+        &self,
+        sender: &mut Sender,
+        flow: Pid,
+        signal: &Signal,
+    ) -> Result<(), EncodeSignalError> {
+        for message in self.encode(flow, signal)? {
+            sender.push(flow_of(flow), message);
+        }
+        Ok(())
+    }
+
+    fn encode(&self, flow: Pid, signal: &Signal) -> Result<Vec<OutMessage>, EncodeSignalError> {
         let message = encode_signal(signal, self.flags)?;
         let planted = &self.planted;
         let mut state = planted.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,11 +12,13 @@
 //!   whichever direction that goes;
 //! - `I3` after [`Ties::close`] nothing is noted.
 //!
-//! What each spawn request of either side goes through is hashed; no order of it is ever seen.
+//! What each spawn request of either side goes through is hashed, with a seed of this OS process; no order of it is
+//! ever seen.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::{HashMap, HashSet};
 use purlin_runtime::Reason;
 use purlin_term::{Pid, Reference};
 

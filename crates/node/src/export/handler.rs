@@ -45,25 +45,39 @@ pub struct Run {
     pub(crate) mailbox: Option<Mailbox>,
     /// As many as the handler takes.
     pub(crate) args: Arc<Vec<Term>>,
+    pub(crate) value: Value,
+}
+
+/// What becomes of the value that a function answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Value {
+    /// Somebody waits for it.
+    Wanted,
+    /// It is that of a process's body: nobody sees it, and it is not encoded.
+    Dropped,
 }
 
 /// What a handler may answer: a value with the form of a term, or a `Result` of one with [`Raise`].
 /// `Kind` tells which, and is always inferred.
 pub trait Answer<Kind> {
     #[doc(hidden)]
-    fn into_outcome(self) -> Outcome;
+    fn into_outcome(self, value: Value) -> Outcome;
 }
 
 /// The kind of answers that are values.
 #[doc(hidden)]
-pub struct Value;
+pub struct Plainly;
 
 /// The kind of answers that may raise.
 #[doc(hidden)]
 pub struct Raising;
 
-impl<T: Serialize> Answer<Value> for T {
-    fn into_outcome(self) -> Outcome {
+impl<T: Serialize> Answer<Plainly> for T {
+    fn into_outcome(self, value: Value) -> Outcome {
+        if value == Value::Dropped {
+            return Ok(Term::nil());
+        }
         to_term(&self).map_err(|error| {
             let text = Term::from(error.to_string().as_str());
             Raise::Error(Term::tuple([atom!("unencodable").into(), text]))
@@ -73,8 +87,8 @@ impl<T: Serialize> Answer<Value> for T {
 
 // `Raise` is no `Serialize`, so a result of it is no value.
 impl<T: Serialize> Answer<Raising> for Result<T, Raise> {
-    fn into_outcome(self) -> Outcome {
-        self.and_then(Answer::into_outcome)
+    fn into_outcome(self, value: Value) -> Outcome {
+        self.and_then(|answer| answer.into_outcome(value))
     }
 }
 
@@ -130,9 +144,9 @@ macro_rules! handlers {
 
             fn handle(self: Arc<Self>, run: Run) -> BoxFuture<'static, Outcome> {
                 Box::pin(async move {
-                    let future = self($(run.arg::<$type>($index)?),*);
+                    let (future, value) = (self($(run.arg::<$type>($index)?),*), run.value);
                     drop(run);
-                    future.await.into_outcome()
+                    future.await.into_outcome(value)
                 })
             }
         }
@@ -147,9 +161,10 @@ macro_rules! handlers {
 
             fn handle(self: Arc<Self>, mut run: Run) -> BoxFuture<'static, Outcome> {
                 Box::pin(async move {
-                    let future = self(run.take_mailbox()?, $(run.arg::<$type>($index)?),*);
+                    let mailbox = run.take_mailbox()?;
+                    let (future, value) = (self(mailbox, $(run.arg::<$type>($index)?),*), run.value);
                     drop(run);
-                    future.await.into_outcome()
+                    future.await.into_outcome(value)
                 })
             }
         }
@@ -176,8 +191,8 @@ macro_rules! handlers {
             fn handle(self: Arc<Self>, run: Run) -> BoxFuture<'static, Outcome> {
                 Box::pin(async move {
                     let args = ($(run.arg::<$type>($index)?,)*);
-                    let Run { call, .. } = run;
-                    self.handle_call(&call, args).await.into_outcome()
+                    let Run { call, value, .. } = run;
+                    self.handle_call(&call, args).await.into_outcome(value)
                 })
             }
         }

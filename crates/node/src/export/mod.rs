@@ -14,8 +14,8 @@ use std::time::Duration;
 use purlin_term::{Atom, NodeName, Pid, Term, atom};
 use tokio::time::Instant;
 
-pub(crate) use handler::Run;
 pub use handler::{Answer, Handler};
+pub(crate) use handler::{Run, Value};
 
 use crate::host::BoxFuture;
 use crate::node::Node;

@@ -48,7 +48,7 @@ impl Load {
         {
             return Some(*options);
         }
-        let options = SpawnOptions::parse(&encoded.to_term().ok()?)?;
+        let options = SpawnOptions::read(encoded)?;
         self.options = Some((encoded.clone(), options));
         Some(options)
     }
@@ -82,10 +82,8 @@ impl Node {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for one more process of `peer`, with so many bytes of arguments.
-    fn place_for(&self, peer: NodeName, bytes: usize) -> Option<Place> {
-        let mut spawned = self.spawned();
-        let load = spawned.0.entry(peer).or_default();
+    /// A place for one more process of `peer`, which has this `load`, with so many bytes of arguments.
+    fn place_for(&self, peer: NodeName, load: &mut Load, bytes: usize) -> Option<Place> {
         let is_full = load.processes >= SPAWNED_MAX
             || load.bytes.saturating_add(bytes) > SPAWNED_BYTES_MAX
             || self.runtime().process_count() >= SPAWNED_PROCESSES_MAX;
@@ -124,19 +122,16 @@ impl Node {
         asker.tell(from, id, child.options, child.process.pid());
         let node = self.clone();
         let (request, place) = (child.request, child.place);
-        child.process.start(move |process| async move {
-            let _place = place;
-            remote_call::run(Mailbox::of_body(node, process), request).await
+        child.process.start(move |process| {
+            remote_call::run(Mailbox::of_body(node, process), request, place)
         });
     }
 
     /// A process that does not run yet, or what a spawn reply says of it.
     fn prepare_for(&self, asker: &Asker<'_>, request: WireRequest) -> Result<Child, Atom> {
         let bytes = request.arguments.bytes().len();
-        let options = asker.options(&request.options);
-        let options = options.ok_or(atom!("badopt"))?;
+        let (options, place) = asker.admit(&request.options, bytes)?;
         let request = decode_request(request).ok_or(atom!("badopt"))?;
-        let place = asker.place(bytes)?;
         let leader = Options::default().group_leader(request.group_leader);
         let process = self.runtime().prepare(leader);
         let process = process.map_err(|_| atom!("system_limit"))?;
@@ -186,26 +181,33 @@ enum Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Peers have bounds; processes here have the node's own.
-    fn place(&self, bytes: usize) -> Result<Option<Place>, Atom> {
-        match self {
-            Self::Peer(node, connection) => {
-                let place = node.place_for(connection.peer(), bytes);
-                place.map(Some).ok_or(atom!("system_limit"))
-            }
-            Self::Here(_) => Ok(None),
-        }
-    }
-
-    fn options(&self, encoded: &EncodedTerm) -> Option<SpawnOptions> {
+    /// Reads the options of a request, and finds a place for its process: peers have bounds, processes here
+    /// have the node's own.
+    fn admit(
+        &self,
+        encoded: &EncodedTerm,
+        bytes: usize,
+    ) -> Result<(SpawnOptions, Option<Place>), Atom> {
+        let badopt = || atom!("badopt");
         let (node, asker) = match self {
             Self::Peer(node, connection) => (node, connection.peer()),
             Self::Here(node) => (node, node.name()),
         };
-        if encoded.bytes().len() > OPTIONS_KEPT_LEN_MAX {
-            return SpawnOptions::parse(&encoded.to_term().ok()?);
-        }
-        node.spawned().0.entry(asker).or_default().options(encoded)
+        let is_long = encoded.bytes().len() > OPTIONS_KEPT_LEN_MAX;
+        let long = is_long.then(|| SpawnOptions::read(encoded).ok_or_else(badopt));
+        let long = long.transpose()?;
+        let mut spawned = node.spawned();
+        let load = spawned.0.entry(asker).or_default();
+        let options = long.or_else(|| load.options(encoded));
+        let options = options.ok_or_else(badopt)?;
+        let place = match self {
+            Self::Peer(node, _) => {
+                let place = node.place_for(asker, load, bytes);
+                Some(place.ok_or(atom!("system_limit"))?)
+            }
+            Self::Here(_) => None,
+        };
+        Ok((options, place))
     }
 
     fn epoch(&self) -> Epoch {

@@ -11,7 +11,7 @@ use purlin_term::{Atom, Pid, Term, atom};
 use tokio::sync::Semaphore;
 
 use super::Service;
-use crate::export::FunctionName;
+use crate::export::{FunctionName, Value};
 use crate::limits::REX_CALLS_MAX;
 use crate::process::{Caller, Destination, Envelope, Mailbox};
 use crate::remote_call::{self, Application};
@@ -124,11 +124,15 @@ fn start(mailbox: &Mailbox, asker: Asker, caller: Pid, request: &Term, calls: &A
         group_leader: leader.as_pid().unwrap_or(caller),
     };
     let (node, refused) = (mailbox.node().clone(), asker.clone());
+    let wanted = match asker {
+        Asker::Nobody => Value::Dropped,
+        _ => Value::Wanted,
+    };
     let leader = application.group_leader;
     let started = mailbox
         .node()
         .spawn_with_leader(leader, move |mailbox| async move {
-            let outcome = remote_call::apply(&node, application, None).await;
+            let outcome = remote_call::apply(&node, application, None, wanted).await;
             let value = outcome.unwrap_or_else(|failure| failure.into_badrpc());
             answer(&mailbox, &asker, value);
             drop(place);

@@ -14,6 +14,7 @@
 
 use purlin_term::Atom;
 
+use super::chains::Chains;
 use super::header::Reference;
 use super::limits::CACHE_SLOTS;
 
@@ -84,8 +85,13 @@ pub(super) struct SendCache {
     free: Vec<AtomId>,
     /// By slot.
     slots: Vec<AtomId>,
-    /// For each remainder of the hash the first id of a chain; a power of two of them.
-    chains: Vec<u32>,
+    /// The ids by the hashes of their texts.
+    chains: Chains,
+    /// Ids that were asked for last: the nodes that talk, and what is in each of their messages. None
+    /// of them is free.
+    recent: [Option<AtomId>; RECENT],
+    /// Which of them is the next to give way.
+    oldest: usize,
     /// The slot that is given out next once all are.
     hand: u16,
     /// Counts headers.
@@ -95,8 +101,6 @@ pub(super) struct SendCache {
 #[derive(Debug)]
 struct Entry {
     atom: Atom,
-    hash: u32,
-    next: u32,
     slot: Option<Slot>,
     /// Times that it is in what is queued.
     queued: u32,
@@ -107,10 +111,11 @@ struct Entry {
 /// What an atom of a queued message costs at most, besides its text.
 pub(super) const QUEUED_ATOM_LEN: usize = 2 * size_of::<Entry>() + size_of::<AtomId>();
 
-/// The end of a chain.
-const NONE: u32 = u32::MAX;
 /// A guess: a node's name and the atoms of its most frequent messages.
 const CHAINS_MIN: usize = 32;
+
+/// Two nodes, and two atoms more.
+const RECENT: usize = 4;
 
 impl SendCache {
     pub(super) fn new() -> Self {
@@ -118,7 +123,9 @@ impl SendCache {
             entries: Vec::new(),
             free: Vec::new(),
             slots: Vec::new(),
-            chains: vec![NONE; CHAINS_MIN],
+            chains: Chains::new(CHAINS_MIN),
+            recent: [None; RECENT],
+            oldest: 0,
             hand: 0,
             header: 0,
         }
@@ -126,11 +133,31 @@ impl SendCache {
 
     /// The id of an atom of a message that is queued now.
     pub(super) fn enter(&mut self, atom: &Atom) -> AtomId {
-        let hash = hash(atom.as_bytes());
-        let id = self
-            .find(atom, hash)
-            .unwrap_or_else(|| self.insert(atom, hash));
+        let id = match self.find_recent(atom) {
+            Some(id) => id,
+            None => self.look_up(atom),
+        };
         self.entry(id).queued += 1;
+        id
+    }
+
+    #[inline]
+    fn find_recent(&self, atom: &Atom) -> Option<AtomId> {
+        let mut recent = self.recent.iter().flatten();
+        recent
+            .find(|id| self.entries[id.0 as usize].atom == *atom)
+            .copied()
+    }
+
+    fn look_up(&mut self, atom: &Atom) -> AtomId {
+        let hash = hash(atom.as_bytes());
+        let is_it = |place: usize| self.entries[place].atom == *atom;
+        let id = match self.chains.find(hash, is_it) {
+            Some(place) => AtomId(place as u32),
+            None => self.insert(atom, hash),
+        };
+        self.recent[self.oldest] = Some(id);
+        self.oldest = (self.oldest + 1) % RECENT;
         id
     }
 
@@ -169,27 +196,9 @@ impl SendCache {
         &mut self.entries[id.0 as usize]
     }
 
-    fn chain(&self, hash: u32) -> usize {
-        hash as usize & (self.chains.len() - 1)
-    }
-
-    fn find(&self, atom: &Atom, hash: u32) -> Option<AtomId> {
-        let mut id = self.chains[self.chain(hash)];
-        while id != NONE {
-            let entry = &self.entries[id as usize];
-            if entry.hash == hash && entry.atom == *atom {
-                return Some(AtomId(id));
-            }
-            id = entry.next;
-        }
-        None
-    }
-
     fn insert(&mut self, atom: &Atom, hash: u32) -> AtomId {
         let entry = Entry {
             atom: atom.clone(),
-            hash,
-            next: NONE,
             slot: None,
             queued: 0,
             header: 0,
@@ -204,25 +213,8 @@ impl SendCache {
                 AtomId((self.entries.len() - 1) as u32)
             }
         };
-        self.link(id);
-        if self.entries.len() > self.chains.len() {
-            self.grow();
-        }
+        self.chains.insert(id.0 as usize, hash);
         id
-    }
-
-    fn link(&mut self, id: AtomId) {
-        let chain = self.chain(self.entries[id.0 as usize].hash);
-        self.entry(id).next = self.chains[chain];
-        self.chains[chain] = id.0;
-    }
-
-    /// Only when no id is free: all entries are in chains.
-    fn grow(&mut self) {
-        self.chains = vec![NONE; 2 * self.chains.len()];
-        for id in 0..self.entries.len() {
-            self.link(AtomId(id as u32));
-        }
     }
 
     fn give_slot(&mut self, id: AtomId) -> Slot {
@@ -256,16 +248,9 @@ impl SendCache {
     }
 
     fn remove(&mut self, id: AtomId) {
-        let after = self.entry(id).next;
-        let chain = self.chain(self.entries[id.0 as usize].hash);
-        if self.chains[chain] == id.0 {
-            self.chains[chain] = after;
-        } else {
-            let mut before = self.chains[chain];
-            while self.entries[before as usize].next != id.0 {
-                before = self.entries[before as usize].next;
-            }
-            self.entries[before as usize].next = after;
+        self.chains.remove(id.0 as usize);
+        for recent in &mut self.recent {
+            recent.take_if(|recent| *recent == id);
         }
         self.free.push(id);
     }
@@ -353,20 +338,12 @@ mod tests {
         }
         assert_eq!(cache.slots.len(), CACHE_SLOTS);
         assert_eq!(peer.0.len(), CACHE_SLOTS);
-        assert_eq!(chained(&cache), CACHE_SLOTS, "every entry is in one chain");
+        assert_eq!(
+            cache.chains.len(),
+            CACHE_SLOTS,
+            "every entry is in one chain"
+        );
         assert!(cache.entries.len() <= CACHE_SLOTS + 255);
-    }
-
-    fn chained(cache: &SendCache) -> usize {
-        let of_chain = |first: &u32| {
-            let first = Some(*first).filter(|&id| id != NONE);
-            let next = |&id: &u32| {
-                let next = cache.entries[id as usize].next;
-                Some(next).filter(|&next| next != NONE)
-            };
-            std::iter::successors(first, next).count()
-        };
-        cache.chains.iter().map(of_chain).sum()
     }
 
     #[test]
@@ -391,7 +368,7 @@ mod tests {
         }
         let idle = |entry: &Entry| entry.queued == 0;
         assert!(cache.entries.iter().all(idle), "nothing waits any more");
-        assert_eq!(chained(&cache), CACHE_SLOTS);
+        assert_eq!(cache.chains.len(), CACHE_SLOTS);
         assert_eq!(cache.entries.len() - cache.free.len(), CACHE_SLOTS);
     }
 

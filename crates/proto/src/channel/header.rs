@@ -5,7 +5,7 @@
 //! last whether texts have lengths of two bytes. Then, for each atom, the rest of its slot and the
 //! text where it is new to the cache (ERTS, "Distribution Header").
 
-use purlin_term::Atom;
+use purlin_term::{Atom, NodeName};
 
 use super::atom_cache::{ReceiveCache, Slot};
 use super::error::ChannelError as Error;
@@ -119,7 +119,7 @@ pub(super) fn read(
         let flags = nibble(flags, reference);
         let slot = Slot::new(flags & SEGMENT, input.u8()?);
         let atom = if flags & NEW != 0 {
-            let atom = input.atom(reference, long)?;
+            let atom = NodeName::shared(input.atom(reference, long)?);
             cache.set(slot, atom.clone());
             atom
         } else {

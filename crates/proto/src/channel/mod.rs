@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The two directions know nothing of each other. [`Receiver`] is given the frames that the
-//! [`Deframer`](crate::frame::Deframer) cut and answers signals; [`Sender`] is given messages by
+//! [`Deframer`](crate::frame::Deframer) cut and answers signals; [`Sender`] is given signals by
 //! flow and answers frames. A driver reads and writes. Small messages lie behind each other in a
 //! queue of their flow, so that a process that sends and a writer exchange no allocations.
 //!
@@ -27,6 +27,7 @@
 //! when a tick is due ([`tick`](crate::tick)).
 
 mod atom_cache;
+mod chains;
 mod error;
 mod header;
 pub mod limits;

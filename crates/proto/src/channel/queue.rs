@@ -64,7 +64,7 @@ impl Queue {
         &mut self,
         atoms: impl ExactSizeIterator<Item = AtomId>,
         control: &[u8],
-        payload: Bytes,
+        payload: &Bytes,
     ) {
         self.give_back();
         let len = |bytes: &[u8]| u32::try_from(bytes.len()).expect("it fits a frame");
@@ -81,7 +81,7 @@ impl Queue {
             control: len(control),
             inline: len(inline),
             large: is_large.then(|| {
-                let rest = None;
+                let (payload, rest) = (payload.clone(), None);
                 Box::new(Large { payload, rest })
             }),
         });
@@ -175,7 +175,7 @@ mod tests {
 
     fn push(queue: &mut Queue, control: &[u8], payload: &[u8]) {
         let payload = Bytes::copy_from_slice(payload);
-        queue.push(std::iter::empty(), control, payload);
+        queue.push(std::iter::empty(), control, &payload);
     }
 
     fn pop(queue: &mut Queue) -> (Vec<u8>, Vec<u8>) {

@@ -13,14 +13,16 @@
 //! Invariants `I1` and `I2` of [`channel`](super).
 
 use bytes::Bytes;
+use purlin_term::{Atom, EncodedTerm, Encoder};
 
 use super::atom_cache::{QUEUED_ATOM_LEN, SendCache};
 use super::header::{self, Form, Reference};
 use super::limits::FRAGMENT_LEN;
 use super::queue::{Large, Queue, Queued, Rest};
 use super::schedule::{FlowId, Schedule};
-use crate::control::OutMessage;
+use crate::control::{EncodeSignalError, OutMessage, encode_control, encode_signal};
 use crate::flags::Flags;
+use crate::signal::Signal;
 
 /// The sending half of a channel.
 ///
@@ -46,7 +48,10 @@ use crate::flags::Flags;
 /// ```
 #[derive(Debug)]
 pub struct Sender {
+    flags: Flags,
     form: Form,
+    /// Where control tuples are written before they are queued.
+    control: Encoder,
     cache: SendCache,
     references: Vec<Reference>,
     schedule: Schedule<Queue>,
@@ -63,7 +68,9 @@ impl Sender {
     /// A sender for a connection with these negotiated `flags`.
     pub fn new(flags: Flags) -> Self {
         Self {
+            flags,
             form: Form::of(flags),
+            control: Encoder::with_atom_refs(),
             cache: SendCache::new(),
             references: Vec::new(),
             schedule: Schedule::new(),
@@ -84,10 +91,26 @@ impl Sender {
             self.form.cache || atoms.is_empty(),
             "the message was encoded for another connection"
         );
-        self.queued += control.len() + payload.len() + overhead(atoms.len());
         let cache = &mut self.cache;
-        let atoms = atoms.iter().map(|atom| cache.enter(atom));
-        self.schedule.queue(flow).push(atoms, &control, payload);
+        self.queued += enqueue(&mut self.schedule, cache, flow, &atoms, &control, &payload);
+    }
+
+    /// Encodes `signal` for this connection and queues it behind what its flow has queued already: as
+    /// [`Sender::push`] of what [`encode_signal`] answers, without memory of its own for what is between them.
+    ///
+    /// # Errors
+    /// [`EncodeSignalError`]; nothing was queued.
+    pub fn push_signal(&mut self, flow: FlowId, signal: &Signal) -> Result<(), EncodeSignalError> {
+        if !self.form.cache {
+            self.push(flow, encode_signal(signal, self.flags)?);
+            return Ok(());
+        }
+        let payload = encode_control(&mut self.control, signal, self.flags)?;
+        let payload = payload.map_or(&NO_PAYLOAD, EncodedTerm::bytes);
+        let (atoms, control) = (self.control.atoms(), self.control.as_slice());
+        let cache = &mut self.cache;
+        self.queued += enqueue(&mut self.schedule, cache, flow, atoms, control, payload);
+        Ok(())
     }
 
     /// Asks for a tick. Any other frame does as well, so a tick is only written when nothing is
@@ -136,6 +159,22 @@ impl Sender {
             Bytes::new()
         })
     }
+}
+
+static NO_PAYLOAD: Bytes = Bytes::new();
+
+/// Queues a message, and answers what it costs.
+fn enqueue(
+    schedule: &mut Schedule<Queue>,
+    cache: &mut SendCache,
+    flow: FlowId,
+    atoms: &[Atom],
+    control: &[u8],
+    payload: &Bytes,
+) -> usize {
+    let ids = atoms.iter().map(|atom| cache.enter(atom));
+    schedule.queue(flow).push(ids, control, payload);
+    control.len() + payload.len() + overhead(atoms.len())
 }
 
 /// Bytes of the length before a frame.

@@ -1,8 +1,8 @@
 //! From a signal to the message that a peer with given flags understands.
 //!
-//! [`encode_signal`] first chooses the kind of control message (`choose`), then writes its tuple.
-//! The payload is not encoded here: for a peer with an atom cache its bytes are shared and the
-//! tuple's atoms continue its list; for others its atoms are written out once.
+//! What is written is chosen first (`choose`), then its tuple is. The payload is not encoded here: for a peer
+//! with an atom cache its bytes are shared and the tuple's atoms continue its list ([`encode_control`]); for
+//! others its atoms are written out once. [`encode_signal`] does either, for a message on its own.
 
 use bytes::Bytes;
 use purlin_term::{Atom, EncodeError, EncodedTerm, Encoder, Pid, atom};
@@ -54,31 +54,21 @@ impl OutMessage {
     }
 }
 
-/// Atoms of a control tuple: two nodes, a name and the empty slot. A hint for the list's memory.
-const CONTROL_ATOMS: usize = 4;
-
 /// Encodes `signal` for a peer with whom `flags` were negotiated.
 ///
 /// # Errors
 /// [`EncodeSignalError`](Error) when the peer does not take this signal, or it is too large.
 pub fn encode_signal(signal: &Signal, flags: Flags) -> Result<OutMessage, Error> {
-    let op = choose(signal, flags)?;
-    let payload = signal.payload().filter(|_| op.has_payload());
     let cached = flags.contains(Flags::DIST_HDR_ATOM_CACHE);
-    let (mut control, payload) = match (cached, payload) {
-        (true, Some(payload)) => {
-            let mut atoms = Vec::with_capacity(payload.atoms().len() + CONTROL_ATOMS);
-            atoms.extend_from_slice(payload.atoms());
-            (Encoder::continuing(atoms), payload.bytes().clone())
-        }
-        (true, None) => {
-            let atoms = Vec::with_capacity(CONTROL_ATOMS);
-            (Encoder::continuing(atoms), Bytes::new())
-        }
-        (false, Some(payload)) => (Encoder::plain(), written_out(payload)?),
-        (false, None) => (Encoder::plain(), Bytes::new()),
+    let mut control = match cached {
+        true => Encoder::with_atom_refs(),
+        false => Encoder::plain(),
     };
-    write(&mut control, op, signal)?;
+    let payload = match encode_control(&mut control, signal, flags)? {
+        Some(payload) if cached => payload.bytes().clone(),
+        Some(payload) => written_out(payload)?,
+        None => Bytes::new(),
+    };
     let (control, atoms) = control.into_parts();
     let message = OutMessage {
         control,
@@ -87,6 +77,21 @@ pub fn encode_signal(signal: &Signal, flags: Flags) -> Result<OutMessage, Error>
     };
     check_len(message.len())?;
     Ok(message)
+}
+
+/// Writes the control tuple of `signal` with an encoder that starts anew, and answers the payload that follows it. With
+/// atoms as references, those of the payload are the first ones.
+pub(crate) fn encode_control<'a>(
+    control: &mut Encoder,
+    signal: &'a Signal,
+    flags: Flags,
+) -> Result<Option<&'a EncodedTerm>, Error> {
+    let op = choose(signal, flags)?;
+    let payload = signal.payload().filter(|_| op.has_payload());
+    control.restart(payload.map_or(&[], EncodedTerm::atoms));
+    write(control, op, signal)?;
+    check_len(control.len() + payload.map_or(0, |payload| payload.bytes().len()))?;
+    Ok(payload)
 }
 
 /// The bytes of `term` with its atoms inline.

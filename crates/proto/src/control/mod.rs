@@ -7,6 +7,7 @@
 //! [`encode_signal`] chooses the form that the peer's flags ask for.
 //!
 //! ```text
+//! Signal --channel::Sender--> frames                 by `encode_control`, or apart from a connection:
 //! Signal, Flags --encode_signal--> OutMessage --channel::Sender--> frames
 //! frames --channel::Receiver--> control tuple, payload --decode--> Signal
 //! ```
@@ -24,6 +25,7 @@ pub mod op;
 mod peel;
 
 pub(crate) use decode::Control;
+pub(crate) use encode::encode_control;
 pub use encode::{OutMessage, encode_signal};
 pub use error::{ControlError, EncodeSignalError};
 pub use op::Op;

@@ -64,7 +64,29 @@ const HINTS: usize = 64;
 /// The sender's node and the receiver's: few messages name others.
 const NODES: usize = 2;
 
+/// So many are compared one by one: sooner done than finding a hint.
+const FEW: usize = 8;
+
 impl AtomList {
+    fn new(atoms: Vec<Atom>) -> Self {
+        assert!(
+            atoms.len() <= ATOM_REFS_MAX,
+            "a message lists at most 255 atoms"
+        );
+        Self {
+            atoms,
+            hints: [0; HINTS],
+            nodes: [None; NODES],
+        }
+    }
+
+    fn restart(&mut self, atoms: &[Atom]) {
+        let mut kept = std::mem::take(&mut self.atoms);
+        kept.clear();
+        kept.extend_from_slice(atoms);
+        *self = Self::new(kept);
+    }
+
     /// The number of `atom` in the list; `None` if it is not there and the list is full.
     #[inline]
     fn number(&mut self, atom: &Atom) -> Option<u8> {
@@ -93,6 +115,13 @@ impl AtomList {
         is_it: impl Fn(&Atom) -> bool,
         make: impl FnOnce() -> Atom,
     ) -> Option<u8> {
+        if self.atoms.len() <= FEW {
+            if let Some(found) = self.atoms.iter().position(&is_it) {
+                return Some(found as u8);
+            }
+            self.atoms.push(make());
+            return Some((self.atoms.len() - 1) as u8);
+        }
         let bucket = bucket(text);
         let hint = usize::from(self.hints[bucket]);
         if hint > 0 && is_it(&self.atoms[hint - 1]) {
@@ -159,18 +188,29 @@ impl Encoder {
     /// # Panics
     /// When `atoms` are more than 255.
     pub fn continuing(atoms: Vec<Atom>) -> Self {
-        assert!(
-            atoms.len() <= ATOM_REFS_MAX,
-            "a message lists at most 255 atoms"
-        );
         Self {
             bytes: Vec::with_capacity(FIRST_CAPACITY),
-            refs: Some(AtomList {
-                atoms,
-                hints: [0; HINTS],
-                nodes: [None; NODES],
-            }),
+            refs: Some(AtomList::new(atoms)),
         }
+    }
+
+    /// Forgets what was written, and starts a message anew in the same memory. One that writes atoms as
+    /// references continues `atoms`, as [`Encoder::continuing`].
+    ///
+    /// # Panics
+    /// When `atoms` are more than 255.
+    #[doc(hidden)]
+    pub fn restart(&mut self, atoms: &[Atom]) {
+        self.bytes.clear();
+        if let Some(list) = &mut self.refs {
+            list.restart(atoms);
+        }
+    }
+
+    /// The atoms that what was written refers to by number.
+    #[doc(hidden)]
+    pub fn atoms(&self) -> &[Atom] {
+        self.refs.as_ref().map_or(&[], |list| &list.atoms)
     }
 
     /// The bytes written, and the atoms they refer to by number.
@@ -536,11 +576,6 @@ impl Encoder {
         }
         self.bytes.truncate(at + 3 + count);
         true
-    }
-
-    /// The atoms that the bytes written so far refer to by number.
-    pub(crate) fn atoms(&self) -> &[Atom] {
-        self.refs.as_ref().map_or(&[], |list| &list.atoms)
     }
 
     /// A binary.
