@@ -21,6 +21,8 @@ use purlin_term::Term;
 struct Wire {
     flags: Flags,
     sender: Sender,
+    /// Is given the same, encoded apart: it must write the same.
+    twin: Sender,
     stream: VecDeque<u8>,
     deframer: Deframer,
     receiver: Receiver,
@@ -34,6 +36,7 @@ impl Wire {
         Self {
             flags,
             sender: Sender::new(flags),
+            twin: Sender::new(flags),
             stream: VecDeque::new(),
             deframer: Deframer::default(),
             receiver: Receiver::new(flags, &ChannelLimits::default()),
@@ -44,11 +47,16 @@ impl Wire {
 
     fn push(&mut self, flow: u64, signal: &Signal) {
         let Some(seen) = as_seen(signal, self.flags) else {
+            let queued = self.sender.queued_bytes();
             encode_signal(signal, self.flags).unwrap_err();
+            self.sender.push_signal(FlowId(flow), signal).unwrap_err();
+            assert_eq!(self.sender.queued_bytes(), queued);
             return;
         };
         let message = encode_signal(signal, self.flags).unwrap();
-        self.sender.push(FlowId(flow), message);
+        self.twin.push(FlowId(flow), message);
+        self.sender.push_signal(FlowId(flow), signal).unwrap();
+        assert_eq!(self.sender.queued_bytes(), self.twin.queued_bytes());
         self.expected
             .entry(flow)
             .or_default()
@@ -57,9 +65,13 @@ impl Wire {
 
     /// Writes up to `frames` frames to the stream.
     fn write(&mut self, frames: usize) {
-        let mut head = Vec::new();
+        let (mut head, mut twin_head) = (Vec::new(), Vec::new());
         for _ in 0..frames {
-            let Some(payload) = self.sender.poll_frame(&mut head) else {
+            let payload = self.sender.poll_frame(&mut head);
+            assert_eq!(payload, self.twin.poll_frame(&mut twin_head));
+            assert_eq!(head, twin_head);
+            twin_head.clear();
+            let Some(payload) = payload else {
                 assert_eq!(self.sender.queued_bytes(), 0);
                 break;
             };

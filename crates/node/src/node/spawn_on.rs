@@ -71,12 +71,16 @@ impl Start {
         function: impl Into<Atom>,
         args: &impl Arguments,
     ) -> Result<Self, SendError> {
+        let arguments = match args.arity() {
+            0 => EncodedTerm::nil(),
+            _ => EncodedTerm::serialize(&ListOf(args))?,
+        };
         Ok(Self {
             module: module.into(),
             function: function.into(),
             // A list that is longer has no encoding.
             arity: u32::try_from(args.arity()).unwrap_or(u32::MAX),
-            arguments: EncodedTerm::serialize(&ListOf(args))?,
+            arguments,
         })
     }
 

@@ -114,8 +114,8 @@ pub(super) const QUEUED_ATOM_LEN: usize = 2 * size_of::<Entry>() + size_of::<Ato
 /// A guess: a node's name and the atoms of its most frequent messages.
 const CHAINS_MIN: usize = 32;
 
-/// Two nodes, and two atoms more.
-const RECENT: usize = 4;
+/// Two nodes, and what a spawn request or a call names besides.
+const RECENT: usize = 8;
 
 impl SendCache {
     pub(super) fn new() -> Self {

@@ -313,7 +313,7 @@ impl Terms {
                 Some(known) => Ok(known),
                 None => Ok(self.atom.keep(validated(Bytes::copy_from_slice(atom))?)),
             },
-            [NIL] => validated(Bytes::from_static(&[NIL])),
+            [NIL] => Ok(EncodedTerm::nil()),
             small if small.len() <= COPIED_PAYLOAD_MAX => validated(Bytes::copy_from_slice(small)),
             _ => validated(buffer.slice(at..)),
         }

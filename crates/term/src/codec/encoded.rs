@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::error::{DecodeError, DecodeErrorKind as Kind, EncodeError};
+use super::tag;
 use super::view::View;
 use crate::atom::Atom;
 use crate::limits::Limits;
@@ -37,6 +38,14 @@ impl EncodedTerm {
         let mut encoder = Encoder::with_atom_refs();
         encoder.term(term)?;
         Ok(Self::from_encoder(encoder))
+    }
+
+    /// The empty list, which needs no memory.
+    pub fn nil() -> Self {
+        Self {
+            bytes: Bytes::from_static(&[tag::NIL]),
+            atoms: None,
+        }
     }
 
     /// A tuple of encoded terms: an envelope around what was encoded before.
