@@ -337,6 +337,8 @@ struct Local {
     queue: Worker<Runnable>,
     sleeper: Sleeper,
     turns: u32,
+    /// One was put there since this runner looked last: others only take. Looking costs an exchange.
+    may_have_next_up: bool,
     /// Turns in a row of processes that were next up.
     favours: u32,
     /// Since when there was always a second process, as far as those that yielded have seen.
@@ -353,6 +355,7 @@ impl Local {
             queue,
             sleeper: Sleeper::new(index),
             turns: 0,
+            may_have_next_up: false,
             favours: 0,
             crowded_since: None,
             was_crowded: false,
@@ -365,6 +368,7 @@ impl Local {
         // Only whether others are woken sooner or later depends on this: relaxed will do.
         let may_sleep = self.shared.sleepers.may_sleep();
         if !yields && !may_sleep {
+            self.may_have_next_up = true;
             if let Some(before) = self.next_up().swap(Some(process)) {
                 self.queue.push(before);
             }
@@ -392,6 +396,15 @@ impl Local {
         &self.seat().next_up
     }
 
+    /// The process that was woken last, unless another runner has taken it.
+    #[inline(always)]
+    fn take_next_up(&mut self) -> Option<Runnable> {
+        match std::mem::take(&mut self.may_have_next_up) {
+            true => self.next_up().take(),
+            false => None,
+        }
+    }
+
     #[cold]
     fn share(&mut self) {
         self.crowded_since = None;
@@ -415,7 +428,7 @@ impl Local {
     #[inline(always)]
     fn next(&mut self) -> Option<Runnable> {
         self.turns = self.turns.wrapping_add(1);
-        let next_up = self.next_up().take();
+        let next_up = self.take_next_up();
         if self.favours < FAVOURS_MAX && next_up.is_some() {
             self.favours += 1;
             return next_up;
