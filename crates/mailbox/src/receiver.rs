@@ -39,7 +39,7 @@ impl Cursor {
     }
 
     /// The first position after it.
-    fn position(self) -> u64 {
+    pub(crate) fn position(self) -> u64 {
         self.0 / 2
     }
 
@@ -294,6 +294,12 @@ impl<T> Taker<T> {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Before the position that it waits for.
+    pub(crate) fn awaited(&self) -> Option<Cursor> {
+        let is_armed = self.marks.is_armed();
+        is_armed.then(|| Cursor::before(self.frontier()))
     }
 
     /// Waits for the frontier to be filled; false if it has been.
