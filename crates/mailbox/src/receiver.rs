@@ -39,13 +39,24 @@ impl Cursor {
     }
 
     /// The first position after it.
-    pub(crate) fn position(self) -> u64 {
+    fn position(self) -> u64 {
         self.0 / 2
     }
 
     /// The position that `next` visited last.
     fn visited(self) -> Option<u64> {
         (self.0 % 2 == 1).then(|| self.position() - 1)
+    }
+}
+
+/// Where a receiver waits: for [`Shared::has_reached`](crate::Shared::has_reached). The end of the position alone, since
+/// every process has one, and 2^32 items do not come between two of its turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Awaited(u32);
+
+impl Awaited {
+    pub(crate) fn at(position: u64) -> Self {
+        Self(position as u32)
     }
 }
 
@@ -296,10 +307,10 @@ impl<T> Taker<T> {
         }
     }
 
-    /// Before the position that it waits for.
-    pub(crate) fn awaited(&self) -> Option<Cursor> {
+    /// The position that it waits for.
+    pub(crate) fn awaited(&self) -> Option<Awaited> {
         let is_armed = self.marks.is_armed();
-        is_armed.then(|| Cursor::before(self.frontier()))
+        is_armed.then(|| Awaited::at(self.frontier()))
     }
 
     /// Waits for the frontier to be filled; false if it has been.

@@ -369,10 +369,10 @@ fn who_was_woken_sees_that_the_place_it_waits_for_was_reached() {
         if receiver.poll_arrival(&mut cx, &end).is_pending() {
             let place = receiver.awaited().unwrap();
             let was_woken = seen.0.load(SeqCst);
-            let is_reached = shared.has_reached(&place);
+            let is_reached = shared.has_reached(place);
             assert!(is_reached || !was_woken);
             senders.map(|sender| sender.join().unwrap());
-            assert!(shared.has_reached(&place) == seen.0.load(SeqCst));
+            assert!(shared.has_reached(place) == seen.0.load(SeqCst));
         } else {
             senders.map(|sender| sender.join().unwrap());
         }

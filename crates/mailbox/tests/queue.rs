@@ -492,9 +492,9 @@ fn the_place_that_is_waited_for_is_reached_by_the_next_push() {
         let end = receiver.end();
         assert!(poll(&mut receiver, &waker, &end).is_pending());
         let place = receiver.awaited().unwrap();
-        assert!(!receiver.shared().has_reached(&place));
+        assert!(!receiver.shared().has_reached(place));
         receiver.shared().push(pushed).unwrap();
-        assert!(receiver.shared().has_reached(&place));
+        assert!(receiver.shared().has_reached(place));
         assert_eq!(woken.times(), pushed as usize + 1);
         assert!(poll(&mut receiver, &waker, &end).is_ready());
     }

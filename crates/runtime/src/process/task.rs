@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use purlin_mailbox::Cursor;
+use purlin_mailbox::Awaited;
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::{Output, Relations};
 
@@ -186,7 +186,7 @@ fn rest<M: Message>(life: &mut Life<M>, cx: &mut Context<'_>) -> Poll<End> {
 pub(super) struct Life<M: Message> {
     pub(super) cell: Arc<Cell<M>>,
     /// Where the queue wakes the process while it rests.
-    awaited: Cursor,
+    awaited: Awaited,
     /// It is polled with the same waker each time, as a process of a runner is.
     pub(super) has_one_waker: bool,
     /// Why it has ended, once it has.
@@ -196,11 +196,14 @@ pub(super) struct Life<M: Message> {
     is_told: bool,
 }
 
+/// What every process has of it, beside its body.
+const _: () = assert!(size_of::<Life<()>>() == 24);
+
 impl<M: Message> Life<M> {
     pub(super) fn new(cell: Arc<Cell<M>>) -> Self {
         Self {
             cell,
-            awaited: Cursor::default(),
+            awaited: Awaited::default(),
             has_one_waker: false,
             reason: reason::normal(),
             has_ended: false,
@@ -226,7 +229,7 @@ impl<M: Message> Life<M> {
     /// Whether the queue still wakes the process, since it has rested in an earlier turn and nothing has come.
     #[inline]
     fn still_rests(&self) -> bool {
-        self.cell.header().rests() && !self.cell.has_reached(&self.awaited)
+        self.cell.header().rests() && !self.cell.has_reached(self.awaited)
     }
 
     pub(super) fn has_ended(&self) -> bool {
