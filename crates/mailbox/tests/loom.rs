@@ -359,7 +359,7 @@ impl Wake for Seen {
 /// So who rests, having waited for whatever comes, looks again only when that is so.
 #[test]
 fn who_was_woken_sees_that_the_place_it_waits_for_was_reached() {
-    model(3, || {
+    model(2, || {
         let (shared, mut receiver) = mailbox(());
         let seen = StdArc::new(Seen(loom::sync::atomic::AtomicBool::new(false)));
         let waker = Waker::from(StdArc::clone(&seen));
