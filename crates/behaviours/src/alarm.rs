@@ -12,7 +12,6 @@
 //!   polling it until it is woken.
 
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -55,50 +54,55 @@ impl Timer {
     }
 }
 
-/// A timer for one call after another; for calls that overlap, the others have their own.
+/// A timer for one call after another.
 #[derive(Default)]
-pub(crate) struct Alarm(Mutex<Option<Timer>>);
+pub(crate) struct Alarm(Option<Timer>);
 
 impl Alarm {
-    fn kept(&self) -> MutexGuard<'_, Option<Timer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What `work` answers, if it does so in time.
-    pub(crate) async fn timeout<F: Future>(&self, timeout: Duration, work: F) -> Option<F::Output> {
+    pub(crate) async fn timeout<F: Future>(
+        &mut self,
+        timeout: Duration,
+        work: F,
+    ) -> Option<F::Output> {
         let mut work = pin!(work);
-        let mut waiting: Option<(Instant, Timer)> = None;
+        let mut deadline: Option<Instant> = None;
         let done = std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(done));
             }
-            if let Some((deadline, timer)) = &mut waiting {
-                return timer.poll(cx, *deadline).map(|()| None);
+            if let (Some(deadline), Some(timer)) = (deadline, &mut self.0) {
+                return timer.poll(cx, deadline).map(|()| None);
             }
-            let (deadline, timer) = waiting.insert(self.set(timeout));
+            let at = *deadline.insert(deadline_after(timeout));
+            let timer = self.set(at);
             match timer.wakes(cx.waker()) {
                 true => Poll::Pending,
-                false => timer.poll(cx, *deadline).map(|()| None),
+                false => timer.poll(cx, at).map(|()| None),
             }
         });
-        let done = done.await;
-        if let Some((_, timer)) = waiting {
-            *self.kept() = Some(timer);
-        }
-        done
+        done.await
     }
 
-    /// A timer that fires at the deadline of a call that waits from now on, or before.
-    fn set(&self, timeout: Duration) -> (Instant, Timer) {
-        let now = Instant::now();
-        // As `tokio::time::timeout`: what is too far away is thirty years away.
-        let far = || now + Duration::from_secs(86_400 * 365 * 30);
-        let deadline = now.checked_add(timeout).unwrap_or_else(far);
-        let kept = self.kept().take();
-        let is_of_use = |sleep: &Sleep| sleep.deadline() <= deadline && !sleep.is_elapsed();
-        let kept = kept.filter(|timer| is_of_use(&timer.sleep));
-        (deadline, kept.unwrap_or_else(|| Timer::at(deadline)))
+    /// A timer that fires at the deadline, or before.
+    fn set(&mut self, deadline: Instant) -> &mut Timer {
+        let is_of_use = |timer: &Timer| {
+            let sleep = &timer.sleep;
+            sleep.deadline() <= deadline && !sleep.is_elapsed()
+        };
+        if !self.0.as_ref().is_some_and(is_of_use) {
+            self.0 = None;
+        }
+        self.0.get_or_insert_with(|| Timer::at(deadline))
     }
+}
+
+/// The end of a wait that begins now.
+fn deadline_after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    // As `tokio::time::timeout`: what is too far away is thirty years away.
+    let far = || now + Duration::from_secs(86_400 * 365 * 30);
+    now.checked_add(timeout).unwrap_or_else(far)
 }
 
 #[cfg(test)]
@@ -113,7 +117,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_wait_ends_at_its_own_deadline_whatever_came_before() {
-        let alarm = Alarm::default();
+        let mut alarm = Alarm::default();
         for (work, timeout, took) in [
             (10, 100, 10),
             (200, 100, 100),
@@ -131,35 +135,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_that_overlap_end_each_in_time() {
-        let alarm = Alarm::default();
-        assert!(alarm.timeout(ms(50), sleep(ms(1))).await.is_some());
-        let before = Instant::now();
-        let long = alarm.timeout(ms(400), sleep(ms(5000)));
-        let short = async {
-            let done = alarm.timeout(ms(100), sleep(ms(5000))).await;
-            (done.is_none(), before.elapsed())
-        };
-        let (long, short) = tokio::join!(long, short);
-        assert_eq!((long.is_none(), before.elapsed()), (true, ms(400)));
-        assert_eq!(short, (true, ms(100)));
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_timer_is_kept_from_wait_to_wait() {
-        let alarm = Alarm::default();
+        let mut alarm = Alarm::default();
         alarm.timeout(ms(500), sleep(ms(1))).await;
-        let first = alarm.kept().as_ref().map(|timer| timer.sleep.deadline());
+        let first = alarm.0.as_ref().map(|timer| timer.sleep.deadline());
         alarm.timeout(ms(500), sleep(ms(1))).await;
-        assert_eq!(
-            alarm.kept().as_ref().map(|timer| timer.sleep.deadline()),
-            first
-        );
+        assert_eq!(alarm.0.as_ref().map(|timer| timer.sleep.deadline()), first);
         assert!(first.is_some());
     }
 
     /// A wait of 300 ms for what never comes ends after those.
-    async fn ends_in_time(alarm: &Alarm) {
+    async fn ends_in_time(alarm: &mut Alarm) {
         let before = Instant::now();
         let wait = alarm.timeout(ms(300), std::future::pending::<()>());
         let ended = tokio::time::timeout(ms(1000), wait).await;
@@ -169,15 +155,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_timer_that_another_task_left_wakes_the_one_that_waits_now() {
-        let alarm = Alarm::default();
+        let mut alarm = Alarm::default();
         alarm.timeout(ms(100), sleep(ms(1))).await;
-        tokio::spawn(async move { ends_in_time(&alarm).await })
+        tokio::spawn(async move { ends_in_time(&mut alarm).await })
             .await
             .unwrap();
     }
 
     /// Its task has no budget left when it takes the alarm over.
-    async fn take_over_without_budget(alarm: &Alarm) {
+    async fn take_over_without_budget(alarm: &mut Alarm) {
         while tokio::task::coop::has_budget_remaining() {
             tokio::task::coop::consume_budget().await;
         }
@@ -194,13 +180,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_timer_wakes_a_task_that_had_no_budget_when_it_took_it_over() {
-        let alarm = Alarm::default();
+        let mut alarm = Alarm::default();
         alarm.timeout(ms(100), sleep(ms(1))).await;
         let other = tokio::spawn(async move {
-            take_over_without_budget(&alarm).await;
+            take_over_without_budget(&mut alarm).await;
             // Whatever else has woken it is over then.
             sleep(ms(1)).await;
-            ends_in_time(&alarm).await;
+            ends_in_time(&mut alarm).await;
         });
         other.await.unwrap();
     }

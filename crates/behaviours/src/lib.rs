@@ -37,6 +37,7 @@ mod room;
 mod server_ref;
 mod shown;
 pub mod skeleton;
+mod slot;
 mod status;
 mod stop;
 pub mod supervisor;

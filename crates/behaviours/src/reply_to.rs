@@ -9,6 +9,7 @@ use purlin_term::{EncodedTerm, Pid, Term};
 use tokio::sync::oneshot;
 
 use crate::envelope::Caller;
+use crate::slot::Answer;
 
 /// Who waits for the reply to a call: OTP's `From`.
 ///
@@ -19,7 +20,10 @@ use crate::envelope::Caller;
 pub struct ReplyTo<T>(Road<T>);
 
 enum Road<T> {
-    Here(oneshot::Sender<T>),
+    /// To a call.
+    Here(Answer<T>),
+    /// To a request whose reply is waited for later.
+    Later(oneshot::Sender<T>),
     There(Box<There>),
 }
 
@@ -30,8 +34,12 @@ struct There {
 }
 
 impl<T> ReplyTo<T> {
-    pub(crate) fn here(sender: oneshot::Sender<T>) -> Self {
-        Self(Road::Here(sender))
+    pub(crate) fn here(answer: Answer<T>) -> Self {
+        Self(Road::Here(answer))
+    }
+
+    pub(crate) fn later(sender: oneshot::Sender<T>) -> Self {
+        Self(Road::Later(sender))
     }
 
     pub(crate) fn remote(caller: Caller) -> Self {
@@ -55,7 +63,7 @@ impl<T> ReplyTo<T> {
     /// Who waits, if it asked by a message.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         match &self.0 {
-            Road::Here(_) => None,
+            Road::Here(_) | Road::Later(_) => None,
             Road::There(there) => Some(&there.caller),
         }
     }
@@ -64,7 +72,8 @@ impl<T> ReplyTo<T> {
     /// [`ServerRef`](crate::ServerRef) is known to have given up.
     pub fn is_abandoned(&self) -> bool {
         match &self.0 {
-            Road::Here(sender) => sender.is_closed(),
+            Road::Here(answer) => answer.is_abandoned(),
+            Road::Later(sender) => sender.is_closed(),
             Road::There(_) => false,
         }
     }
@@ -72,7 +81,7 @@ impl<T> ReplyTo<T> {
     /// The process that waits, where it is known: a caller by [`ServerRef`](crate::ServerRef) is not.
     pub fn pid(&self) -> Option<Pid> {
         match &self.0 {
-            Road::Here(_) => None,
+            Road::Here(_) | Road::Later(_) => None,
             Road::There(there) => Some(there.caller.pid),
         }
     }
@@ -80,9 +89,13 @@ impl<T> ReplyTo<T> {
 
 impl<T> ReplyTo<T> {
     /// Answers a caller of this node; one that asks by messages gets nothing.
+    #[inline]
     pub(crate) fn reply_here(self, reply: T) {
-        if let Road::Here(sender) = self.0 {
-            let _ = sender.send(reply);
+        match self.0 {
+            Road::Here(answer) => answer.give(reply),
+            // Whoever asked may have given up.
+            Road::Later(sender) => drop(sender.send(reply)),
+            Road::There(_) => {}
         }
     }
 }
@@ -92,12 +105,11 @@ impl<T: Message> ReplyTo<T> {
     #[inline]
     pub(crate) fn try_reply_here(self, reply: T) -> Result<(), (Self, T)> {
         match self.0 {
-            // Whoever asked may have given up.
-            Road::Here(sender) => {
-                drop(sender.send(reply));
+            there @ Road::There(_) => Err((Self(there), reply)),
+            here => {
+                Self(here).reply_here(reply);
                 Ok(())
             }
-            there => Err((Self(there), reply)),
         }
     }
 
@@ -105,9 +117,8 @@ impl<T: Message> ReplyTo<T> {
     /// nobody: the caller has given up then, or is lost, or its node is not connected any more.
     pub async fn reply(self, reply: T) {
         let there = match self.0 {
-            // Whoever asked may have given up.
-            Road::Here(sender) => return drop(sender.send(reply)),
             Road::There(there) => there,
+            here => return Self(here).reply_here(reply),
         };
         match reply.encode() {
             Ok(reply) => there.send(&reply).await,

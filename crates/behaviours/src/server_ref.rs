@@ -1,10 +1,13 @@
 //! A server as others know it: by its type.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use crossbeam_utils::atomic::AtomicCell;
 use purlin_runtime::{Address, Message, Runtime, SendError, Target};
 use purlin_term::{EncodedTerm, Pid};
 use tokio::sync::oneshot;
@@ -17,6 +20,7 @@ use crate::messages::Has;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
 use crate::requests::{Response, unanswered};
+use crate::slot::Slots;
 
 /// A server of type `S`, on this node or another.
 ///
@@ -26,7 +30,15 @@ use crate::requests::{Response, unanswered};
 pub struct ServerRef<S: GenServer> {
     road: Road<S>,
     runtime: Runtime,
+    /// For calls that overlap, the others have their own.
+    kept: AtomicCell<Option<Box<Kept>>>,
+}
+
+/// What is kept from call to call.
+#[derive(Default)]
+struct Kept {
     alarm: Alarm,
+    slots: Slots,
 }
 
 enum Road<S: GenServer> {
@@ -71,11 +83,11 @@ impl<S: GenServer> fmt::Debug for ServerRef<S> {
 
 impl<S: GenServer> ServerRef<S> {
     fn new(road: Road<S>, runtime: Runtime) -> Self {
-        let alarm = Alarm::default();
+        let kept = AtomicCell::default();
         Self {
             road,
             runtime,
-            alarm,
+            kept,
         }
     }
 
@@ -161,17 +173,21 @@ impl<S: GenServer> ServerRef<S> {
             }
             Way::Nobody => return Err(CallError::NoProcess),
         };
+        let mut kept = self.kept.take().unwrap_or_default();
+        let Kept { alarm, slots } = &mut *kept;
         let asked = async {
-            let (sender, reply) = oneshot::channel();
-            let message = S::Messages::wrap((request, ReplyTo::here(sender)));
+            let (answer, mut waiting) =
+                poll_fn(|cx| Poll::Ready(slots.open::<R::Reply>(cx.waker()))).await;
+            let message = S::Messages::wrap((request, ReplyTo::here(answer)));
             let message = ServerMessage::own(message);
             self.runtime.send(address, message).await?;
-            reply
-                .await
-                .map_err(|_| unanswered(&self.runtime, address.pid()))
+            let came = poll_fn(|cx| waiting.poll(cx)).await;
+            let reply = slots.close(waiting, came);
+            reply.ok_or_else(|| unanswered(&self.runtime, address.pid()))
         };
         // Pinned here: moved into another future, it would be copied with the request.
-        let asked = self.alarm.timeout(timeout, pin!(asked)).await;
+        let asked = alarm.timeout(timeout, pin!(asked)).await;
+        self.kept.store(Some(kept));
         asked.unwrap_or(Err(CallError::TimedOut(timeout)))
     }
 
@@ -191,7 +207,7 @@ impl<S: GenServer> ServerRef<S> {
             Way::Nobody => return Response::refused(CallError::NoProcess),
         };
         let (sender, reply) = oneshot::channel();
-        let message = S::Messages::wrap((request, ReplyTo::here(sender)));
+        let message = S::Messages::wrap((request, ReplyTo::later(sender)));
         match self.runtime.try_send(address, ServerMessage::own(message)) {
             Ok(()) => Response::here(reply, address.pid(), self.runtime.clone()),
             Err(error) => Response::refused(error.into()),

@@ -1,5 +1,7 @@
 //! Servers as their users know them.
 
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use purlin_behaviours::{
@@ -11,6 +13,7 @@ use purlin_otp::reason::Reason;
 use purlin_runtime::{Process, Raw, Target};
 use purlin_term::{EncodedTerm, Term, atom};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 mod support;
 
@@ -131,6 +134,81 @@ fn counter(value: i64) -> (Counter, mpsc::UnboundedReceiver<String>) {
         seen,
     };
     (counter, events)
+}
+
+/// What a future is ready with at once.
+async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    let polled = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await;
+    match polled {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// Keeps who asks, and answers nobody.
+struct Silent(Vec<ReplyTo<i64>>);
+
+impl GenServer for Silent {
+    type Messages = (by::Call<Get>, by::Call<Add>);
+}
+
+impl HandleCallFrom<Get> for Silent {
+    async fn handle_call_from(&mut self, _: Get, from: ReplyTo<i64>, _: &mut Context<Self>) {
+        self.0.push(from);
+    }
+}
+
+/// Answers this one, after those that it kept: how many of them nobody waits for any more.
+impl HandleCallFrom<Add> for Silent {
+    async fn handle_call_from(&mut self, _: Add, from: ReplyTo<i64>, _: &mut Context<Self>) {
+        let abandoned = self.0.iter().filter(|kept| kept.is_abandoned()).count();
+        for (n, kept) in self.0.drain(..).enumerate() {
+            kept.reply(n as i64).await;
+        }
+        from.reply(abandoned as i64).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_by_one_reference_at_once_end_each_in_its_time() {
+    let runtime = runtime();
+    let server = Silent(Vec::new()).start(&runtime).await.unwrap();
+    let began = Instant::now();
+    let call = async |ms| {
+        let timeout = Duration::from_millis(ms);
+        let ended = server.call_timeout(Get, timeout).await;
+        assert!(matches!(ended, Err(CallError::TimedOut(after)) if after == timeout));
+        assert_eq!(began.elapsed(), timeout);
+    };
+    tokio::join!(call(400), call(100), call(250));
+}
+
+/// The calls are of one task and by one reference, so the next may use what the one before has used.
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_comes_late_is_not_that_of_the_next_call() {
+    let runtime = runtime();
+    let server = Silent(Vec::new()).start(&runtime).await.unwrap();
+    assert_eq!(server.call(Add(0)).await.unwrap(), 0);
+    for _ in 0..3 {
+        let timeout = Duration::from_millis(10);
+        let late = server.call_timeout(Get, timeout).await;
+        assert!(matches!(late, Err(CallError::TimedOut(_))));
+        assert_eq!(server.call(Add(0)).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_goes_on_in_another_task_is_answered_there() {
+    let runtime = runtime();
+    let server = Silent(Vec::new()).start(&runtime).await.unwrap();
+    let other = server.clone();
+    let mut call = Box::pin(async move { other.call(Get).await });
+    assert!(poll_once(call.as_mut()).await.is_none());
+    let elsewhere = tokio::spawn(call);
+    tokio::task::yield_now().await;
+    assert_eq!(server.call(Add(0)).await.unwrap(), 0);
+    assert_eq!(elsewhere.await.unwrap().unwrap(), 0);
+    assert_eq!(server.call(Add(0)).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]

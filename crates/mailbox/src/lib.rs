@@ -66,7 +66,7 @@ mod wake;
 
 pub use lazy::Lazy;
 pub use queue::Closed;
-pub use receiver::Cursor;
+pub use receiver::{Awaited, Cursor};
 pub use shared::{Hold, Owner, Receiver, Shared};
 
 use sync::Arc;

@@ -49,6 +49,17 @@ impl Cursor {
     }
 }
 
+/// Where a receiver waits: for [`Shared::has_reached`](crate::Shared::has_reached). The end of the position alone, since
+/// every process has one, and 2^32 items do not come between two of its turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Awaited(u32);
+
+impl Awaited {
+    pub(crate) fn at(position: u64) -> Self {
+        Self(position as u32)
+    }
+}
+
 /// What the receiver knows of the queue. It lies in the mailbox beside what senders share, and is
 /// small while little waits: every process has one.
 pub(crate) struct Taker<T> {
@@ -294,6 +305,12 @@ impl<T> Taker<T> {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// The position that it waits for.
+    pub(crate) fn awaited(&self) -> Option<Awaited> {
+        let is_armed = self.marks.is_armed();
+        is_armed.then(|| Awaited::at(self.frontier()))
     }
 
     /// Waits for the frontier to be filled; false if it has been.

@@ -17,7 +17,7 @@ use std::ops::{Deref, DerefMut};
 use std::task::{Context, Poll};
 
 use crate::queue::{Closed, Queue};
-use crate::receiver::{Cursor, Taker};
+use crate::receiver::{Awaited, Cursor, Taker};
 use crate::sync::{Arc, AtomicBool, Ordering, UnsafeCell, pause};
 
 /// A mailbox: what senders share, with a header `H` that all see and a state `S` that the owner has.
@@ -103,6 +103,13 @@ impl<T, H, S> Shared<T, H, S> {
     /// True when [`len`](Self::len) is zero.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether something was pushed to where the receiver waits or behind it, pushes that are not finished
+    /// included. A snapshot that may be slightly old.
+    #[inline]
+    pub fn has_reached(&self, place: Awaited) -> bool {
+        Awaited::at(self.queue.reserved()) != place
     }
 
     /// The receiving side, and the state. Waits while somebody else has it: whoever has it and asks
@@ -285,6 +292,14 @@ impl<T, H, S, P: Hold<Target = Shared<T, H, S>>> Owner<T, H, S, P> {
         let poll = |taker: &mut Taker<T>, queue: &_| taker.poll_arrival(queue, cx, cursor);
         // SAFETY: as in `pop`.
         unsafe { self.shared.taker(poll) }
+    }
+
+    /// Where the task waits, if it does: what is pushed next comes to that place, and wakes it. It does so until
+    /// something has [come there](Shared::has_reached), or another task polls.
+    pub fn awaited(&self) -> Option<Awaited> {
+        // SAFETY: as in `pop`; it only reads.
+        let taker = |taker: *const Taker<T>| unsafe { &*taker }.awaited();
+        self.shared.taker.with(taker)
     }
 
     /// Takes the oldest item, as [`pop`](Self::pop). If there is none, the task is woken when

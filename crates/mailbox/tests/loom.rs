@@ -347,6 +347,38 @@ fn the_task_that_polled_last_is_woken() {
     });
 }
 
+/// A waker that the model knows: what happened before it was used is seen by who finds it used.
+struct Seen(loom::sync::atomic::AtomicBool);
+
+impl Wake for Seen {
+    fn wake(self: StdArc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// So who rests, having waited for whatever comes, looks again only when that is so.
+#[test]
+fn who_was_woken_sees_that_the_place_it_waits_for_was_reached() {
+    model(2, || {
+        let (shared, mut receiver) = mailbox(());
+        let seen = StdArc::new(Seen(loom::sync::atomic::AtomicBool::new(false)));
+        let waker = Waker::from(StdArc::clone(&seen));
+        let senders = [&[1], &[2]].map(|number| push_all(&shared, number));
+        let end = receiver.end();
+        let mut cx = Context::from_waker(&waker);
+        if receiver.poll_arrival(&mut cx, &end).is_pending() {
+            let place = receiver.awaited().unwrap();
+            let was_woken = seen.0.load(SeqCst);
+            let is_reached = shared.has_reached(place);
+            assert!(is_reached || !was_woken);
+            senders.map(|sender| sender.join().unwrap());
+            assert!(shared.has_reached(place) == seen.0.load(SeqCst));
+        } else {
+            senders.map(|sender| sender.join().unwrap());
+        }
+    });
+}
+
 #[test]
 fn the_waker_goes_when_the_receiver_and_the_last_push_are_gone() {
     model(3, || {

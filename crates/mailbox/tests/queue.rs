@@ -481,3 +481,21 @@ fn a_mailbox_that_somebody_has_is_not_tried_for() {
     assert_eq!(shared.try_owner().map(|owner| *owner), Some(7));
     assert!(shared.try_owner().is_some());
 }
+
+/// Who waits there need not look before something has come there.
+#[test]
+fn the_place_that_is_waited_for_is_reached_by_the_next_push() {
+    let mut receiver = filled(0);
+    let (woken, waker) = Woken::new();
+    for pushed in 0..20 {
+        assert_eq!(receiver.awaited(), None, "nobody has polled");
+        let end = receiver.end();
+        assert!(poll(&mut receiver, &waker, &end).is_pending());
+        let place = receiver.awaited().unwrap();
+        assert!(!receiver.shared().has_reached(place));
+        receiver.shared().push(pushed).unwrap();
+        assert!(receiver.shared().has_reached(place));
+        assert_eq!(woken.times(), pushed as usize + 1);
+        assert!(poll(&mut receiver, &waker, &end).is_ready());
+    }
+}

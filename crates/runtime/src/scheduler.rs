@@ -7,7 +7,7 @@
 //! tokio's scheduler; and an idle process costs no task of tokio's. Everything of tokio's works in a
 //! process all the same, since it runs inside a task: timers, sockets, `block_in_place`.
 //!
-//! Fairness: a runner gives its thread back after [`TURNS`] processes, or when tokio's budget for
+//! Fairness: a runner gives its thread back after [`STINT`] or [`LONG_STINT`], or when tokio's budget for
 //! its task is used up; now and then so that tokio looks at sockets and timers before it goes on. It
 //! looks into the common queue every [`COMMON_INTERVAL`] turns, so that nobody there waits for ever.
 //!
@@ -75,6 +75,12 @@ const TURNS: u32 = 64;
 /// How long a runner lets processes run before other tasks of its thread have their turn. Some times what
 /// tokio takes to look for them, for sockets and for timers; well below what a network takes.
 const STINT: Duration = Duration::from_micros(100);
+
+/// The same where no task of a connection, nor any other brief one, has had a turn on the thread since it stepped back
+/// last: as far as can be seen, the thread has nothing else to do. A step back costs a look at the sockets, and mostly
+/// another thread that tokio wakes: 5 to 8 % of what one client's calls took, or two processes that talk. Below the
+/// resolution of timers.
+const LONG_STINT: Duration = Duration::from_micros(400);
 
 /// How often the only runner steps back so that its thread looks at sockets and timers first, in times of
 /// [`TURNS`]. Else tokio looks there every 61 tasks, and a runner counts for one.
@@ -195,6 +201,7 @@ impl Scheduler {
                 local: Some(Box::new(Local::new(shared.clone(), queue, index))),
                 batches: 0,
                 is_only: count == 1,
+                brief_turns: 0,
             });
         }
         if count > 1 {
@@ -242,6 +249,8 @@ thread_local! {
     static HERE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
     /// The task that runs on this thread gives it back soon.
     static BRIEF: Cell<bool> = const { Cell::new(false) };
+    /// How many turns such tasks have had on this thread.
+    static BRIEF_TURNS: Cell<u32> = const { Cell::new(0) };
     /// What that task has woken.
     static LATER: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
 }
@@ -259,6 +268,7 @@ pub fn briefly<R>(poll: impl FnOnce() -> R) -> R {
         }
     }
     let _before = Before(BRIEF.replace(true));
+    BRIEF_TURNS.set(BRIEF_TURNS.get().wrapping_add(1));
     poll()
 }
 
@@ -337,6 +347,8 @@ struct Local {
     queue: Worker<Runnable>,
     sleeper: Sleeper,
     turns: u32,
+    /// One was put there since this runner looked last: others only take. Looking costs an exchange.
+    may_have_next_up: bool,
     /// Turns in a row of processes that were next up.
     favours: u32,
     /// Since when there was always a second process, as far as those that yielded have seen.
@@ -353,6 +365,7 @@ impl Local {
             queue,
             sleeper: Sleeper::new(index),
             turns: 0,
+            may_have_next_up: false,
             favours: 0,
             crowded_since: None,
             was_crowded: false,
@@ -365,6 +378,7 @@ impl Local {
         // Only whether others are woken sooner or later depends on this: relaxed will do.
         let may_sleep = self.shared.sleepers.may_sleep();
         if !yields && !may_sleep {
+            self.may_have_next_up = true;
             if let Some(before) = self.next_up().swap(Some(process)) {
                 self.queue.push(before);
             }
@@ -392,6 +406,15 @@ impl Local {
         &self.seat().next_up
     }
 
+    /// The process that was woken last, unless another runner has taken it.
+    #[inline(always)]
+    fn take_next_up(&mut self) -> Option<Runnable> {
+        match std::mem::take(&mut self.may_have_next_up) {
+            true => self.next_up().take(),
+            false => None,
+        }
+    }
+
     #[cold]
     fn share(&mut self) {
         self.crowded_since = None;
@@ -415,7 +438,7 @@ impl Local {
     #[inline(always)]
     fn next(&mut self) -> Option<Runnable> {
         self.turns = self.turns.wrapping_add(1);
-        let next_up = self.next_up().take();
+        let next_up = self.take_next_up();
         if self.favours < FAVOURS_MAX && next_up.is_some() {
             self.favours += 1;
             return next_up;
@@ -505,6 +528,8 @@ struct Runner {
     local: Option<Box<Local>>,
     batches: u32,
     is_only: bool,
+    /// [`BRIEF_TURNS`] of its thread when it stepped back last.
+    brief_turns: u32,
 }
 
 /// Puts a runner into its thread, and takes it out again.
@@ -538,16 +563,22 @@ enum Rest {
 impl Runner {
     fn run(&mut self) -> Rest {
         let began = (!self.is_only).then(Instant::now);
-        let _scope = Scope::enter(self);
+        let stint = match BRIEF_TURNS.get() == self.brief_turns {
+            true => LONG_STINT,
+            false => STINT,
+        };
+        let scope = Scope::enter(self);
         let mut turns = 0;
-        let rest = Self::take_turns(&mut turns, began);
+        let rest = Self::take_turns(&mut turns, began, stint);
         if let Some(began) = began {
             here(|local| local.note_stint(turns, began.elapsed()));
         }
+        drop(scope);
+        self.brief_turns = BRIEF_TURNS.get();
         rest
     }
 
-    fn take_turns(turns: &mut u32, began: Option<Instant>) -> Rest {
+    fn take_turns(turns: &mut u32, began: Option<Instant>, stint: Duration) -> Rest {
         loop {
             for _ in 0..TURNS {
                 while here(Local::next).map(Runnable::run).is_none() {
@@ -561,7 +592,7 @@ impl Runner {
                     return Rest::Yield;
                 }
             }
-            if began.is_none_or(|began| began.elapsed() >= STINT) {
+            if began.is_none_or(|began| began.elapsed() >= stint) {
                 return Rest::Yield;
             }
         }

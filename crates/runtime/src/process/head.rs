@@ -34,6 +34,8 @@ pub(crate) struct Head {
     standing: Standing,
     /// The queue wakes the process already, since its body waits for a message.
     waits: AtomicBool,
+    /// It does so since an earlier turn, for whatever comes, and the body has not waited for messages since.
+    rests: AtomicBool,
     /// Code outside of processes has it: no task handles its signals.
     is_attached: AtomicBool,
     /// Messages of other types are received too. Set and read by the process alone.
@@ -88,6 +90,7 @@ impl Head {
             signals_handled: AtomicU32::new(0),
             standing: Standing::new(),
             waits: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
             is_attached: AtomicBool::new(false),
             takes_foreign: AtomicBool::new(false),
             budget: AtomicU8::new(RECEIVES_MAX as u8),
@@ -201,6 +204,17 @@ impl Head {
 
     pub(crate) fn set_waits(&self, waits: bool) {
         self.waits.store(waits, Ordering::Relaxed);
+        self.rests.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the queue still wakes the process unless something has come. Set and read by the process alone.
+    #[inline]
+    pub(crate) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_rests(&self) {
+        self.rests.store(true, Ordering::Relaxed);
     }
 
     /// The task of the process runs: it may receive again.

@@ -290,7 +290,7 @@ pub(super) fn prepare<M: Message>(cell: &Cell<M>, signal: Signal, epoch: Epoch) 
     Inside::of(cell).handle_at(signal, epoch);
 }
 
-pub(super) fn start<M, B, F>(life: Life<M>, body: B) -> Address<M>
+pub(super) fn start<M, B, F>(mut life: Life<M>, body: B) -> Address<M>
 where
     M: Message,
     B: FnOnce(Process<M>) -> F + Send + 'static,
@@ -302,7 +302,10 @@ where
     match head.runtime().scheduler() {
         // Other nodes rely on the processes that no exit signal ends.
         _ if head.is_apart() => drop(executor.spawn_vital(Box::pin(Task::new(life, body)))),
-        Some(scheduler) => scheduler.spawn(Task::new(life, body)),
+        Some(scheduler) => {
+            life.has_one_waker = true;
+            scheduler.spawn(Task::new(life, body));
+        }
         None => drop(executor.spawn(Box::pin(Task::new(life, body)))),
     }
     Address::here(cell.header().pid(), cell)

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use purlin_mailbox::Awaited;
 use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::{Output, Relations};
 
@@ -71,7 +72,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let (life, mut body) = (this.life, this.body);
-        let Poll::Ready(end) = step(&life.cell, body.as_mut(), cx) else {
+        let Poll::Ready(end) = step(life, body.as_mut(), cx) else {
             return Poll::Pending;
         };
         life.end(end);
@@ -122,12 +123,13 @@ enum End {
 }
 
 /// Polls the body once, signals first and last.
-fn step<M, B, F>(cell: &Arc<Cell<M>>, body: Pin<&mut Body<B, F>>, cx: &mut Context<'_>) -> Poll<End>
+fn step<M, B, F>(life: &mut Life<M>, body: Pin<&mut Body<B, F>>, cx: &mut Context<'_>) -> Poll<End>
 where
     M: Message,
     B: FnOnce(Process<M>) -> F,
     F: Future<Output: IntoExit>,
 {
+    let cell = &life.cell;
     let head = cell.header();
     head.begin_turn();
     if head.signals_waiting() > 0
@@ -146,9 +148,9 @@ where
                 Inside::of(cell).owner.tell_taken();
                 watermark::look(cell);
             }
-            match head.waits() {
+            match head.waits() || life.still_rests() {
                 true => Poll::Pending,
-                false => rest(cell, cx),
+                false => rest(life, cx),
             }
         }
     }
@@ -163,14 +165,19 @@ fn handle_signals<M: Message>(cell: &Cell<M>) -> Option<Reason> {
 }
 
 /// The body waits for something else than messages: signals are to be seen all the same.
-fn rest<M: Message>(cell: &Cell<M>, cx: &mut Context<'_>) -> Poll<End> {
-    let mut inside = Inside::of(cell);
+fn rest<M: Message>(life: &mut Life<M>, cx: &mut Context<'_>) -> Poll<End> {
+    let mut inside = Inside::of(&life.cell);
     let came = inside.watch_queue(cx);
     if let Some(reason) = inside.owner.take_ending() {
         return Poll::Ready(End::Signal(reason));
     }
     if came {
         cx.waker().wake_by_ref();
+    } else if life.has_one_waker
+        && let Some(place) = inside.owner.awaited()
+    {
+        life.awaited = place;
+        inside.head().set_rests();
     }
     Poll::Pending
 }
@@ -178,6 +185,10 @@ fn rest<M: Message>(cell: &Cell<M>, cx: &mut Context<'_>) -> Poll<End> {
 /// A process that has not ended yet. It ends when this is dropped, if nobody ended it before.
 pub(super) struct Life<M: Message> {
     pub(super) cell: Arc<Cell<M>>,
+    /// Where the queue wakes the process while it rests.
+    awaited: Awaited,
+    /// It is polled with the same waker each time, as a process of a runner is.
+    pub(super) has_one_waker: bool,
     /// Why it has ended, once it has.
     reason: Reason,
     has_ended: bool,
@@ -185,10 +196,15 @@ pub(super) struct Life<M: Message> {
     is_told: bool,
 }
 
+/// What every process has of it, beside its body.
+const _: () = assert!(size_of::<Life<()>>() == 24);
+
 impl<M: Message> Life<M> {
     pub(super) fn new(cell: Arc<Cell<M>>) -> Self {
         Self {
             cell,
+            awaited: Awaited::default(),
+            has_one_waker: false,
             reason: reason::normal(),
             has_ended: false,
             is_crash: false,
@@ -208,6 +224,12 @@ impl<M: Message> Life<M> {
     pub(super) fn end_with(&mut self, reason: Reason) {
         self.has_ended = true;
         self.reason = reason;
+    }
+
+    /// Whether the queue still wakes the process, since it has rested in an earlier turn and nothing has come.
+    #[inline]
+    fn still_rests(&self) -> bool {
+        self.cell.header().rests() && !self.cell.has_reached(self.awaited)
     }
 
     pub(super) fn has_ended(&self) -> bool {
