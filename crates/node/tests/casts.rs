@@ -230,3 +230,32 @@ async fn what_waits_goes_out_when_the_peer_is_first_to_connect() {
     here.stop(PATIENCE).await;
     there.stop(PATIENCE).await;
 }
+
+#[tokio::test]
+async fn a_node_that_stops_sends_first_what_waits_for_those_it_dials() {
+    let net = Net::new().await;
+    let (here, there) = (net.node("here").await, net.node("there").await);
+    let mut other = there.attach().unwrap();
+    at_once(here.cast(other.pid(), &1)).await.unwrap();
+    here.stop(PATIENCE).await;
+    assert_eq!(number(&mut other).await, 1);
+    there.stop(PATIENCE).await;
+    // And after that it dials nobody.
+    let late = here.cast(other.pid(), &2).await;
+    assert!(matches!(late, Err(SendError::NotConnected(_))));
+}
+
+#[tokio::test]
+async fn a_node_that_stops_waits_no_longer_than_it_is_told_for_those_it_dials() {
+    let net = Net::new().await;
+    let door = Door::new().await;
+    let here = door.dialler(&net, "there").await;
+    let to = (atom!("server"), name("there"));
+    at_once(here.cast(to, &1)).await.unwrap();
+    let before = tokio::time::Instant::now();
+    here.stop(Duration::from_millis(50)).await;
+    assert!(
+        before.elapsed() < Duration::from_secs(5),
+        "dialling takes longer"
+    );
+}

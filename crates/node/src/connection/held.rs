@@ -116,6 +116,10 @@ impl Held {
         None
     }
 
+    pub(crate) fn has_messages(&self) -> bool {
+        self.messages > 0
+    }
+
     /// All of it, in the order in which it came.
     pub(crate) fn into_queue(self) -> Vec<Waiting> {
         self.queue
@@ -223,9 +227,11 @@ mod tests {
     fn messages_and_signals_wait_in_the_order_in_which_they_were_sent() {
         let one = pid("here@held", 1);
         let mut held = Held::default();
+        assert!(!held.has_messages());
         assert!(held.hold_message(message(one, 1)).is_none());
         assert!(held.hold(link(one)).is_none());
         assert!(held.hold_message(message(one, 1)).is_none());
+        assert!(held.has_messages());
         let is_message = |waiting: &Waiting| matches!(waiting, Waiting::Message(_));
         let kinds: Vec<bool> = held.into_queue().iter().map(is_message).collect();
         assert_eq!(kinds, [true, false, true]);

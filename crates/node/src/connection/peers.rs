@@ -122,6 +122,15 @@ impl Peers {
         Some(end)
     }
 
+    /// The ends of all attempts that messages wait for.
+    pub(crate) fn wait_for_messages(&mut self) -> Vec<AttemptEnd> {
+        let attempts = self.attempts.iter();
+        let with_messages = attempts.filter(|(_, attempt)| attempt.held.has_messages());
+        let nodes: Vec<NodeName> = with_messages.map(|(node, _)| *node).collect();
+        let ends = nodes.into_iter().filter_map(|node| self.wait_for(node));
+        ends.collect()
+    }
+
     /// Keeps a signal for the connection that is being made, if it is meant for that one; given back, it
     /// is to be answered.
     pub(crate) fn hold(&mut self, signal: Outgoing, over: Option<Epoch>) -> Option<Outgoing> {
