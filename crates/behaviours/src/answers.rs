@@ -34,14 +34,13 @@ impl Answers {
             Ok(reply) => reply_message(caller, &reply),
             Err(error) => Err(SendError::Encode(error.to_string())),
         };
-        let to = caller.reply_to();
-        let sent =
-            message.and_then(
-                |message| match by.try_send(to.clone(), Raw(message.clone())) {
-                    Err(SendError::Busy(_) | SendError::Full(_)) => Ok(Some(message)),
-                    sent => sent.map(|()| None),
-                },
-            );
+        let (runtime, to) = (by.runtime(), caller.reply_to());
+        let sent = message.and_then(|message| {
+            match runtime.try_send_encoded(by.pid(), to.clone(), message.clone()) {
+                Err(SendError::Busy(_) | SendError::Full(_)) => Ok(Some(message)),
+                sent => sent.map(|()| None),
+            }
+        });
         match sent {
             Ok(None) => {}
             Ok(Some(message)) => self.give_later(by, to, message),

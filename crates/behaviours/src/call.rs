@@ -86,7 +86,9 @@ pub async fn call_from<M: Message, R: Request>(
     read(asked.unwrap_or(Err(CallError::TimedOut(timeout)))?)
 }
 
-/// Sends a request that has no reply, in nobody's name: `gen_server:cast`.
+/// Sends a request that has no reply, in nobody's name: `gen_server:cast`. Waits while the road or a bounded
+/// mailbox is full, and not for a connection: to a node that is not connected the cast waits with the
+/// connection to come, and is gone if there is none to be had.
 ///
 /// # Errors
 /// [`SendError`]: it was not sent. Whether a cast that was sent arrives is unknown.
@@ -97,7 +99,7 @@ pub async fn cast<M: Message>(
 ) -> Result<(), SendError> {
     let cast = encode_cast(message)?;
     runtime
-        .send_encoded(runtime.nobody(), to.into(), cast)
+        .cast_encoded(runtime.nobody(), to.into(), cast)
         .await
 }
 
@@ -112,7 +114,7 @@ pub async fn cast_from<P: Message, M: Message>(
 ) -> Result<(), SendError> {
     let cast = encode_cast(message)?;
     let runtime = process.runtime().clone();
-    runtime.send_encoded(process.pid(), to.into(), cast).await
+    runtime.cast_encoded(process.pid(), to.into(), cast).await
 }
 
 /// `{'$gen_cast', Message}`.
@@ -193,11 +195,12 @@ pub(crate) fn send_request<R: Request>(
     let request = request.encode().map_err(SendError::from)?;
     let mut asking = make_call(runtime, None, to, &request)?;
     let (node, to) = (asking.to.node(), Destination::from(asking.to));
-    let sent = asking.asker.try_send(to.clone(), Raw(asking.call.clone()));
+    let (call, from) = (asking.call.clone(), asking.from);
+    let sent = runtime.try_send_encoded(from, to.clone(), call);
     let sending = match sent {
         Ok(()) => None,
         Err(SendError::Busy(_) | SendError::Full(_) | SendError::NotConnected { .. }) => {
-            let (runtime, from, call) = (runtime.clone(), asking.from, asking.call);
+            let (runtime, call) = (runtime.clone(), asking.call);
             let on = runtime.clone();
             let sending = async move { runtime.send_encoded(from, to, call).await };
             Some(Task::async_(&on, sending)?)

@@ -215,7 +215,8 @@ impl<S: GenServer> ServerRef<S> {
     }
 
     /// Sends a request that has no reply: `gen_server:cast`. Waits while the road or a bounded mailbox is
-    /// full. To a key that nobody has, as to a process that has ended, it is gone.
+    /// full, and not for a connection: to a node that is not connected it waits with the connection to come. To a
+    /// key that nobody has, as to a process that has ended or a node that cannot be reached, it is gone.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent. Whether a cast that was sent arrives is unknown.
@@ -233,7 +234,7 @@ impl<S: GenServer> ServerRef<S> {
         }
     }
 
-    /// Sends a plain message.
+    /// Sends a plain message. Waits as [`Process::send`](purlin_runtime::Process::send) does.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
@@ -252,6 +253,21 @@ impl<S: GenServer> ServerRef<S> {
                 let (runtime, to) = (&self.runtime, target.clone().into());
                 runtime.send_encoded(runtime.nobody(), to, message).await
             }
+        }
+    }
+
+    /// As [`ServerRef::send`], waiting as a cast does.
+    pub(crate) async fn notify_server<M: Message, Place>(&self, message: M) -> Result<(), SendError>
+    where
+        S::Messages: Has<S, by::Info<M>, Place>,
+    {
+        match self.way(&mut None) {
+            Way::To(target) => {
+                let message: EncodedTerm = message.encode()?;
+                let (runtime, to) = (&self.runtime, target.clone().into());
+                runtime.cast_encoded(runtime.nobody(), to, message).await
+            }
+            Way::Here(_) | Way::Nobody => self.send(message).await,
         }
     }
 }

@@ -46,6 +46,15 @@ pub(crate) const HELD_SIGNALS_MAX: usize = 1 << 16;
 /// Bytes of the reasons among them: room for one of the largest, and few programs give any.
 pub(crate) const HELD_BYTES_MAX: usize = 64 << 20;
 
+/// Messages that wait while a node is dialled, for each such node; who sends one more waits in its place, or
+/// is refused. About 20 MB beside their bytes. A guess, unmeasured: the bound in bytes is met first unless they are
+/// of a few bytes each.
+pub(crate) const HELD_MESSAGES_MAX: usize = 1 << 16;
+
+/// Bytes of these messages from which on there is no room for another: what may be queued for a node that is
+/// connected.
+pub(crate) const HELD_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
 /// How long processes may take to end when the node stops: OTP's default for a worker.
 pub(crate) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 

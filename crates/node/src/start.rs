@@ -13,7 +13,7 @@ use purlin_proto::digest::{Cookie, CookieError};
 use purlin_proto::flags::Flags;
 use purlin_proto::handshake::{FullName, NameFamily, NodeNameError};
 use purlin_term::{Atom, NodeName, NodeNameRefused};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::config::Config;
 use crate::connection::{Connection, DownReason, accept_all};
@@ -182,11 +182,13 @@ impl Node {
     /// Stops the node: ends supervision trees and applications, the youngest first, writes what is queued,
     /// closes all connections and frees the name.
     ///
-    /// The trees have `timeout` to end, and then the peers have it to take what is queued; what they do not is
-    /// lost. Then the other processes are told to shut down, the youngest first, and killed if they do not; the
-    /// node's own services end last. From then on no process starts.
+    /// The trees have `timeout` to end, and then the peers have it to take what is queued, those that are being
+    /// dialled included; what they do not is lost. Then the other processes are told to shut down, the youngest
+    /// first, and killed if they do not; the node's own services end last. From then on no process starts.
     pub async fn stop(&self, timeout: Duration) {
         self.end_trees(timeout).await;
+        let asked = Instant::now();
+        let _ = time::timeout(timeout, self.held_messages_queued()).await;
         self.0.stopping.set();
         let listening = self.listening().take();
         if let Some(listening) = &listening {
@@ -197,7 +199,8 @@ impl Node {
         connections
             .iter()
             .for_each(|connection| connection.finish());
-        let _ = time::timeout(timeout, all_drained(&connections)).await;
+        let left = timeout.saturating_sub(asked.elapsed());
+        let _ = time::timeout(left, all_drained(&connections)).await;
         // All at once: a peer that hears of our end from another before it sees it takes our
         // leaving for a broken link.
         for connection in &connections {
@@ -210,6 +213,14 @@ impl Node {
         self.dismiss_services().await;
         if let Some(registration) = listening.and_then(|listening| listening.registration) {
             registration.release().await;
+        }
+    }
+
+    /// Returns when the messages that waited for connections are queued on them, or were dropped.
+    async fn held_messages_queued(&self) {
+        let ends = self.state().peers.wait_for_messages();
+        for end in ends {
+            let _ = end.await;
         }
     }
 

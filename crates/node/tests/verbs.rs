@@ -269,7 +269,8 @@ async fn questions_to_many_nodes_are_answered_by_each_for_itself() {
     }
 
     let sent = here.abcast(&names, &atom!("server"), &atom!("hello")).await;
-    assert_eq!(sent.iter().filter(|(_, sent)| sent.is_ok()).count(), 3);
+    // Nobody hears of the node that is not there.
+    assert!(sent.iter().all(|(_, sent)| sent.is_ok()), "{sent:?}");
     let mut heard = [message(&mut sink).await, message(&mut sink).await];
     heard.sort();
     let hello = |node| Term::tuple([Term::from(node), atom!("hello").into()]);

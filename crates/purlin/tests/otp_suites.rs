@@ -394,8 +394,8 @@ async fn calls_and_casts_reach_a_server_of_another_node_until_it_or_its_node_has
                 CallError::Disconnected(_) | CallError::NotSent(SendError::NotConnected { .. })
             );
             assert!(is_lost, "{lost}");
-            let lost = cast(runtime, to, &term("hello")).await.unwrap_err();
-            assert!(matches!(lost, SendError::NotConnected { .. }), "{lost}");
+            // As in OTP, a cast is gone without a word.
+            cast(runtime, to, &term("hello")).await.unwrap();
         }
         assert!(before.elapsed() < PATIENCE);
     }

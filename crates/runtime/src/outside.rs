@@ -109,9 +109,22 @@ pub trait Outside: Send + Sync {
         message: EncodedTerm,
     ) -> BoxFuture<'_, Result<(), SendError>>;
 
-    /// Sends a message for `from` at once or not at all.
+    /// Sends a message for `from` at once or not at all. Where there is no connection one is made, and the
+    /// message waits for it, in order with all else that `from` sends there; it is dropped if there is none to be
+    /// had.
     ///
     /// # Errors
-    /// [`SendError::Busy`] while the road is full.
+    /// [`SendError::Busy`] while the road is full, or as much as may waits for the connection.
     fn try_send(&self, from: Pid, to: Destination, message: EncodedTerm) -> Result<(), SendError>;
+
+    /// As [`Outside::try_send`], to a node that is connected: OTP's option `noconnect`.
+    ///
+    /// # Errors
+    /// [`SendError::NotConnected`] if it is not, [`SendError::Busy`] while the road is full.
+    fn try_send_noconnect(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError>;
 }

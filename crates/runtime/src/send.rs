@@ -187,6 +187,13 @@ where
     }
 }
 
+/// Whether a message that goes at once or not at all has its node dialled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Connect {
+    IfNeeded,
+    Never,
+}
+
 /// What is still to be done for a message to arrive.
 pub(crate) enum Step<T> {
     /// Nothing.
@@ -243,15 +250,42 @@ impl Runtime {
         to: Destination,
         message: EncodedTerm,
     ) -> Result<(), SendError> {
-        self.try_send_from(|| from, &to, Raw(message), Entry::Counted)
+        self.try_send_from(|| from, &to, Raw(message), Entry::Counted, Connect::Never)
     }
 
-    /// Sends `message`, in nobody's name, at once or not at all.
+    /// As [`Runtime::send_encoded`], but not waiting for a connection: to a node that is not connected the
+    /// message waits with the connection to come, unless as much as may does so already.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not sent.
+    #[doc(hidden)]
+    pub async fn cast_encoded(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError> {
+        let step = self.begin_send_to(from, to, Raw(message), Entry::Counted);
+        if let (Step::Outside(to, message), Some(outside)) = (&step, self.outside()) {
+            match outside.try_send(from, to.clone(), message.clone()) {
+                Err(SendError::Busy(_)) => {}
+                done => return done,
+            }
+        }
+        match step {
+            Step::Done(done) => done,
+            step => self.finish_send(from, step).await,
+        }
+    }
+
+    /// Sends `message`, in nobody's name, at once or not at all, as
+    /// [`Process::try_send`](crate::Process::try_send).
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
     pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
-        self.try_send_from(|| self.nobody(), &to, message, Entry::Counted)
+        let connect = Connect::IfNeeded;
+        self.try_send_from(|| self.nobody(), &to, message, Entry::Counted, connect)
     }
 
     /// `from` is asked for by those ways only that need it, here and below.
@@ -261,6 +295,7 @@ impl Runtime {
         to: &impl Recipient<T>,
         message: T,
         entry: Entry,
+        connect: Connect,
     ) -> Result<(), SendError> {
         match self.begin_send(&from, to, message, entry) {
             Step::Done(done) => done,
@@ -268,9 +303,10 @@ impl Runtime {
                 process.head().note_overrun(&"messages beyond its bound");
                 Err(SendError::Full(process.head().pid()))
             }
-            Step::Outside(to, message) => match self.outside() {
-                Some(outside) => outside.try_send(from(), to, message),
-                None => Err(no_network(to.node())),
+            Step::Outside(to, message) => match (self.outside(), connect) {
+                (Some(outside), Connect::IfNeeded) => outside.try_send(from(), to, message),
+                (Some(outside), Connect::Never) => outside.try_send_noconnect(from(), to, message),
+                (None, _) => Err(no_network(to.node())),
             },
         }
     }
@@ -390,9 +426,16 @@ impl Runtime {
         process.head().signals_waiting()
     }
 
-    /// Sends what the node itself has to tell, at once: like a timer's, it enters a full mailbox.
+    /// Sends what the node itself has to tell, at once: like a timer's, it enters a full mailbox. No node is
+    /// dialled for it.
     pub fn notify<T: Message>(&self, to: impl Recipient<T>, message: T) {
-        let _ = self.try_send_from(|| self.nobody(), &to, message, Entry::Forced);
+        let _ = self.try_send_from(
+            || self.nobody(),
+            &to,
+            message,
+            Entry::Forced,
+            Connect::Never,
+        );
     }
 }
 

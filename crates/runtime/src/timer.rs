@@ -29,7 +29,7 @@ use crate::limits::FIRES_MAX;
 use crate::message::Message;
 use crate::process::Entry;
 use crate::runtime::Runtime;
-use crate::send::Recipient;
+use crate::send::{Connect, Recipient};
 
 /// Maps among which timers are spread, so that processes on several threads rarely wait for each other.
 /// A guess, unmeasured.
@@ -66,7 +66,8 @@ impl Runtime {
     /// It is never sent early. The resolution is a millisecond: on an idle machine it is sent up to a
     /// millisecond late, and a shorter delay takes one as well. On a busy one it waits for its turn.
     ///
-    /// It enters a full mailbox. A pending timer does not keep its receiver alive.
+    /// It enters a full mailbox, and waits for a connection as [`Process::try_send`](crate::Process::try_send)
+    /// says. A pending timer does not keep its receiver alive.
     pub fn send_after<T: Message>(
         &self,
         delay: Duration,
@@ -89,7 +90,8 @@ impl Runtime {
         let runtime = self.clone();
         let fire = move || {
             // Whom it does not reach is gone or full, and nobody is there to hear of it.
-            let _ = runtime.try_send_from(|| runtime.nobody(), &to, message, Entry::Forced);
+            let (from, connect) = (|| runtime.nobody(), Connect::IfNeeded);
+            let _ = runtime.try_send_from(from, &to, message, Entry::Forced, connect);
         };
         let executor = self.executor();
         self.timers()

@@ -57,12 +57,13 @@ pub enum EventError {
 }
 
 impl<E: Message + Sync> ServerRef<GenEvent<E>> {
-    /// Tells all handlers of an event, without waiting for them: `gen_event:notify/2`.
+    /// Tells all handlers of an event, without waiting for them: `gen_event:notify/2`. Waits as
+    /// [`ServerRef::cast`] does.
     ///
     /// # Errors
     /// [`SendError`]: it was not sent.
     pub async fn notify(&self, event: E) -> Result<(), SendError> {
-        self.send(Notify(event)).await
+        self.notify_server(Notify(event)).await
     }
 
     /// Tells all handlers of an event, and returns when the last has handled it: `gen_event:sync_notify/2`.

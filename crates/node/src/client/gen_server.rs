@@ -101,7 +101,9 @@ impl Node {
         wait_for_reply(&mut mailbox, &tag, reference, to.node()).await
     }
 
-    /// `gen_server:cast`, in nobody's name: sends a request that has no reply.
+    /// `gen_server:cast`, in nobody's name: sends a request that has no reply. Waits while the road is full, and
+    /// not for a connection: to a node that is not connected the cast waits with the connection to come, and is
+    /// gone if there is none to be had.
     ///
     /// All casts of a node's that were awaited in turn arrive in that order.
     ///
@@ -116,7 +118,7 @@ impl Node {
         if to.node() == self.name() {
             return Ok(self.runtime().send(to, Raw(cast)).await?);
         }
-        self.send_outside(self.runtime().nobody(), to, cast).await
+        self.cast_outside(self.runtime().nobody(), to, cast).await
     }
 
     /// Sends for a process of this node, connecting if need be, waiting while the road is full.
@@ -131,10 +133,24 @@ impl Node {
         }
         self.send_outside(process.pid(), to, message).await
     }
+
+    /// As [`Node::send_for`], not waiting for a connection.
+    async fn cast_for<M: Message>(
+        &self,
+        process: &Process<M>,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError> {
+        if to.node() == self.name() {
+            return Ok(process.send(to, Raw(message)).await?);
+        }
+        self.cast_outside(process.pid(), to, message).await
+    }
 }
 
 impl Mailbox {
-    /// `gen_server:cast`: sends a request that has no reply.
+    /// `gen_server:cast`: sends a request that has no reply. Waits while the road is full, and not for a
+    /// connection, as [`Node::cast`].
     ///
     /// # Errors
     /// [`SendError`]: it was not sent. Whether a cast that was sent arrives is unknown.
@@ -144,7 +160,7 @@ impl Mailbox {
         request: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), SendError> {
         let cast = encode_cast(request)?;
-        self.node().send_for(self, to.into(), cast).await
+        self.node().cast_for(self, to.into(), cast).await
     }
 }
 

@@ -32,9 +32,8 @@ impl Node {
         on_each(nodes, call).await
     }
 
-    /// `gen_server:abcast`, in nobody's name: casts to the process of that name on each of `nodes`.
-    /// Returns when each cast was sent or could not be: a node that cannot be reached takes as long as
-    /// dialling does.
+    /// `gen_server:abcast`, in nobody's name: casts to the process of that name on each of `nodes`, as
+    /// [`Node::cast`] does. Nodes that are not connected are dialled meanwhile.
     pub async fn abcast(
         &self,
         nodes: &[NodeName],

@@ -41,7 +41,7 @@ pub use dial::ConnectError;
 pub use down_reason::DownReason;
 pub use figures::ConnectionInfo;
 use figures::Figures;
-pub(crate) use held::Outgoing;
+pub(crate) use held::{Outgoing, OutgoingMessage, Waiting};
 pub(crate) use latch::Latch;
 use outbound::{Outbound, Room};
 pub(crate) use peers::{EndedAttempt, Peers};

@@ -2,7 +2,7 @@
 //!
 //! At most one connection or one attempt a name. An attempt has any number of waiters; they are
 //! answered together, also when the peer's own dial gets there first. The epoch of the connection to come
-//! is known from the attempt's first moment, so that ties can be made over it and their signals held.
+//! is known from the attempt's first moment, so that ties can be made over it and signals and messages held.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use purlin_runtime::Epoch;
 use purlin_term::NodeName;
 use tokio::sync::oneshot;
 
-use super::held::{Held, Outgoing};
+use super::held::{Held, Outgoing, OutgoingMessage, Waiting};
 use super::{ConnectError, Connection};
 use crate::host::TaskHandle;
 
@@ -35,12 +35,12 @@ struct Attempt {
     held: Held,
 }
 
-/// An attempt that came to its end: the signals that were held are to be seen to first, then those who
-/// wait are answered.
+/// An attempt that came to its end: what was held is to be seen to first, then those who wait are
+/// answered.
 #[must_use]
 pub(crate) struct EndedAttempt {
     pub(crate) epoch: Epoch,
-    pub(crate) held: Vec<Outgoing>,
+    pub(crate) held: Vec<Waiting>,
     waiters: Vec<Waiter>,
 }
 
@@ -56,7 +56,7 @@ impl From<Attempt> for EndedAttempt {
     fn from(attempt: Attempt) -> Self {
         Self {
             epoch: attempt.epoch,
-            held: attempt.held.into_signals(),
+            held: attempt.held.into_queue(),
             waiters: attempt.waiters,
         }
     }
@@ -122,6 +122,15 @@ impl Peers {
         Some(end)
     }
 
+    /// The ends of all attempts that messages wait for.
+    pub(crate) fn wait_for_messages(&mut self) -> Vec<AttemptEnd> {
+        let attempts = self.attempts.iter();
+        let with_messages = attempts.filter(|(_, attempt)| attempt.held.has_messages());
+        let nodes: Vec<NodeName> = with_messages.map(|(node, _)| *node).collect();
+        let ends = nodes.into_iter().filter_map(|node| self.wait_for(node));
+        ends.collect()
+    }
+
     /// Keeps a signal for the connection that is being made, if it is meant for that one; given back, it
     /// is to be answered.
     pub(crate) fn hold(&mut self, signal: Outgoing, over: Option<Epoch>) -> Option<Outgoing> {
@@ -129,6 +138,14 @@ impl Peers {
         match self.attempts.get_mut(&signal.to.node()) {
             Some(attempt) if meant(attempt.epoch) => attempt.held.hold(signal),
             _ => Some(signal),
+        }
+    }
+
+    /// Keeps a message for the connection that is being made; given back, there is no room, or none is made.
+    pub(crate) fn hold_message(&mut self, message: OutgoingMessage) -> Option<OutgoingMessage> {
+        match self.attempts.get_mut(&message.peer) {
+            Some(attempt) => attempt.held.hold_message(message),
+            None => Some(message),
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! What the runtime wants carried is put into its form on the wire and queued on the connection to
 //! the node, in the flow of the process that it speaks for. Where there is none, what asks something of a
-//! process has the node dialled, and waits for the connection (`connection/held.rs`). What can not go, or
-//! not over the connection that a tie was made for, is answered with `noconnection`.
+//! process has the node dialled, and waits for the connection (`connection/held.rs`); so does a message whose
+//! sender does not wait. What can not go, or not over the connection that a tie was made for, is answered with
+//! `noconnection`, and messages are dropped.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -16,7 +17,9 @@ use purlin_term::{EncodedTerm, NodeName, Pid, Reference};
 
 use super::signals::OBSOLETE_UNLINK;
 use super::{Inner, Node, State};
-use crate::connection::{self, ConnectError, Connection, EndedAttempt, Outgoing};
+use crate::connection::{
+    self, ConnectError, Connection, EndedAttempt, Outgoing, OutgoingMessage, Waiting,
+};
 
 /// The roads from a runtime to other nodes. It does not keep the node: the node has the runtime.
 pub(super) struct Roads(Weak<Inner>);
@@ -82,6 +85,20 @@ impl Outside for Roads {
 
     fn try_send(&self, from: Pid, to: Destination, message: EncodedTerm) -> Result<(), SendError> {
         let peer = to.node();
+        let Some(node) = self.node() else {
+            return Err(not_connected(peer, &"this node is gone"));
+        };
+        let sent = node.try_send_outside(from, to, message);
+        sent.map_err(|error| send_error(peer, error))
+    }
+
+    fn try_send_noconnect(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), SendError> {
+        let peer = to.node();
         let connection = self.node().and_then(|node| node.state().peers.get(peer));
         let connection =
             connection.ok_or_else(|| not_connected(peer, &"there is no connection yet"))?;
@@ -109,6 +126,21 @@ fn send_error(peer: NodeName, error: connection::SendError) -> SendError {
         }
         error @ (Error::NotConnected(_) | Error::Disconnected(_)) => not_connected(peer, &error),
     }
+}
+
+/// How a message goes to a peer.
+enum Way {
+    Connected(Arc<Connection>, OutgoingMessage),
+    /// It waits for the connection.
+    Held,
+    /// As much as may waits for the connection already.
+    Full(OutgoingMessage),
+}
+
+fn outgoing_message(from: Pid, to: Destination, message: EncodedTerm) -> OutgoingMessage {
+    let peer = to.node();
+    let wire = message_signal(from, recipient(to), message);
+    OutgoingMessage { from, peer, wire }
 }
 
 impl Node {
@@ -159,6 +191,52 @@ impl Node {
         }
     }
 
+    /// The way of a message whose sender does not wait for a connection: the one that there is, or a place
+    /// among what waits for it. One lock for both, so that the connection does not come in between.
+    fn way_of(&self, message: OutgoingMessage) -> Result<Way, connection::SendError> {
+        let mut state = self.state();
+        if let Some(connection) = state.peers.get(message.peer) {
+            return Ok(Way::Connected(connection, message));
+        }
+        if self.is_stopping() {
+            return Err(ConnectError::Stopping.into());
+        }
+        self.begin_dial(&mut state, message.peer);
+        let back = state.peers.hold_message(message);
+        Ok(back.map_or(Way::Held, Way::Full))
+    }
+
+    /// Sends a message to another node for `from`, at once. Where there is no connection one is made, and the
+    /// message waits for it in its sender's place.
+    fn try_send_outside(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), connection::SendError> {
+        match self.way_of(outgoing_message(from, to, message))? {
+            Way::Connected(connection, message) => connection.try_send(from, &message.wire),
+            Way::Held => Ok(()),
+            Way::Full(message) => Err(connection::SendError::Busy(message.peer)),
+        }
+    }
+
+    /// As [`Node::try_send_outside`], waiting while the road is full, and for the connection where as much
+    /// as may waits for it already.
+    pub(crate) async fn cast_outside(
+        &self,
+        from: Pid,
+        to: Destination,
+        message: EncodedTerm,
+    ) -> Result<(), connection::SendError> {
+        let (connection, message) = match self.way_of(outgoing_message(from, to, message))? {
+            Way::Connected(connection, message) => (connection, message),
+            Way::Held => return Ok(()),
+            Way::Full(message) => (self.connect(message.peer).await?, message),
+        };
+        connection.send(from, &message.wire).await
+    }
+
     fn dial_for_signals(&self, state: &mut State, peer: NodeName) {
         if !self.is_stopping() {
             self.begin_dial(state, peer);
@@ -166,25 +244,39 @@ impl Node {
     }
 
     /// There is a connection: what waited for it goes out before anything that whoever waits sends now.
-    /// Called under the lock, so also before anything of those who find it there. The terms in these
-    /// signals are encoded already, and bounded.
+    /// Called under the lock, so also before anything of those who find it there. The terms in it are encoded
+    /// already, and bounded.
     pub(crate) fn send_held(&self, connection: &Arc<Connection>, ended: Option<EndedAttempt>) {
         let Some(mut ended) = ended else { return };
-        for outgoing in std::mem::take(&mut ended.held) {
-            self.note_ties(connection, &outgoing.to, &outgoing.signal);
-            self.push_signal(connection, &outgoing);
+        for waiting in std::mem::take(&mut ended.held) {
+            match waiting {
+                Waiting::Signal(outgoing) => {
+                    self.note_ties(connection, &outgoing.to, &outgoing.signal);
+                    self.push_signal(connection, &outgoing);
+                }
+                // What the peer does not take reaches nobody, like what is sent to the dead.
+                Waiting::Message(message) => drop(connection.push(message.from, &message.wire)),
+            }
         }
         ended.answer(&Ok(connection.clone()));
     }
 
-    /// There will be no connection: what waited for it is answered, before anything of a later one.
+    /// There will be no connection: what waited for it is answered, before anything of a later one, or
+    /// dropped.
     pub(crate) fn dial_failed(&self, peer: NodeName, number: u64, error: ConnectError) {
         let mut state = self.state();
         let Some(mut ended) = state.peers.fail(peer, number) else {
             return;
         };
-        for outgoing in std::mem::take(&mut ended.held) {
-            self.refuse(&outgoing, ended.epoch);
+        let mut dropped = 0;
+        for waiting in std::mem::take(&mut ended.held) {
+            match waiting {
+                Waiting::Signal(outgoing) => self.refuse(&outgoing, ended.epoch),
+                Waiting::Message(_) => dropped += 1,
+            }
+        }
+        if dropped > 0 {
+            tracing::debug!(%peer, dropped, "messages that waited for the connection");
         }
         ended.answer(&Err(error));
     }

@@ -66,7 +66,7 @@ use sending::Sending;
 use crate::message::Message;
 use crate::outside::Destination;
 use crate::runtime::Runtime;
-use crate::send::{Address, Recipient, SendError};
+use crate::send::{Address, Connect, Recipient, SendError};
 
 /// The processes of a runtime.
 pub(crate) type Table = table::Table<dyn AnyProcess>;
@@ -186,7 +186,8 @@ impl<M: Message> Process<M> {
         self.cell.header().set_takes_foreign(take);
     }
 
-    /// Sends `message`, waiting while the road or the mailbox is full.
+    /// Sends `message`, waiting while the road or the mailbox is full, and for the connection to a node that
+    /// has none.
     ///
     /// Cancel-safe: dropped before it is ready, it has sent nothing, and the message is gone with it. Who
     /// waits again waits behind all others.
@@ -219,11 +220,20 @@ impl<M: Message> Process<M> {
 
     /// Sends `message` at once or not at all.
     ///
+    /// A node that is not connected is dialled, and the message waits for the connection, in order with all
+    /// else that this process sends there. If there is none to be had it is dropped, as a message to the
+    /// dead is.
+    ///
     /// # Errors
-    /// [`SendError`]: it was not sent.
+    /// [`SendError`]: it was not sent. [`SendError::Busy`] says that as much as may waits for the node.
     pub fn try_send<T: Message>(&self, to: impl Recipient<T>, message: T) -> Result<(), SendError> {
-        self.runtime()
-            .try_send_from(|| self.pid(), &to, message, Entry::Counted)
+        self.runtime().try_send_from(
+            || self.pid(),
+            &to,
+            message,
+            Entry::Counted,
+            Connect::IfNeeded,
+        )
     }
 
     /// Links this process to another, here or elsewhere: the end of one is an exit signal to the other. A

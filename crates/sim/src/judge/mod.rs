@@ -22,7 +22,7 @@ pub use endings::Endings;
 use lives::Lives;
 pub use names::Names;
 pub use nodes::Nodes;
-pub use observation::{Alias, Observation, Peer, Way};
+pub use observation::{Alias, Fate, Observation, Peer, Way};
 pub use order::SignalOrder;
 pub use spawns::Spawns;
 

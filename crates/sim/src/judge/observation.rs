@@ -26,6 +26,17 @@ pub struct Alias {
     pub is_for_one: bool,
 }
 
+/// What became of a message, for its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It was queued on a connection.
+    Sent,
+    /// There was no connection, and it waits for one: it is dropped if there is none to be had.
+    Held,
+    /// The error said that it was not sent.
+    Refused,
+}
+
 /// What a process did or saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
@@ -48,8 +59,8 @@ pub enum Observation {
         to: NodeName,
         /// Which message.
         number: u64,
-        /// False when the error said that nothing was sent.
-        is_sent: bool,
+        /// What became of it, as far as the sender was told.
+        fate: Fate,
     },
     /// A numbered message arrived.
     Received {
@@ -309,9 +320,13 @@ impl fmt::Display for Observation {
                 from,
                 to,
                 number,
-                is_sent,
+                fate,
             } => {
-                let outcome = if *is_sent { "sent" } else { "did not send" };
+                let outcome = match fate {
+                    Fate::Sent => "sent",
+                    Fate::Held => "has waiting",
+                    Fate::Refused => "did not send",
+                };
                 write!(f, "{from} {outcome} {number} to {to}")
             }
             Self::Received { by, from, number } => write!(f, "{by} received {number} of {from}"),

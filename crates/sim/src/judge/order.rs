@@ -5,7 +5,9 @@
 //!
 //! Whether two messages left on one connection is told by the sender's own mailbox: it is told of
 //! the end of a connection before it can send on the next. So when a process was told of no end
-//! between two sends, both went the same way, and the later one did not arrive without the earlier.
+//! between two sends, both went the same way, and the later one did not arrive without the earlier. A
+//! message that waited for a connection may be lost without a word, since nobody is told that there is none to
+//! be had; it keeps its place all the same.
 //!
 //! - safety: numbers of one sender count up at a node, whichever address each message had, and
 //!   nothing arrives that was never sent; by an alias nothing arrives anywhere but at its owner, after it was
@@ -17,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use purlin_node::{NodeName, Pid, Reference};
 
-use super::{Alias, Judge, Lives, Observation, Way};
+use super::{Alias, Fate, Judge, Lives, Observation, Way};
 
 /// A message that a process began to send.
 struct Message {
@@ -25,7 +27,7 @@ struct Message {
     /// Connections that had ended, as far as the sender knew, before the send and after it.
     before: u64,
     after: Option<u64>,
-    is_sent: Option<bool>,
+    fate: Option<Fate>,
     received_by: Option<Pid>,
 }
 
@@ -72,7 +74,7 @@ impl SignalOrder {
                 "{by} received {number} of {from}, which never sent it"
             ));
         };
-        if message.is_sent == Some(false) {
+        if message.fate == Some(Fate::Refused) {
             return Err(format!(
                 "{by} received {number} of {from}, which was told it was not sent"
             ));
@@ -89,13 +91,13 @@ impl SignalOrder {
         }
     }
 
-    fn sent(&mut self, from: Pid, to: NodeName, number: u64, is_sent: bool) -> Result<(), String> {
+    fn sent(&mut self, from: Pid, to: NodeName, number: u64, fate: Fate) -> Result<(), String> {
         let after = self.lives.node_downs(from, to);
         let stream = self.streams.entry((from, to)).or_default();
         let message = stream.messages.get_mut(&number).expect("it was being sent");
-        (message.after, message.is_sent) = (Some(after), Some(is_sent));
+        (message.after, message.fate) = (Some(after), Some(fate));
         match message.received_by {
-            Some(by) if !is_sent => Err(format!(
+            Some(by) if fate == Fate::Refused => Err(format!(
                 "{from} was told that {number} was not sent, and {by} has received it"
             )),
             _ => Ok(()),
@@ -121,7 +123,7 @@ impl Judge for SignalOrder {
                     way,
                     before: self.lives.node_downs(from, to),
                     after: None,
-                    is_sent: None,
+                    fate: None,
                     received_by: None,
                 };
                 let stream = self.streams.entry((from, to)).or_default();
@@ -132,8 +134,8 @@ impl Judge for SignalOrder {
                 from,
                 to,
                 number,
-                is_sent,
-            } => self.sent(from, to, number, is_sent),
+                fate,
+            } => self.sent(from, to, number, fate),
             Observation::Received { by, from, number } => self.received(by, from, number),
             Observation::Unaliased { alias, .. } => {
                 self.taken_back.insert(alias);
@@ -179,9 +181,10 @@ impl SignalOrder {
             return None;
         }
         let now = self.lives.node_downs(from, to);
-        match message.is_sent {
-            Some(true) if message.before < now => None,
-            Some(true) => Some(format!(
+        match message.fate {
+            Some(Fate::Held) => None,
+            Some(Fate::Sent) if message.before < now => None,
+            Some(Fate::Sent) => Some(format!(
                 "{number} of {from} never arrived at {to}, and no connection was lost"
             )),
             // It goes on trying until the end, when all is healed.
@@ -210,7 +213,7 @@ impl Stream {
                 }
             };
             let was_on_same = after.after.is_some_and(|after| after == message.before);
-            if message.is_sent == Some(true) && was_to_same && was_on_same {
+            if message.fate == Some(Fate::Sent) && was_to_same && was_on_same {
                 return Some(format!(
                     "{number} of {from} is missing, {arrived} has arrived, and no connection was lost"
                 ));
@@ -257,7 +260,7 @@ mod tests {
                 from,
                 to,
                 number,
-                is_sent: true,
+                fate: Fate::Sent,
             });
             if lost.contains(&number) {
                 let (at, node, connection) = (from, to, None);
@@ -297,6 +300,23 @@ mod tests {
     }
 
     #[test]
+    fn what_waited_for_a_connection_may_be_missing_but_keeps_its_place() {
+        let mut judge = judge(3, &[]);
+        let (from, to, number, fate) = (pid("a@order", 1), node("b@order"), 2, Fate::Held);
+        let held = Observation::Sent {
+            from,
+            to,
+            number,
+            fate,
+        };
+        judge.observe(&held).unwrap();
+        receive(&mut judge, 1).unwrap();
+        receive(&mut judge, 3).unwrap();
+        assert_eq!(judge.converge(), Vec::<String>::new());
+        assert!(receive(&mut judge, 2).is_err());
+    }
+
+    #[test]
     fn the_last_message_arrives_unless_its_connection_was_lost() {
         for (lost, failures) in [(&[][..], 1), (&[2][..], 1), (&[3][..], 0)] {
             let mut judge = judge(3, lost);
@@ -324,12 +344,12 @@ mod tests {
                 number,
             };
             judge.observe(&sending).unwrap();
-            let is_sent = true;
+            let fate = Fate::Sent;
             let sent = Observation::Sent {
                 from,
                 to,
                 number,
-                is_sent,
+                fate,
             };
             judge.observe(&sent).unwrap();
         }
@@ -374,12 +394,12 @@ mod tests {
         judge
             .observe(&Observation::Received { by, from, number })
             .unwrap();
-        let is_sent = false;
+        let fate = Fate::Refused;
         let refused = Observation::Sent {
             from,
             to,
             number,
-            is_sent,
+            fate,
         };
         assert!(judge.observe(&refused).is_err());
         let reason = atom!("normal").into();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use purlin_node::{AliasMode, Delivery, Destination, Node, NodeName, Term, atom};
 
 use super::{Actor, next_at_hand, spawn};
-use crate::judge::{Alias, Observation, Way};
+use crate::judge::{Alias, Fate, Observation, Way};
 use crate::random::Random;
 use crate::scenario::cluster::Cluster;
 
@@ -82,19 +82,21 @@ pub(super) fn talk(cluster: &Cluster, node: &Node, to: NodeName, random: Random)
             };
             for _ in 0..burst {
                 number += 1;
-                say(&mut actor, to, number).await;
+                let does_wait = !actor.random.one_in(4);
+                say(&mut actor, to, number, does_wait).await;
             }
             let pause = actor.pause(Duration::from_secs(2));
             actor.read_for(pause).await;
         }
         number += 1;
         // The last word: everybody reaches everybody again.
-        say(&mut actor, to, number).await;
+        say(&mut actor, to, number, true).await;
         actor.read_on().await
     });
 }
 
-async fn say(actor: &mut Actor, to: NodeName, number: u64) {
+/// Says something, waiting for the connection or not.
+async fn say(actor: &mut Actor, to: NodeName, number: u64, does_wait: bool) {
     let from = actor.me();
     let way = choose_way(actor, to);
     let destination = match way {
@@ -115,14 +117,32 @@ async fn say(actor: &mut Actor, to: NodeName, number: u64) {
         way,
         number,
     });
-    let is_sent = actor.mailbox.send(destination, &message).await.is_ok();
+    let fate = match does_wait {
+        true => fate(actor.mailbox.send(destination, &message).await, Fate::Sent),
+        false => send_at_once(actor, to, destination, message),
+    };
     actor.drain().await;
     actor.observe(&Observation::Sent {
         from,
         to,
         number,
-        is_sent,
+        fate,
     });
+}
+
+/// Sends without waiting, also for a connection.
+fn send_at_once(actor: &Actor, to: NodeName, destination: Destination, message: Term) -> Fate {
+    // Nothing comes between this look and the message: there is no await.
+    let connections = actor.node().connections();
+    let otherwise = match connections.iter().any(|it| it.node == to) {
+        true => Fate::Sent,
+        false => Fate::Held,
+    };
+    fate(actor.mailbox.try_send(destination, message), otherwise)
+}
+
+fn fate<E>(sent: Result<(), E>, otherwise: Fate) -> Fate {
+    sent.map_or(Fate::Refused, |()| otherwise)
 }
 
 fn choose_way(actor: &mut Actor, to: NodeName) -> Way {
