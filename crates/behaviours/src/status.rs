@@ -134,8 +134,8 @@ pub(crate) fn log_end<S: GenServer>(server: &S, ctx: &Context<S>, reason: &Reaso
 }
 
 /// `{callback_failed, {Module, Function}, {error, Reason}}`: what OTP answers where a callback of `sys` fails.
-pub(crate) fn callback_failed(function: Atom, reason: &Reason) -> Term {
-    let callback = Term::tuple([atom!("gen_server").into(), function.into()]);
+pub(crate) fn callback_failed(module: Atom, function: Atom, reason: &Reason) -> Term {
+    let callback = Term::tuple([module.into(), function.into()]);
     let why = Term::tuple([atom!("error").into(), Term::clone(reason)]);
     Term::tuple([atom!("callback_failed").into(), callback, why])
 }

@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use purlin_otp::reason::Reason;
 use purlin_runtime::panics;
-use purlin_term::{EncodedTerm, Pid, Term, atom};
+use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
 use crate::envelope::Caller;
 use crate::gen_server::caught;
@@ -263,7 +264,7 @@ fn state_for<S: GenServer>(caller: &Caller, server: &S, ctx: &Context<S>) -> Ter
         Ok(state) => state.unwrap_or_else(|| std::any::type_name::<S>().into()),
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
-            return error(status::callback_failed(atom!("state"), &reason));
+            return failed(server, atom!("system_get_state"), &reason);
         }
     };
     match ctx.runtime().is_of_otp28(caller.pid.node) {
@@ -290,9 +291,15 @@ fn replace_state<S: GenServer>(
         Ok(false) => refused(),
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
-            error(status::callback_failed(atom!("replace_state"), &reason))
+            failed(server, atom!("system_replace_state"), &reason)
         }
     }
+}
+
+/// What panicked for `sys`, by the name of OTP's function in its place.
+fn failed<S: GenServer>(server: &S, function: Atom, reason: &Reason) -> Term {
+    let module = server.described().module;
+    error(status::callback_failed(module, function, reason))
 }
 
 /// `{status, Pid, {module, Mod}, [Dictionary, State, Parent, Debug, Misc]}`, with the parts that OTP's behaviours show.
@@ -350,7 +357,7 @@ fn error(reason: Term) -> Term {
 }
 
 fn pair(name: &'static str, value: Term) -> Term {
-    let name = purlin_term::Atom::new(name).expect("a short word");
+    let name = Atom::new(name).expect("a short word");
     Term::tuple([name.into(), value])
 }
 

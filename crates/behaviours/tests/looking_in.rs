@@ -151,12 +151,12 @@ async fn a_server_is_shown_as_it_wants_to_be() {
 async fn what_panics_when_it_is_looked_at_is_told_and_the_server_goes_on() {
     let runtime = runtime();
     let (server, pid) = safe(&runtime, Shows::Panics).await;
-    let failed =
-        |function: &str| format!("{{error,{{callback_failed,{{gen_server,{function}}},{{error,");
     let state = ask_sys(&runtime, pid, named("get_state")).await;
-    assert!(state.starts_with(&failed("state")), "{state}");
+    let failed = failed("gen_server,system_get_state");
+    assert!(state.starts_with(&failed), "{state}");
     let replaced = ask_sys(&runtime, pid, parsed("{replace_state,1}")).await;
-    assert!(replaced.starts_with(&failed("replace_state")), "{replaced}");
+    let failed = self::failed("gen_server,system_replace_state");
+    assert!(replaced.starts_with(&failed), "{replaced}");
     let status = ask_sys(&runtime, pid, named("get_status")).await;
     assert!(status.contains("Safe: format_status panicked"), "{status}");
     assert_eq!(ask_sys(&runtime, pid, named("suspend")).await, "ok");
@@ -164,6 +164,34 @@ async fn what_panics_when_it_is_looked_at_is_told_and_the_server_goes_on() {
     assert!(changed.starts_with("{error,{'EXIT',"), "{changed}");
     assert_eq!(ask_sys(&runtime, pid, named("resume")).await, "ok");
     assert!(server.call(Open).await.unwrap());
+}
+
+/// The beginning of what `sys` is answered where a function of `Module, Function` fails.
+fn failed(callback: &str) -> String {
+    format!("{{error,{{callback_failed,{{{callback}}},{{error,{{panic,")
+}
+
+#[tokio::test]
+async fn what_panics_for_sys_is_told_under_the_module_that_it_is_of_to_otp() {
+    let runtime = runtime();
+    let ask = |pid, request: &str| ask_sys(&runtime, pid, parsed(request));
+    let light = Light(NOT_TO_BE_TOLD).start(&runtime).await.unwrap();
+    let pid = light.pid().unwrap();
+    let state = ask(pid, "get_state").await;
+    let in_state = failed("gen_statem,system_get_state");
+    assert!(state.starts_with(&in_state), "{state}");
+    let replaced = ask(pid, "{replace_state,{off,1}}").await;
+    let in_replace = failed("gen_statem,system_replace_state");
+    assert!(replaced.starts_with(&in_replace), "{replaced}");
+    let (manager, pid) = sums(&runtime).await;
+    manager
+        .sync_notify(NOT_TO_BE_TOLD as i64 - 3)
+        .await
+        .unwrap();
+    let state = ask(pid, "get_state").await;
+    let in_state = failed("gen_event,system_get_state");
+    assert!(state.starts_with(&in_state), "{state}");
+    assert_eq!(manager.which_handlers().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -242,6 +270,9 @@ enum LampEvent {
 /// A state machine with data that nobody is to see.
 struct Light(u64);
 
+/// A state of a machine or a handler that panics when it is asked for that.
+const NOT_TO_BE_TOLD: u64 = 13;
+
 impl GenStatem for Light {
     type State = Lamp;
     type Event = LampEvent;
@@ -267,6 +298,7 @@ impl GenStatem for Light {
     }
 
     fn data(&self) -> Option<Term> {
+        assert_ne!(self.0, NOT_TO_BE_TOLD);
         Some(Term::from(self.0 as i64))
     }
 
@@ -347,10 +379,12 @@ impl EventHandler for Sum {
     }
 
     fn state(&self) -> Option<Term> {
+        assert_ne!(self.sum, NOT_TO_BE_TOLD as i64);
         Some(self.sum.into())
     }
 
     fn replace_state(&mut self, state: &EncodedTerm) -> bool {
+        assert_ne!(state.deserialize::<i64>().ok(), Some(-1), "below zero");
         match (self.takes, state.deserialize()) {
             (true, Ok(sum)) => self.sum = sum,
             _ => return false,
