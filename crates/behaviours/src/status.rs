@@ -114,22 +114,29 @@ pub(crate) fn panicked<T>() -> Term {
     Term::string(&format!("{name}: format_status panicked"))
 }
 
-/// The end of a server by an error.
-pub(crate) fn log_end<S: GenServer>(server: &S, ctx: &Context<S>, reason: &Reason) {
+/// The end of a server by an error, in one line: what the server says, and the crash report of its process.
+pub(crate) fn log_end<S: GenServer>(
+    server: &S,
+    ctx: &mut Context<S>,
+    reason: &Reason,
+    backtrace: Option<String>,
+) {
     if !tracing::enabled!(tracing::Level::ERROR) {
         return;
     }
-    let pid = ctx.pid();
-    let name = ctx.runtime().name_of(pid).map(tracing::field::display);
+    let process = ctx.process.crash_report();
+    let (pid, label) = (ctx.pid(), process.label);
+    let name = process.name.map(tracing::field::display);
     let behaviour = server.described().module;
     let shown = shown(server, ctx, Some(reason.clone()));
     let reason = shown.reason.unwrap_or_else(|| reason.clone());
     let (reason, state) = (Bounded(&*reason), Bounded(&shown.state.1));
     let log = Term::list(shown.log);
+    let (queued, messages, links) = (process.queued, process.messages, process.links);
     let server = std::any::type_name::<S>();
     tracing::error!(
-        %pid, name, server, %behaviour, %reason, %state, log = %Bounded(&log),
-        "a server ended by an error"
+        %pid, label, name, server, %behaviour, %reason, %state, log = %Bounded(&log), queued,
+        ?messages, %links, backtrace, "a server ended by an error"
     );
 }
 

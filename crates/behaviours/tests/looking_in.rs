@@ -4,18 +4,19 @@
 mod log;
 mod support;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::time::Duration;
 
 use log::Log;
 use purlin_behaviours::gen_event::{EventHandler, GenEvent, HandlerContext};
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_behaviours::{
-    Context, GenServer, GenStatem, InitError, ServerRef, ServerStatus, StatemContext, StatemStatus,
-    stop,
+    Context, GenServer, GenStatem, InitError, ServerOptions, ServerRef, ServerStatus,
+    StatemContext, StatemStatus, stop,
 };
 use purlin_macros::{events, gen_server, message};
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Raw, Runtime};
+use purlin_runtime::{Raw, Runtime, panics};
 use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 use support::{ask_sys, runtime};
 
@@ -29,11 +30,11 @@ fn parsed(text: &str) -> Term {
     Term::parse(text).unwrap()
 }
 
-/// Waits until a process has ended.
-async fn ended(runtime: &Runtime, pid: Pid) {
+/// Waits until a process has ended; answers why, or that it was too late for that.
+async fn ended(runtime: &Runtime, pid: Pid) -> Reason {
     let mut watcher = runtime.attach::<Raw>().unwrap();
     watcher.monitor(pid);
-    watcher.receive().await.unwrap();
+    watcher.receive().await.unwrap().down().unwrap().2
 }
 
 /// A server with a secret.
@@ -229,16 +230,40 @@ async fn ends_by_an_error_are_logged_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_panic_is_logged_once_and_so_is_one_in_terminate() {
+async fn a_panic_is_logged_once_with_all_that_is_known_and_so_is_one_in_terminate() {
+    panics::install_hook();
     let runtime = runtime();
     let (log, _collecting) = Log::collect();
-    let logged = || log.take("a server ended by an error");
-    let (server, pid) = safe(&runtime, Shows::All).await;
+    let logged = || log.take("");
+    let mut options = ServerOptions::default();
+    options.process = options.process.label("in the cellar").name(atom!("safe"));
+    let server = Safe::default().start_with(&runtime, options).await.unwrap();
     server.cast(Panic).await.unwrap();
-    ended(&runtime, pid).await;
+    let pid = server.pid().unwrap();
+    runtime.send(pid, Term::from(77)).await.unwrap();
+    let reason = ended(&runtime, pid).await.to_string();
+    assert!(reason.contains("looking_in.rs"), "{reason}");
     let lines = logged();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("out of order"), "{lines:?}");
+    for part in [
+        "ERROR",
+        "a server ended by an error",
+        "Safe",
+        "behaviour=gen_server",
+        "label=\"in the cellar\"",
+        "name=safe",
+        &format!("pid={pid}"),
+        &format!("reason={reason}"),
+        "out of order",
+        "state=secret",
+        "queued=1",
+        "messages=[\"77\"]",
+        "links=[]",
+    ] {
+        assert!(lines[0].contains(part), "{part} in {lines:?}");
+    }
+    let is_asked_for = Backtrace::capture().status() == BacktraceStatus::Captured;
+    assert_eq!(lines[0].contains("backtrace="), is_asked_for, "{lines:?}");
     let bad = Safe {
         is_ending_badly: true,
         ..Safe::default()
@@ -249,6 +274,21 @@ async fn a_panic_is_logged_once_and_so_is_one_in_terminate() {
     let lines = logged();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("in terminate"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_place_of_a_panic_is_told_whatever_panics_after_it() {
+    panics::install_hook();
+    let runtime = runtime();
+    let (log, _collecting) = Log::collect();
+    let (server, pid) = safe(&runtime, Shows::Panics).await;
+    server.cast(Panic).await.unwrap();
+    let reason = ended(&runtime, pid).await.to_string();
+    let lines = log.take("");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("format_status panicked"), "{lines:?}");
+    let logged = format!("reason={reason}");
+    assert!(lines[0].contains(&logged), "{logged} in {lines:?}");
 }
 
 #[message(purlin = "crate::paths")]
@@ -449,6 +489,9 @@ async fn each_handler_takes_the_state_that_is_given_for_it_or_keeps_its_own() {
     let now = replace("[{sum,1,40},{fixed,false,50}]").await;
     assert_eq!(now, "{ok,[{sum,1,40},{fixed,false,3}]}");
     let now = replace("[{other,1,50},{fixed,false,3}]").await;
+    assert_eq!(now, "{ok,[{sum,1,40},{fixed,false,3}]}");
+    // One that panics with it, too.
+    let now = replace("[{sum,1,-1},{fixed,false,3}]").await;
     assert_eq!(now, "{ok,[{sum,1,40},{fixed,false,3}]}");
     for refused in ["[{sum,1,50}]", "50"] {
         assert_eq!(replace(refused).await, "{error,notsup}");

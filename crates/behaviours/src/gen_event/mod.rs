@@ -25,7 +25,7 @@ mod handler;
 mod terms;
 
 use purlin_otp::reason::{self, Reason};
-use purlin_runtime::{Destination, Local, Message};
+use purlin_runtime::{Destination, Local, Message, panics};
 use purlin_term::{DeserializeError, EncodedTerm, Pid, SerializeError, Term, atom};
 
 pub use client::{EventError, HandlerRef};
@@ -287,11 +287,15 @@ impl<E: Message + Sync> GenEvent<E> {
         ctx: &mut Context<Self>,
     ) -> Term {
         if let Removed::Crashed(reason) = &why {
+            // What is known of the last panic, before the handler is asked for more.
+            let backtrace = panics::last_backtrace();
             let mut log = ctx.debug.log();
             let state = handler.format_status(Some(reason), &mut log);
             let (manager, handler) = (ctx.pid(), handler.id());
             let (reason, state) = (Bounded(&**reason), Bounded(&state));
-            tracing::error!(%manager, %handler, %reason, %state, "an event handler crashed");
+            tracing::error!(
+                %manager, %handler, %reason, %state, backtrace, "an event handler crashed"
+            );
         }
         let left = handler.terminate(&why, ctx).await;
         tell(handler.adder(), handler.id(), &told, ctx).await;

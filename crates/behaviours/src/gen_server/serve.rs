@@ -97,27 +97,24 @@ async fn end<S: GenServer>(
     ctx: &mut Context<S>,
     ended: Result<Reason, Panic>,
 ) -> Reason {
-    let (reason, mut panic) = match ended {
-        Ok(reason) => (reason, None),
-        Err(panic) => (panics::exit_reason(&*panic), Some(panic)),
-    };
+    let (reason, backtrace) = ended.map_or_else(told, |reason| (reason, None));
     let terminated = caught(server.terminate(&reason, ctx)).await;
-    let reason = match terminated {
-        Ok(()) => reason,
-        Err(last) => {
-            let reason = panics::exit_reason(&*last);
-            panic = Some(last);
-            reason
-        }
+    let (reason, backtrace) = match terminated {
+        Ok(()) => (reason, backtrace),
+        Err(panic) => told(panic),
     };
     if !reason::is_orderly(&reason) {
-        status::log_end(server, ctx, &reason);
+        status::log_end(server, ctx, &reason, backtrace);
     }
     ctx.give_last_reply().await;
-    match panic {
-        Some(panic) => resume_unwind(panic),
-        None => reason,
-    }
+    reason
+}
+
+/// What a panic tells that was just caught: the exit reason, and the backtrace if one is wanted. Both are known to
+/// the thread alone, until something else panics there: nothing may be awaited before this.
+fn told(panic: Panic) -> (Reason, Option<String>) {
+    let reason = panics::exit_reason(&*panic);
+    (reason, panics::last_backtrace())
 }
 
 /// Handles what comes until the server is to end; answers why.
