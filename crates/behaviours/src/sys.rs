@@ -14,10 +14,10 @@ use purlin_otp::reason::Reason;
 use purlin_runtime::panics;
 use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
+use crate::bounded::Bounded;
 use crate::envelope::Caller;
 use crate::gen_server::caught;
 use crate::gen_server::{Context, GenServer};
-use crate::shown::Shown;
 use crate::status::{self, Part};
 
 /// Events that a log keeps when it is switched on without a number: OTP's.
@@ -67,7 +67,7 @@ impl Debug {
     /// A message came: `event` is it, in its envelope.
     pub(crate) fn note(&mut self, pid: Pid, event: Term) {
         if self.trace {
-            let event = Shown(&event);
+            let event = Bounded(&event);
             tracing::info!(target: "purlin::sys", "*DBG* {pid} got {event}");
         }
         if let Some(statistics) = &mut self.statistics {
@@ -125,7 +125,7 @@ impl Debug {
             flag if flag.is_atom("get") || flag.is_atom("print") => {
                 let events = Term::list(self.log());
                 if flag.is_atom("print") {
-                    let events = Shown(&events);
+                    let events = Bounded(&events);
                     tracing::info!(target: "purlin::sys", "{events}");
                     return Some(ok());
                 }
@@ -307,7 +307,7 @@ fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
     let now = ctx.runtime().executor().wall_clock();
     let pid = Term::from(ctx.pid());
     let described = server.described();
-    let of_server = status::shown(server, ctx, None);
+    let of_server = status::formatted(server, ctx, None);
     let module = pair("module", described.module.into());
     let mode = match ctx.debug.is_suspended {
         true => atom!("suspended"),

@@ -31,10 +31,10 @@ use purlin_term::{DeserializeError, EncodedTerm, Pid, SerializeError, Term, atom
 pub use client::{EventError, HandlerRef};
 pub use handler::{EventHandler, HandleQuery, HandlerContext, Removed};
 
+use crate::bounded::Bounded;
 use crate::by;
 use crate::gen_server::{Context, GenServer, HandleCast, HandleInfo, InitError, Other};
-use crate::shown::Shown as Bounded;
-use crate::status::{Described, Looked, Part, ServerStatus, Shown};
+use crate::status::{Described, FormattedStatus, Part, ServerStatus};
 use client::{Job, Swap};
 use handler::{Installed, Successor, Verdict};
 
@@ -180,7 +180,7 @@ impl<E: Message + Sync> GenServer for GenEvent<E> {
         }
     }
 
-    fn shown(&self, Looked { reason, mut log }: Looked) -> Shown {
+    fn formatted_status(&self, reason: Option<Reason>, mut log: Vec<Term>) -> FormattedStatus {
         let handlers = self.handlers.iter();
         let handlers = handlers.map(|handler| handler.formatted(reason.as_ref(), &mut log));
         let handlers = Term::list(handlers.collect::<Vec<_>>());
@@ -189,11 +189,11 @@ impl<E: Message + Sync> GenServer for GenEvent<E> {
             reason,
             log,
         };
-        let shown = Shown::of(status);
-        Shown {
-            state: ("Installed handlers", shown.state.1),
+        let formatted = FormattedStatus::of(status);
+        FormattedStatus {
+            state: ("Installed handlers", formatted.state.1),
             part: Part::Items,
-            ..shown
+            ..formatted
         }
     }
 }

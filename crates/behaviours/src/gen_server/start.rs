@@ -316,8 +316,8 @@ pub(crate) fn launch<S: GenServer>(
         prepared.link(parent.pid(), Epoch::LOCAL);
         parent.note_link(prepared.pid());
     }
-    let (parent, patience) = (parent.map(Parent::pid), options.timeout);
-    Ok(prepared.start(move |process| serve::run(make, process, parent, patience, ready)))
+    let (parent, timeout) = (parent.map(Parent::pid), options.timeout);
+    Ok(prepared.start(move |process| serve::run(make, process, parent, timeout, ready)))
 }
 
 async fn wait_for_init(
