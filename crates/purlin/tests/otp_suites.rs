@@ -328,7 +328,7 @@ async fn we_collect_requests_to_servers_of_otp() {
             let (label, reply) = answered.unwrap();
             assert_eq!((label, reply.unwrap()), (ms, Term::from(ms)));
         }
-        assert!(requests.wait_response().await.is_none());
+        assert!(requests.wait_response(PATIENCE).await.unwrap().is_none());
         // One that is given up disturbs nobody; the end of a server is told to each that waits.
         let mut given_up = by_pid.send_request(term("{wait,100}"));
         assert!(
@@ -340,15 +340,15 @@ async fn we_collect_requests_to_servers_of_otp() {
         drop(given_up);
         requests.add(by_pid.send_request(term("{wait,60000}")), 60_000);
         requests.add(by_name.send_request(term("{fall,tripped}")), 0);
-        let (label, reply) = requests.wait_response().await.unwrap();
+        let (label, reply) = requests.wait_response(PATIENCE).await.unwrap().unwrap();
         assert_eq!((label, reply.unwrap().to_string().as_str()), (0, "falling"));
-        let (_, reply) = requests.wait_response().await.unwrap();
+        let (_, reply) = requests.wait_response(PATIENCE).await.unwrap().unwrap();
         let Err(CallError::Ended(reason)) = reply else {
             panic!("{reply:?}");
         };
         assert_eq!(reason.to_string(), "tripped");
         requests.add(by_name.send_request(term("get")), 1);
-        let (_, reply) = requests.wait_response().await.unwrap();
+        let (_, reply) = requests.wait_response(PATIENCE).await.unwrap().unwrap();
         assert!(matches!(reply, Err(CallError::NoProcess)), "{reply:?}");
     }
 }
