@@ -431,6 +431,8 @@ async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told(
         let options = ServerOptions::default().link();
         let options = options.timeout(Duration::from_millis(100));
         let started = Hangs.start_with(&process, options).await;
+        // Whoever hears of it does not meet the one that was killed.
+        assert_eq!(process.runtime().process_count(), 1);
         tokio::time::sleep(Duration::from_millis(1)).await;
         let _ = told.send(started.map(drop));
     });
@@ -441,6 +443,32 @@ async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told(
         Err(StartError::TimedOut(Duration::from_millis(100)))
     );
     assert_eq!(runtime.process_count(), 0);
+}
+
+/// Holds its thread in its `init` until it is told to go on.
+struct Holds(std::sync::mpsc::Receiver<()>);
+
+impl GenServer for Holds {
+    type Messages = ();
+
+    async fn init(&mut self, _: &mut Context<Self>) -> Result<(), InitError> {
+        let _ = self.0.recv();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_starts_a_server_is_not_held_by_an_init_that_holds_its_thread() {
+    let runtime = runtime();
+    let (goes_on, holds) = std::sync::mpsc::channel();
+    let options = ServerOptions::default().name(atom!("held"));
+    let options = options.timeout(Duration::from_millis(10));
+    let started = Holds(holds).start_with(&runtime, options).await;
+    assert!(matches!(started, Err(StartError::TimedOut(_))));
+    assert_eq!(runtime.whereis(&atom!("held")), None);
+    assert_eq!(runtime.process_count(), 1, "it is still held");
+    drop(goes_on);
+    runtime.stop(Duration::from_secs(60)).await;
 }
 
 #[tokio::test(start_paused = true)]
