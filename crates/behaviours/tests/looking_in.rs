@@ -1,6 +1,6 @@
 //! What `sys` and the log show of servers, state machines and event managers, and what they say to it.
 
-#[path = "support/log.rs"]
+#[path = "../../runtime/tests/support/log.rs"]
 mod log;
 mod support;
 
