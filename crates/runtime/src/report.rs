@@ -39,13 +39,14 @@ pub struct CrashReport {
 }
 
 impl CrashReport {
-    fn of<M: Message>(inside: &mut Inside<'_, M>) -> Self {
+    /// With the first messages that wait, at most so many.
+    fn of<M: Message>(inside: &mut Inside<'_, M>, messages_max: usize) -> Self {
         let head = inside.head();
         Self {
             label: head.label(),
             name: head.runtime().table().name_of(head.number()),
             queued: inside.owner.len() + inside.owner.beyond(),
-            messages: inside.show_messages(MESSAGES_SHOWN_MAX),
+            messages: inside.show_messages(messages_max),
             links: LinkList::of(inside.owner.relations.links()),
         }
     }
@@ -57,7 +58,7 @@ impl<M: Message> Process<M> {
     pub fn crash_report(&mut self) -> CrashReport {
         let mut inside = self.inside();
         inside.owner.extra().is_reported = true;
-        CrashReport::of(&mut inside)
+        CrashReport::of(&mut inside, MESSAGES_SHOWN_MAX)
     }
 }
 
@@ -72,13 +73,14 @@ pub(crate) fn ended<M: Message>(
     if !is_crash && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
+    let messages_max = if is_crash { MESSAGES_SHOWN_MAX } else { 0 };
     let CrashReport {
         label,
         name,
         queued,
         messages,
         links,
-    } = CrashReport::of(inside);
+    } = CrashReport::of(inside, messages_max);
     let name = name.map(tracing::field::display);
     let (pid, place, reason) = (head.pid(), head.spawned_at(), shown(reason));
     if is_crash {
