@@ -1,5 +1,7 @@
 //! Servers as their users know them.
 
+mod support;
+
 use std::time::Duration;
 
 use purlin_behaviours::{
@@ -10,21 +12,8 @@ use purlin_macros::{gen_server, message};
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Process, Raw, Target};
 use purlin_term::{EncodedTerm, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::mpsc;
-
-mod support;
-
-use support::runtime;
-
-/// What the macros refer to as the crate `purlin`.
-mod paths {
-    pub(crate) use purlin_macros::message;
-
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
 
 #[message(reply = i64, purlin = "crate::paths")]
 struct Get;
@@ -463,7 +452,9 @@ async fn who_starts_a_server_is_not_held_by_an_init_that_holds_its_thread() {
     let (goes_on, holds) = std::sync::mpsc::channel();
     let options = ServerOptions::default().name(atom!("held"));
     let options = options.timeout(Duration::from_millis(10));
-    let started = Holds(holds).start_with(&runtime, options).await;
+    let starting = Holds(holds).start_with(&runtime, options);
+    let started = tokio::time::timeout(Duration::from_secs(20), starting).await;
+    let started = started.expect("who starts it goes on");
     assert!(matches!(started, Err(StartError::TimedOut(_))));
     assert_eq!(runtime.whereis(&atom!("held")), None);
     assert_eq!(runtime.process_count(), 1, "it is still held");

@@ -18,7 +18,7 @@ use purlin_macros::{events, gen_server, message};
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Raw, Runtime, panics};
 use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
-use support::{ask_sys, runtime};
+use support::{ask_sys, paths, runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -103,14 +103,6 @@ impl GenServer for Safe {
     #[cast]
     fn panic(&mut self) {
         panic!("out of order");
-    }
-}
-
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) use purlin_macros::message;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Servers are found by the keys of a registry while they run, and not after.
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +11,10 @@ use purlin_behaviours::{
     ServerOptions, ServerRef, StartError, by,
 };
 use purlin_macros::message;
-use purlin_runtime::{Attached, Config, Info, Process, Received, Runtime, TokioExecutor};
-use purlin_term::{NodeName, Pid, Term, atom};
+use purlin_runtime::{Attached, Info, Process, Received, Runtime};
+use purlin_term::{Pid, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::Notify;
-
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("registry@test")).unwrap();
-    let executor = Arc::new(TokioExecutor::current());
-    Runtime::new(node, 1, executor, Config::default())
-}
 
 type Users = Registry<String, User>;
 

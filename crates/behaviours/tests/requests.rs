@@ -1,26 +1,18 @@
 //! Requests whose replies are waited for later.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Duration;
 
 use purlin_behaviours::{
     CallError, Context, Due, GenServer, HandleCallFrom, ReplyTo, Request, Requests, ServerOptions,
     ServerRef, by,
 };
-use purlin_runtime::{Config, Overflow, Process, Runtime, TokioExecutor};
-use purlin_term::{NodeName, atom};
+use purlin_runtime::{Overflow, Process, Runtime};
+use purlin_term::atom;
 use serde::{Deserialize, Serialize};
+use support::runtime;
 use tokio::time::{Instant, sleep};
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("requests@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
-}
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
