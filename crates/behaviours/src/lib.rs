@@ -22,8 +22,10 @@ mod agent;
 mod alarm;
 mod answers;
 pub mod application;
+mod bounded;
 pub mod by;
 mod call;
+mod due;
 pub mod envelope;
 pub mod gen_event;
 mod gen_server;
@@ -35,7 +37,6 @@ mod request;
 mod requests;
 mod room;
 mod server_ref;
-mod shown;
 pub mod skeleton;
 mod slot;
 mod status;
@@ -47,6 +48,7 @@ pub mod task;
 
 pub use agent::Agent;
 pub use call::{CALL_TIMEOUT, CallError, call, call_from, cast, cast_from};
+pub use due::Due;
 pub use gen_server::{
     Context, GenServer, HandleCall, HandleCallFrom, HandleCast, HandleContinue, HandleInfo,
     InitError, Other, ServerMessage, ServerOptions, StartError, Starter,
@@ -56,7 +58,7 @@ pub use gen_server::{Parent, Starting};
 #[doc(hidden)]
 pub use gen_statem::{Decoded, EventList};
 pub use gen_statem::{
-    Due, EventFrom, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext, StatemRef, Timer,
+    EventFrom, Events, GenStatem, POSTPONED_MAX, Statem, StatemContext, StatemRef, Timer,
 };
 #[doc(hidden)]
 pub use messages::{Entry, Form};

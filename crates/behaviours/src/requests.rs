@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use purlin_runtime::{BoxFuture, Runtime};
 use purlin_term::Pid;
@@ -19,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time;
 
 use crate::call::CallError;
+use crate::due::Due;
 
 /// The reply to a request that was sent: [`ServerRef::send_request`](crate::ServerRef::send_request).
 ///
@@ -59,25 +59,27 @@ impl<T> Response<T> {
         Self(Road::Refused(error))
     }
 
-    /// Waits for the reply no longer than `timeout`, and then no more: `gen_server:receive_response/2`.
+    /// Waits for the reply until it is `due` to be there, and then no more: `gen_server:receive_response/2`. The time
+    /// is a `Duration` from now on, or an `Instant`.
     ///
     /// # Errors
     /// [`CallError`]: see there what each case says about whether the request was carried out.
     ///
     /// # Panics
     /// As any future that is waited for again: when the reply was given already.
-    pub async fn receive_response(self, timeout: Duration) -> Result<T, CallError> {
+    pub async fn receive_response(self, due: impl Into<Due>) -> Result<T, CallError> {
+        let timeout = due.into().left();
         let waited = time::timeout(timeout, self).await;
         waited.unwrap_or(Err(CallError::TimedOut(timeout)))
     }
 
-    /// Waits for the reply for a while; `None` if it is not there yet, and can be waited for again:
+    /// Waits for the reply until it is `due` to be there; `None` if it is not, and can be waited for again:
     /// `gen_server:wait_response/2`. `None` at once if it was given already: a reply is given once.
-    pub async fn wait_response(&mut self, timeout: Duration) -> Option<Result<T, CallError>> {
+    pub async fn wait_response(&mut self, due: impl Into<Due>) -> Option<Result<T, CallError>> {
         if self.is_done() {
             return None;
         }
-        time::timeout(timeout, self).await.ok()
+        time::timeout(due.into().left(), self).await.ok()
     }
 
     /// The reply, if it is there, and was not given already.
@@ -227,29 +229,37 @@ impl<T, L> Requests<T, L> {
         self.shared.lock().places.push_back(place);
     }
 
-    /// Waits for the next reply, of whichever request; `None` if there is no request left:
-    /// `gen_server:wait_response/3`. Cancel-safe: dropped before it is ready, nothing is lost.
-    pub async fn wait_response(&mut self) -> Option<(L, Result<T, CallError>)> {
-        std::future::poll_fn(|cx| self.poll_response(cx)).await
+    /// Waits for the next reply, of whichever request, until one is `due` to be there; `None` if there is no request
+    /// left: `gen_server:wait_response/3`. The time is a `Duration` from now on, `Duration::MAX` for OTP's
+    /// `infinity`, or an `Instant`. Cancel-safe: dropped before it is ready, nothing is lost.
+    ///
+    /// # Errors
+    /// [`CallError::TimedOut`]: there was none in time. All requests that were left can be waited for again.
+    pub async fn wait_response(
+        &mut self,
+        due: impl Into<Due>,
+    ) -> Result<Option<(L, Result<T, CallError>)>, CallError> {
+        let timeout = due.into().left();
+        let next = std::future::poll_fn(|cx| self.poll_response(cx));
+        let waited = time::timeout(timeout, next).await;
+        waited.map_err(|_| CallError::TimedOut(timeout))
     }
 
-    /// As [`Requests::wait_response`], no longer than `timeout`. When that is over nothing is waited for any
-    /// more, and the collection is empty: `gen_server:receive_response/3`.
+    /// As [`Requests::wait_response`], but when the time is over nothing is waited for any more, and the collection
+    /// is empty: `gen_server:receive_response/3`.
     ///
     /// # Errors
     /// [`CallError::TimedOut`]: whether the requests that were left are carried out is unknown.
     pub async fn receive_response(
         &mut self,
-        timeout: Duration,
+        due: impl Into<Due>,
     ) -> Result<Option<(L, Result<T, CallError>)>, CallError> {
-        let waited = time::timeout(timeout, self.wait_response()).await;
-        waited.map_err(|_| {
-            *self = Self::new();
-            CallError::TimedOut(timeout)
-        })
+        let waited = self.wait_response(due).await;
+        waited.inspect_err(|_| *self = Self::new())
     }
 
-    /// The next reply, if one is there: `gen_server:check_response/3`.
+    /// The next reply, if one is there: `gen_server:check_response/3`. Whether there is none yet, or no request left,
+    /// [`Requests::is_empty`] tells.
     pub fn check_response(&mut self) -> Option<(L, Result<T, CallError>)> {
         match self.poll_response(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(reply) => reply,
@@ -257,7 +267,7 @@ impl<T, L> Requests<T, L> {
         }
     }
 
-    /// As [`Requests::wait_response`], for futures written by hand.
+    /// As [`Requests::wait_response`] without a time, for futures written by hand.
     pub fn poll_response(
         &mut self,
         cx: &mut Context<'_>,

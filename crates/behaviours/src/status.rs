@@ -13,8 +13,8 @@ use purlin_otp::reason::Reason;
 use purlin_runtime::Message;
 use purlin_term::{Atom, Term, atom};
 
+use crate::bounded::Bounded;
 use crate::gen_server::{Context, GenServer};
-use crate::shown::Shown as Bounded;
 
 /// What is shown of a server or of a handler of events:
 /// [`GenServer::format_status`](crate::GenServer::format_status) answers it as it is to be shown.
@@ -56,15 +56,8 @@ pub struct Described {
     pub(crate) title: &'static str,
 }
 
-/// What is known of a server that is looked at, beside itself.
-#[derive(Clone)]
-pub struct Looked {
-    pub(crate) reason: Option<Reason>,
-    pub(crate) log: Vec<Term>,
-}
-
-/// A server as it is to be shown.
-pub struct Shown {
+/// A server as it is to be shown, whatever its behaviour.
+pub struct FormattedStatus {
     pub(crate) reason: Option<Reason>,
     pub(crate) log: Vec<Term>,
     /// What is shown with how the process is.
@@ -84,7 +77,7 @@ pub(crate) enum Part {
     Items,
 }
 
-impl Shown {
+impl FormattedStatus {
     pub(crate) fn of(status: ServerStatus) -> Self {
         Self {
             reason: status.reason,
@@ -97,14 +90,20 @@ impl Shown {
 }
 
 /// A server as it is to be shown, also where it does not say.
-pub(crate) fn shown<S: GenServer>(server: &S, ctx: &Context<S>, reason: Option<Reason>) -> Shown {
-    let log = ctx.debug.log();
-    let looked = Looked { reason, log };
-    let Looked { reason, log } = looked.clone();
-    let shown = catch_unwind(AssertUnwindSafe(|| server.shown(looked)));
-    shown.unwrap_or_else(|_| {
-        let state = panicked::<S>();
-        Shown::of(ServerStatus { state, reason, log })
+pub(crate) fn formatted<S: GenServer>(
+    server: &S,
+    ctx: &Context<S>,
+    reason: Option<&Reason>,
+) -> FormattedStatus {
+    let (reason, log) = (|| reason.cloned(), || ctx.debug.log());
+    let format = || server.formatted_status(reason(), log());
+    let formatted = catch_unwind(AssertUnwindSafe(format));
+    formatted.unwrap_or_else(|_| {
+        FormattedStatus::of(ServerStatus {
+            state: panicked::<S>(),
+            reason: reason(),
+            log: log(),
+        })
     })
 }
 
@@ -114,28 +113,35 @@ pub(crate) fn panicked<T>() -> Term {
     Term::string(&format!("{name}: format_status panicked"))
 }
 
-/// The end of a server by an error.
-pub(crate) fn log_end<S: GenServer>(server: &S, ctx: &Context<S>, reason: &Reason) {
+/// The end of a server by an error, in one line: what the server says, and the crash report of its process.
+pub(crate) fn log_end<S: GenServer>(
+    server: &S,
+    ctx: &mut Context<S>,
+    reason: &Reason,
+    backtrace: Option<String>,
+) {
     if !tracing::enabled!(tracing::Level::ERROR) {
         return;
     }
-    let pid = ctx.pid();
-    let name = ctx.runtime().name_of(pid).map(tracing::field::display);
+    let process = ctx.process.crash_report();
+    let (pid, label) = (ctx.pid(), process.label);
+    let name = process.name.map(tracing::field::display);
     let behaviour = server.described().module;
-    let shown = shown(server, ctx, Some(reason.clone()));
-    let reason = shown.reason.unwrap_or_else(|| reason.clone());
-    let (reason, state) = (Bounded(&*reason), Bounded(&shown.state.1));
-    let log = Term::list(shown.log);
+    let status = formatted(server, ctx, Some(reason));
+    let reason = status.reason.as_ref().unwrap_or(reason);
+    let (reason, state) = (Bounded(&**reason), Bounded(&status.state.1));
+    let log = Term::list(status.log);
+    let (queued, messages, links) = (process.queued, process.messages, process.links);
     let server = std::any::type_name::<S>();
     tracing::error!(
-        %pid, name, server, %behaviour, %reason, %state, log = %Bounded(&log),
-        "a server ended by an error"
+        %pid, label, name, server, %behaviour, %reason, %state, log = %Bounded(&log), queued,
+        ?messages, %links, backtrace, "a server ended by an error"
     );
 }
 
 /// `{callback_failed, {Module, Function}, {error, Reason}}`: what OTP answers where a callback of `sys` fails.
-pub(crate) fn callback_failed(function: Atom, reason: &Reason) -> Term {
-    let callback = Term::tuple([atom!("gen_server").into(), function.into()]);
+pub(crate) fn callback_failed(module: Atom, function: Atom, reason: &Reason) -> Term {
+    let callback = Term::tuple([module.into(), function.into()]);
     let why = Term::tuple([atom!("error").into(), Term::clone(reason)]);
     Term::tuple([atom!("callback_failed").into(), callback, why])
 }

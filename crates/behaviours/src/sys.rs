@@ -10,13 +10,14 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use purlin_otp::reason::Reason;
 use purlin_runtime::panics;
-use purlin_term::{EncodedTerm, Pid, Term, atom};
+use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
 
+use crate::bounded::Bounded;
 use crate::envelope::Caller;
 use crate::gen_server::caught;
 use crate::gen_server::{Context, GenServer};
-use crate::shown::Shown;
 use crate::status::{self, Part};
 
 /// Events that a log keeps when it is switched on without a number: OTP's.
@@ -66,7 +67,7 @@ impl Debug {
     /// A message came: `event` is it, in its envelope.
     pub(crate) fn note(&mut self, pid: Pid, event: Term) {
         if self.trace {
-            let event = Shown(&event);
+            let event = Bounded(&event);
             tracing::info!(target: "purlin::sys", "*DBG* {pid} got {event}");
         }
         if let Some(statistics) = &mut self.statistics {
@@ -124,7 +125,7 @@ impl Debug {
             flag if flag.is_atom("get") || flag.is_atom("print") => {
                 let events = Term::list(self.log());
                 if flag.is_atom("print") {
-                    let events = Shown(&events);
+                    let events = Bounded(&events);
                     tracing::info!(target: "purlin::sys", "{events}");
                     return Some(ok());
                 }
@@ -263,7 +264,7 @@ fn state_for<S: GenServer>(caller: &Caller, server: &S, ctx: &Context<S>) -> Ter
         Ok(state) => state.unwrap_or_else(|| std::any::type_name::<S>().into()),
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
-            return error(status::callback_failed(atom!("state"), &reason));
+            return failed(server, atom!("system_get_state"), &reason);
         }
     };
     match ctx.runtime().is_of_otp28(caller.pid.node) {
@@ -290,9 +291,15 @@ fn replace_state<S: GenServer>(
         Ok(false) => refused(),
         Err(panic) => {
             let reason = panics::exit_reason(&*panic);
-            error(status::callback_failed(atom!("replace_state"), &reason))
+            failed(server, atom!("system_replace_state"), &reason)
         }
     }
+}
+
+/// What panicked for `sys`, by the name of OTP's function in its place.
+fn failed<S: GenServer>(server: &S, function: Atom, reason: &Reason) -> Term {
+    let module = server.described().module;
+    error(status::callback_failed(module, function, reason))
 }
 
 /// `{status, Pid, {module, Mod}, [Dictionary, State, Parent, Debug, Misc]}`, with the parts that OTP's behaviours show.
@@ -300,7 +307,7 @@ fn status<S: GenServer>(server: &S, ctx: &Context<S>) -> Term {
     let now = ctx.runtime().executor().wall_clock();
     let pid = Term::from(ctx.pid());
     let described = server.described();
-    let of_server = status::shown(server, ctx, None);
+    let of_server = status::formatted(server, ctx, None);
     let module = pair("module", described.module.into());
     let mode = match ctx.debug.is_suspended {
         true => atom!("suspended"),
@@ -350,7 +357,7 @@ fn error(reason: Term) -> Term {
 }
 
 fn pair(name: &'static str, value: Term) -> Term {
-    let name = purlin_term::Atom::new(name).expect("a short word");
+    let name = Atom::new(name).expect("a short word");
     Term::tuple([name.into(), value])
 }
 

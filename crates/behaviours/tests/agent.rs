@@ -1,22 +1,14 @@
 //! Agents as programs know them.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Duration;
 
 use purlin_behaviours::supervisor::one_for_one;
 use purlin_behaviours::{Agent, CallError, GenServer, ServerOptions};
-use purlin_runtime::{Config, Runtime, SendError, TokioExecutor};
-use purlin_term::{NodeName, atom};
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("agents@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
-}
+use purlin_runtime::SendError;
+use purlin_term::atom;
+use support::runtime;
 
 /// A state that has no encoding and cannot be cloned.
 struct Counter(u64);

@@ -1,24 +1,17 @@
 //! Applications as nodes run them.
 
-use std::sync::Arc;
+mod support;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use purlin_behaviours::application::{Application, ApplicationError, Applications, Env};
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_behaviours::{Context, GenServer, InitError};
-use purlin_runtime::{Config, Process, Reason, Runtime, TokioExecutor};
-use purlin_term::{Atom, NodeName, Term, atom};
+use purlin_runtime::{Config, Process, Reason};
+use purlin_term::{Atom, Term, atom};
+use support::{runtime, runtime_of};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Duration, sleep, timeout};
-
-fn runtime() -> Runtime {
-    runtime_of(Config::default())
-}
-
-fn runtime_of(config: Config) -> Runtime {
-    let node = NodeName::new(&atom!("applications@test")).unwrap();
-    Runtime::new(node, 1, Arc::new(TokioExecutor::current()), config)
-}
 
 type Events = UnboundedSender<String>;
 

@@ -1,5 +1,7 @@
 //! Servers as their users know them.
 
+mod support;
+
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,22 +14,9 @@ use purlin_macros::{gen_server, message};
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Process, Raw, Target};
 use purlin_term::{EncodedTerm, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-mod support;
-
-use support::runtime;
-
-/// What the macros refer to as the crate `purlin`.
-mod paths {
-    pub(crate) use purlin_macros::message;
-
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
 
 #[message(reply = i64, purlin = "crate::paths")]
 struct Get;
@@ -509,6 +498,8 @@ async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told(
         let options = ServerOptions::default().link();
         let options = options.timeout(Duration::from_millis(100));
         let started = Hangs.start_with(&process, options).await;
+        // Whoever hears of it does not meet the one that was killed.
+        assert_eq!(process.runtime().process_count(), 1);
         tokio::time::sleep(Duration::from_millis(1)).await;
         let _ = told.send(started.map(drop));
     });
@@ -519,6 +510,34 @@ async fn who_starts_a_linked_server_that_is_not_ready_in_time_lives_and_is_told(
         Err(StartError::TimedOut(Duration::from_millis(100)))
     );
     assert_eq!(runtime.process_count(), 0);
+}
+
+/// Holds its thread in its `init` until it is told to go on.
+struct Holds(std::sync::mpsc::Receiver<()>);
+
+impl GenServer for Holds {
+    type Messages = ();
+
+    async fn init(&mut self, _: &mut Context<Self>) -> Result<(), InitError> {
+        let _ = self.0.recv();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_starts_a_server_is_not_held_by_an_init_that_holds_its_thread() {
+    let runtime = runtime();
+    let (goes_on, holds) = std::sync::mpsc::channel();
+    let options = ServerOptions::default().name(atom!("held"));
+    let options = options.timeout(Duration::from_millis(10));
+    let starting = Holds(holds).start_with(&runtime, options);
+    let started = tokio::time::timeout(Duration::from_secs(20), starting).await;
+    let started = started.expect("who starts it goes on");
+    assert!(matches!(started, Err(StartError::TimedOut(_))));
+    assert_eq!(runtime.whereis(&atom!("held")), None);
+    assert_eq!(runtime.process_count(), 1, "it is still held");
+    drop(goes_on);
+    runtime.stop(Duration::from_secs(60)).await;
 }
 
 #[tokio::test(start_paused = true)]

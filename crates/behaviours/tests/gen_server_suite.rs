@@ -1,6 +1,7 @@
 //! Cases of OTP's `gen_server_SUITE`, in virtual time: `docs/otp-suites/gen_server.md` lists them.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Duration;
 
 use purlin_behaviours::{
@@ -10,30 +11,13 @@ use purlin_behaviours::{
 use purlin_macros::gen_server;
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
-use purlin_runtime::{Attached, Config, Raw, Received, Runtime, Target, TokioExecutor};
-use purlin_term::{Atom, EncodedTerm, NodeName, Pid, Reference, Term, atom};
+use purlin_runtime::{Attached, Raw, Received, Runtime, Target};
+use purlin_term::{Atom, EncodedTerm, Pid, Reference, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) use purlin_macros::message;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
 const SECOND: Duration = Duration::from_secs(1);
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("suite@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
-}
 
 #[derive(Clone, Copy)]
 enum Init {

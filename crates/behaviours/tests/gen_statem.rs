@@ -14,19 +14,9 @@ use purlin_macros::{events, message};
 use purlin_otp::reason::Reason;
 use purlin_runtime::{Process, Raw, Runtime, Target};
 use purlin_term::{EncodedTerm, Pid, Reference, Term, atom};
-use support::{ask_sys, runtime};
+use support::{ask_sys, paths, runtime};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-/// What the macros refer to as the crate `purlin`.
-mod paths {
-    pub(crate) use purlin_macros::message;
-
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
 
 #[message(purlin = "crate::paths")]
 #[derive(Debug, PartialEq, Clone, Copy)]

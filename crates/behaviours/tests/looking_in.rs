@@ -1,23 +1,24 @@
 //! What `sys` and the log show of servers, state machines and event managers, and what they say to it.
 
-#[path = "support/log.rs"]
+#[path = "../../runtime/tests/support/log.rs"]
 mod log;
 mod support;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::time::Duration;
 
 use log::Log;
 use purlin_behaviours::gen_event::{EventHandler, GenEvent, HandlerContext};
 use purlin_behaviours::supervisor::{Child, one_for_one};
 use purlin_behaviours::{
-    Context, GenServer, GenStatem, InitError, ServerRef, ServerStatus, StatemContext, StatemStatus,
-    stop,
+    Context, GenServer, GenStatem, InitError, ServerOptions, ServerRef, ServerStatus,
+    StatemContext, StatemStatus, stop,
 };
 use purlin_macros::{events, gen_server, message};
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Raw, Runtime};
+use purlin_runtime::{Raw, Runtime, panics};
 use purlin_term::{Atom, EncodedTerm, Pid, Term, atom};
-use support::{ask_sys, runtime};
+use support::{ask_sys, paths, runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,11 +30,11 @@ fn parsed(text: &str) -> Term {
     Term::parse(text).unwrap()
 }
 
-/// Waits until a process has ended.
-async fn ended(runtime: &Runtime, pid: Pid) {
+/// Waits until a process has ended; answers why, or that it was too late for that.
+async fn ended(runtime: &Runtime, pid: Pid) -> Reason {
     let mut watcher = runtime.attach::<Raw>().unwrap();
     watcher.monitor(pid);
-    watcher.receive().await.unwrap();
+    watcher.receive().await.unwrap().down().unwrap().2
 }
 
 /// A server with a secret.
@@ -105,14 +106,6 @@ impl GenServer for Safe {
     }
 }
 
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) use purlin_macros::message;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
 async fn safe(runtime: &Runtime, shows: Shows) -> (ServerRef<Safe>, Pid) {
     let safe = Safe {
         shows,
@@ -151,12 +144,12 @@ async fn a_server_is_shown_as_it_wants_to_be() {
 async fn what_panics_when_it_is_looked_at_is_told_and_the_server_goes_on() {
     let runtime = runtime();
     let (server, pid) = safe(&runtime, Shows::Panics).await;
-    let failed =
-        |function: &str| format!("{{error,{{callback_failed,{{gen_server,{function}}},{{error,");
     let state = ask_sys(&runtime, pid, named("get_state")).await;
-    assert!(state.starts_with(&failed("state")), "{state}");
+    let failed = failed("gen_server,system_get_state");
+    assert!(state.starts_with(&failed), "{state}");
     let replaced = ask_sys(&runtime, pid, parsed("{replace_state,1}")).await;
-    assert!(replaced.starts_with(&failed("replace_state")), "{replaced}");
+    let failed = self::failed("gen_server,system_replace_state");
+    assert!(replaced.starts_with(&failed), "{replaced}");
     let status = ask_sys(&runtime, pid, named("get_status")).await;
     assert!(status.contains("Safe: format_status panicked"), "{status}");
     assert_eq!(ask_sys(&runtime, pid, named("suspend")).await, "ok");
@@ -164,6 +157,34 @@ async fn what_panics_when_it_is_looked_at_is_told_and_the_server_goes_on() {
     assert!(changed.starts_with("{error,{'EXIT',"), "{changed}");
     assert_eq!(ask_sys(&runtime, pid, named("resume")).await, "ok");
     assert!(server.call(Open).await.unwrap());
+}
+
+/// The beginning of what `sys` is answered where a function of `Module, Function` fails.
+fn failed(callback: &str) -> String {
+    format!("{{error,{{callback_failed,{{{callback}}},{{error,{{panic,")
+}
+
+#[tokio::test]
+async fn what_panics_for_sys_is_told_under_the_module_that_it_is_of_to_otp() {
+    let runtime = runtime();
+    let ask = |pid, request: &str| ask_sys(&runtime, pid, parsed(request));
+    let light = Light(NOT_TO_BE_TOLD).start(&runtime).await.unwrap();
+    let pid = light.pid().unwrap();
+    let state = ask(pid, "get_state").await;
+    let in_state = failed("gen_statem,system_get_state");
+    assert!(state.starts_with(&in_state), "{state}");
+    let replaced = ask(pid, "{replace_state,{off,1}}").await;
+    let in_replace = failed("gen_statem,system_replace_state");
+    assert!(replaced.starts_with(&in_replace), "{replaced}");
+    let (manager, pid) = sums(&runtime).await;
+    manager
+        .sync_notify(NOT_TO_BE_TOLD as i64 - 3)
+        .await
+        .unwrap();
+    let state = ask(pid, "get_state").await;
+    let in_state = failed("gen_event,system_get_state");
+    assert!(state.starts_with(&in_state), "{state}");
+    assert_eq!(manager.which_handlers().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -201,16 +222,40 @@ async fn ends_by_an_error_are_logged_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_panic_is_logged_once_and_so_is_one_in_terminate() {
+async fn a_panic_is_logged_once_with_all_that_is_known_and_so_is_one_in_terminate() {
+    panics::install_hook();
     let runtime = runtime();
     let (log, _collecting) = Log::collect();
-    let logged = || log.take("a server ended by an error");
-    let (server, pid) = safe(&runtime, Shows::All).await;
+    let logged = || log.take("");
+    let mut options = ServerOptions::default();
+    options.process = options.process.label("in the cellar").name(atom!("safe"));
+    let server = Safe::default().start_with(&runtime, options).await.unwrap();
     server.cast(Panic).await.unwrap();
-    ended(&runtime, pid).await;
+    let pid = server.pid().unwrap();
+    runtime.send(pid, Term::from(77)).await.unwrap();
+    let reason = ended(&runtime, pid).await.to_string();
+    assert!(reason.contains("looking_in.rs"), "{reason}");
     let lines = logged();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("out of order"), "{lines:?}");
+    for part in [
+        "ERROR",
+        "a server ended by an error",
+        "Safe",
+        "behaviour=gen_server",
+        "label=\"in the cellar\"",
+        "name=safe",
+        &format!("pid={pid}"),
+        &format!("reason={reason}"),
+        "out of order",
+        "state=secret",
+        "queued=1",
+        "messages=[\"77\"]",
+        "links=[]",
+    ] {
+        assert!(lines[0].contains(part), "{part} in {lines:?}");
+    }
+    let is_asked_for = Backtrace::capture().status() == BacktraceStatus::Captured;
+    assert_eq!(lines[0].contains("backtrace="), is_asked_for, "{lines:?}");
     let bad = Safe {
         is_ending_badly: true,
         ..Safe::default()
@@ -221,6 +266,21 @@ async fn a_panic_is_logged_once_and_so_is_one_in_terminate() {
     let lines = logged();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("in terminate"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_place_of_a_panic_is_told_whatever_panics_after_it() {
+    panics::install_hook();
+    let runtime = runtime();
+    let (log, _collecting) = Log::collect();
+    let (server, pid) = safe(&runtime, Shows::Panics).await;
+    server.cast(Panic).await.unwrap();
+    let reason = ended(&runtime, pid).await.to_string();
+    let lines = log.take("");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("format_status panicked"), "{lines:?}");
+    let logged = format!("reason={reason}");
+    assert!(lines[0].contains(&logged), "{logged} in {lines:?}");
 }
 
 #[message(purlin = "crate::paths")]
@@ -241,6 +301,9 @@ enum LampEvent {
 
 /// A state machine with data that nobody is to see.
 struct Light(u64);
+
+/// A state of a machine or a handler that panics when it is asked for that.
+const NOT_TO_BE_TOLD: u64 = 13;
 
 impl GenStatem for Light {
     type State = Lamp;
@@ -267,6 +330,7 @@ impl GenStatem for Light {
     }
 
     fn data(&self) -> Option<Term> {
+        assert_ne!(self.0, NOT_TO_BE_TOLD);
         Some(Term::from(self.0 as i64))
     }
 
@@ -347,10 +411,12 @@ impl EventHandler for Sum {
     }
 
     fn state(&self) -> Option<Term> {
+        assert_ne!(self.sum, NOT_TO_BE_TOLD as i64);
         Some(self.sum.into())
     }
 
     fn replace_state(&mut self, state: &EncodedTerm) -> bool {
+        assert_ne!(state.deserialize::<i64>().ok(), Some(-1), "below zero");
         match (self.takes, state.deserialize()) {
             (true, Ok(sum)) => self.sum = sum,
             _ => return false,
@@ -415,6 +481,9 @@ async fn each_handler_takes_the_state_that_is_given_for_it_or_keeps_its_own() {
     let now = replace("[{sum,1,40},{fixed,false,50}]").await;
     assert_eq!(now, "{ok,[{sum,1,40},{fixed,false,3}]}");
     let now = replace("[{other,1,50},{fixed,false,3}]").await;
+    assert_eq!(now, "{ok,[{sum,1,40},{fixed,false,3}]}");
+    // One that panics with it, too.
+    let now = replace("[{sum,1,-1},{fixed,false,3}]").await;
     assert_eq!(now, "{ok,[{sum,1,40},{fixed,false,3}]}");
     for refused in ["[{sum,1,50}]", "50"] {
         assert_eq!(replace(refused).await, "{error,notsup}");

@@ -1,5 +1,7 @@
 //! Partitioned supervisors: a key leads to one of many servers, also after that was restarted.
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +11,9 @@ use purlin_behaviours::{
 };
 use purlin_macros::message;
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Config, Runtime, TokioExecutor};
-use purlin_term::{NodeName, Pid, Term, atom};
+use purlin_term::{Pid, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::Notify;
-
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("partitions@test")).unwrap();
-    let executor = Arc::new(TokioExecutor::current());
-    Runtime::new(node, 1, executor, Config::default())
-}
 
 /// Counts; answers the number of the partition too.
 #[message(reply = (u64, u64), purlin = "crate::paths")]

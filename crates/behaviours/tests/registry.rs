@@ -1,5 +1,7 @@
 //! Servers are found by the keys of a registry while they run, and not after.
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +11,10 @@ use purlin_behaviours::{
     ServerOptions, ServerRef, StartError, by,
 };
 use purlin_macros::message;
-use purlin_runtime::{Attached, Config, Info, Process, Received, Runtime, TokioExecutor};
-use purlin_term::{NodeName, Pid, Term, atom};
+use purlin_runtime::{Attached, Info, Process, Received, Runtime};
+use purlin_term::{Pid, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::Notify;
-
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("registry@test")).unwrap();
-    let executor = Arc::new(TokioExecutor::current());
-    Runtime::new(node, 1, executor, Config::default())
-}
 
 type Users = Registry<String, User>;
 
@@ -354,10 +344,8 @@ async fn a_server_has_its_key_while_its_init_runs_and_no_more_when_that_fails() 
     let options = ServerOptions::default().timeout(Duration::from_secs(1));
     let hangs = users.start_with(&runtime, options, "bob", waits(false));
     assert!(matches!(hangs.await, Err(StartError::TimedOut(_))));
-    while runtime.process_count() > 0 {
-        tokio::task::yield_now().await;
-    }
     assert!(users.keys().is_empty());
+    assert_eq!(runtime.process_count(), 0);
 }
 
 /// Ends a server in one of all ways.

@@ -1,26 +1,18 @@
 //! Requests whose replies are waited for later.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Duration;
 
 use purlin_behaviours::{
-    CallError, Context, GenServer, HandleCallFrom, ReplyTo, Request, Requests, ServerOptions,
+    CallError, Context, Due, GenServer, HandleCallFrom, ReplyTo, Request, Requests, ServerOptions,
     ServerRef, by,
 };
-use purlin_runtime::{Config, Overflow, Process, Runtime, TokioExecutor};
-use purlin_term::{NodeName, atom};
+use purlin_runtime::{Overflow, Process, Runtime};
+use purlin_term::atom;
 use serde::{Deserialize, Serialize};
+use support::runtime;
 use tokio::time::{Instant, sleep};
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("requests@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
-}
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -126,7 +118,7 @@ async fn replies_come_in_the_order_in_which_they_are_given() {
     }
     assert!(requests.check_response().is_none());
     let mut labels = Vec::new();
-    while let Some(((road, label), reply)) = requests.wait_response().await {
+    while let Some(((road, label), reply)) = requests.wait_response(Duration::MAX).await.unwrap() {
         assert_eq!(reply.unwrap(), label);
         labels.push((road, label));
     }
@@ -157,6 +149,43 @@ async fn what_is_not_answered_in_time_is_given_up_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replies_are_waited_for_until_a_time_and_then_again() {
+    let runtime = runtime();
+    for server in both(&runtime).await {
+        let began = Instant::now();
+        let mut requests = Requests::new();
+        for after in [10, 30] {
+            requests.add(server.send_request(After(after)), after);
+        }
+        let waits = [
+            (Due::After(ms(5)), 5, None),
+            (Due::At(began + ms(15)), 10, Some(10)),
+            (Due::At(began + ms(20)), 20, None),
+            (Due::At(began), 20, None),
+            (Due::After(ms(0)), 20, None),
+            (Due::After(Duration::MAX), 30, Some(30)),
+        ];
+        for (due, at, expected) in waits {
+            let waited = requests.wait_response(due).await;
+            assert_eq!(began.elapsed(), ms(at), "{due:?}");
+            match expected {
+                Some(label) => assert_eq!(waited.unwrap().unwrap().0, label),
+                None => assert!(matches!(waited, Err(CallError::TimedOut(_))), "{due:?}"),
+            }
+        }
+        assert!(requests.wait_response(began).await.unwrap().is_none());
+        requests.add(server.send_request(After(10)), 10);
+        let until = Instant::now() + ms(5);
+        assert!(requests.receive_response(until).await.is_err());
+        assert!(requests.is_empty());
+        let mut response = server.send_request(After(20));
+        assert!(response.wait_response(until + ms(5)).await.is_none());
+        assert!(response.receive_response(until + ms(10)).await.is_err());
+        assert_eq!(Instant::now(), until + ms(10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_to_a_full_mailbox_waits_for_its_turn() {
     let runtime = runtime();
     let mut options = ServerOptions::default();
@@ -168,7 +197,11 @@ async fn a_request_to_a_full_mailbox_waits_for_its_turn() {
         requests.add(by_pid.send_request(After(1)), label);
     }
     for _ in 0..5 {
-        let (_, reply) = requests.wait_response().await.unwrap();
+        let (_, reply) = requests
+            .wait_response(Duration::MAX)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(reply.unwrap(), 1);
     }
 }
@@ -182,7 +215,7 @@ async fn ten_thousand_requests_are_each_answered_once() {
         requests.add(server.send_request(After(label % 50)), label);
     }
     let mut seen = vec![false; 10_000];
-    while let Some((label, reply)) = requests.wait_response().await {
+    while let Some((label, reply)) = requests.wait_response(Duration::MAX).await.unwrap() {
         assert_eq!(reply.unwrap(), label % 50);
         assert!(!std::mem::replace(&mut seen[label as usize], true));
     }

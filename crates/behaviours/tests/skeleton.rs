@@ -1,5 +1,7 @@
 //! Skeletons: what is done when a process falls, and that nothing is lost.
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,19 +10,11 @@ use purlin_behaviours::skeleton::{Farm, JobError, Worker, map, pipe, reduce};
 use purlin_behaviours::supervisor::Status;
 use purlin_behaviours::task::TaskError;
 use purlin_otp::relations::Info;
-use purlin_runtime::{Config, Process, Received, Runtime, TokioExecutor};
-use purlin_term::{NodeName, Pid, atom};
+use purlin_runtime::{Config, Process, Received};
+use purlin_term::{Pid, atom};
+use support::{runtime, runtime_of};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
-
-fn runtime() -> Runtime {
-    runtime_of(Config::default())
-}
-
-fn runtime_of(config: Config) -> Runtime {
-    let node = NodeName::new(&atom!("skeletons@test")).unwrap();
-    Runtime::new(node, 1, Arc::new(TokioExecutor::current()), config)
-}
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

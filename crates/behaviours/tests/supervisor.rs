@@ -1,5 +1,7 @@
 //! Supervisors as programs and shells know them.
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,26 +14,10 @@ use purlin_behaviours::{
 };
 use purlin_macros::message;
 use purlin_otp::reason::Reason;
-use purlin_runtime::{Config, Process, Runtime, Target, TokioExecutor};
-use purlin_term::{NodeName, Pid, Term, atom};
+use purlin_runtime::{Process, Runtime, Target};
+use purlin_term::{Pid, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::mpsc;
-
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("supervisors@test")).unwrap();
-    Runtime::new(
-        node,
-        1,
-        Arc::new(TokioExecutor::current()),
-        Config::default(),
-    )
-}
 
 type Events = mpsc::UnboundedSender<String>;
 

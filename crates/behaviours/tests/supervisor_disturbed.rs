@@ -1,5 +1,7 @@
 //! Supervisors that others disturb: by signals, by `sys`, by floods, by children and offers that misbehave.
 
+mod support;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,19 +14,9 @@ use purlin_runtime::{
     BoxFuture, Destination, Epoch, Outside, Process, Reason, Runtime, SendError, Signal,
 };
 use purlin_term::{EncodedTerm, NodeName, Pid, Reference, Term, atom};
+use support::{ask_sys, paths, runtime};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
-mod support;
-
-use support::{ask_sys, runtime};
 
 /// Sends a request of `sys`, whose answer nobody hears.
 async fn system(runtime: &Runtime, pid: Pid, request: Term) {

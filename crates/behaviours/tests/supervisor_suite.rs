@@ -1,6 +1,7 @@
 //! Cases of OTP's `supervisor_SUITE` that are the driver's, in virtual time: `docs/otp-suites/supervisor.md`.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Duration;
 
 use purlin_behaviours::supervisor::{
@@ -12,25 +13,12 @@ use purlin_behaviours::{
 use purlin_macros::gen_server;
 use purlin_otp::reason::Reason;
 use purlin_otp::relations::Info;
-use purlin_runtime::{Attached, Config, Process, Raw, Received, Runtime, Target, TokioExecutor};
-use purlin_term::{Atom, NodeName, Pid, Term, atom};
+use purlin_runtime::{Attached, Process, Raw, Received, Runtime, Target};
+use purlin_term::{Atom, Pid, Term, atom};
+use support::{paths, runtime};
 use tokio::sync::mpsc;
 
-mod paths {
-    pub(crate) use purlin_behaviours as behaviours;
-    pub(crate) use purlin_macros::message;
-    pub(crate) mod __private {
-        pub(crate) use ::serde;
-    }
-}
-
 const SECOND: Duration = Duration::from_secs(1);
-
-fn runtime() -> Runtime {
-    let node = NodeName::new(&atom!("trees@test")).unwrap();
-    let executor = Arc::new(TokioExecutor::current());
-    Runtime::new(node, 1, executor, Config::default())
-}
 
 #[derive(Clone, Copy)]
 enum Init {

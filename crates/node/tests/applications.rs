@@ -208,7 +208,7 @@ async fn requests_to_another_node_are_answered_before_there_is_a_connection_too(
     for n in 1..=20 {
         requests.add(far.send_request(Double(n)), n);
     }
-    while let Some((n, reply)) = requests.wait_response().await {
+    while let Some((n, reply)) = requests.wait_response(PATIENCE).await.unwrap() {
         assert_eq!(reply.unwrap(), 2 * n);
     }
     let ended = far.send_request(Double(0)).await;

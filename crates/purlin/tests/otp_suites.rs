@@ -15,8 +15,12 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Answers `{wait, Ms}` after so many milliseconds, and other calls meanwhile; takes its time to end.
-struct Waiter;
+/// Answers `{wait, Ms}` after so many milliseconds, `hold` when it is told to `answer_all`, and other calls
+/// meanwhile; takes its time to end.
+#[derive(Default)]
+struct Waiter {
+    held: Vec<ReplyTo<u64>>,
+}
 
 #[purlin::gen_server]
 impl GenServer for Waiter {
@@ -27,6 +31,16 @@ impl GenServer for Waiter {
     #[call]
     async fn wait(&mut self, ms: u64, from: ReplyTo<u64>, ctx: &mut Context<Self>) {
         reply_after(ms, from, ctx);
+    }
+
+    #[call]
+    fn hold(&mut self, from: ReplyTo<u64>) {
+        self.held.push(from);
+    }
+
+    #[call]
+    async fn answer_all(&mut self) -> u64 {
+        answer_all(&mut self.held).await
     }
 
     #[call]
@@ -51,13 +65,23 @@ fn reply_after<M: purlin::runtime::Message>(ms: u64, from: ReplyTo<u64>, process
     process.runtime().spawn(replying).unwrap();
 }
 
+/// Answers all; how many that were is to be answered last.
+async fn answer_all(held: &mut Vec<ReplyTo<u64>>) -> u64 {
+    let held = std::mem::take(held);
+    let count = held.len() as u64;
+    for from in held {
+        from.reply(0).await;
+    }
+    count
+}
+
 /// The same as a state machine.
 mod machine {
     use purlin::behaviours::Statem;
     use purlin::prelude::*;
     use purlin::runtime::Reason;
 
-    use super::{SLOW_END, reply_after};
+    use super::{SLOW_END, answer_all, reply_after};
 
     #[purlin::message]
     #[derive(PartialEq)]
@@ -69,9 +93,16 @@ mod machine {
     pub(super) enum Waiting {
         #[call]
         Wait(u64, ReplyTo<u64>),
+        #[call]
+        Hold(ReplyTo<u64>),
+        #[call]
+        AnswerAll(ReplyTo<u64>),
     }
 
-    pub(super) struct Machine;
+    #[derive(Default)]
+    pub(super) struct Machine {
+        held: Vec<ReplyTo<u64>>,
+    }
 
     impl GenStatem for Machine {
         type State = Only;
@@ -84,10 +115,17 @@ mod machine {
         async fn handle_event(
             &mut self,
             _: &Only,
-            Waiting::Wait(ms, from): Waiting,
+            event: Waiting,
             ctx: &mut StatemContext<'_, Self>,
         ) {
-            reply_after(ms, from, ctx);
+            match event {
+                Waiting::Wait(ms, from) => reply_after(ms, from, ctx),
+                Waiting::Hold(from) => self.held.push(from),
+                Waiting::AnswerAll(from) => {
+                    let count = answer_all(&mut self.held).await;
+                    from.reply(count).await;
+                }
+            }
         }
 
         async fn terminate(&mut self, _: &Reason, _: &Only, _: &mut Context<Statem<Self>>) {
@@ -100,9 +138,9 @@ mod machine {
 async fn node(net: &Net, release: Release) -> (Node, Erl) {
     let node = net.node("a").await;
     let named = |name: Atom| ServerOptions::default().name(name);
-    let server = Waiter.start_with(&node, named(atom!("gen_server")));
+    let server = Waiter::default().start_with(&node, named(atom!("gen_server")));
     server.await.unwrap();
-    let machine = Machine.start_with(&node, named(atom!("gen_statem")));
+    let machine = Machine::default().start_with(&node, named(atom!("gen_statem")));
     machine.await.unwrap();
     let mut erl = net.erl(release, "erl").await;
     erl.check(
@@ -157,10 +195,13 @@ async fn a_shell_collects_requests_and_takes_their_replies_in_each_way() {
                 "{1,{label,1},100,{label,100},no_request,no_reply}",
             )
             .await;
-            // What comes after a collection was given up comes nowhere: replies go by alias.
+            // What comes after a collection was given up comes nowhere: replies go by alias. They go before the
+            // answer to who has those answered that wait.
             let late = format!(
-                "(fun() -> C = Ask{module}([150, 150]), {module}:wait_response(C, 0, true), \
-                 timeout = {module}:receive_response(C, 10, true), timer:sleep(400), Queued() end)()"
+                "(fun() -> Hold = fun(N, Col) -> {module}:send_request({{{module}, A}}, hold, N, Col) end, \
+                 C = lists:foldl(Hold, {module}:reqids_new(), [1, 2]), \
+                 timeout = {module}:wait_response(C, 0, true), timeout = {module}:receive_response(C, 10, true), \
+                 2 = {module}:call({{{module}, A}}, answer_all), Queued() end)()"
             );
             erl.check(&late, "{message_queue_len,0}").await;
         }
@@ -210,8 +251,18 @@ async fn a_shell_that_stops_a_process_waits_for_its_terminate_by_name_and_by_pid
             let named =
                 |name: &'static str| ServerOptions::default().name(Atom::new(name).unwrap());
             match module {
-                "gen_server" => drop(Waiter.start_with(&node, named(module)).await.unwrap()),
-                _ => drop(Machine.start_with(&node, named(module)).await.unwrap()),
+                "gen_server" => drop(
+                    Waiter::default()
+                        .start_with(&node, named(module))
+                        .await
+                        .unwrap(),
+                ),
+                _ => drop(
+                    Machine::default()
+                        .start_with(&node, named(module))
+                        .await
+                        .unwrap(),
+                ),
             }
             erl.check(&stopped("Pid"), "{true,false}").await;
         }
@@ -224,7 +275,8 @@ async fn a_multi_call_tells_a_node_that_goes_down_meanwhile_from_those_that_answ
         let net = Net::new().await;
         let (_node, mut erl) = node(&net, release).await;
         let other = net.node("b").await;
-        let b = Waiter.start_with(&other, ServerOptions::default().name(atom!("gen_server")));
+        let b = Waiter::default()
+            .start_with(&other, ServerOptions::default().name(atom!("gen_server")));
         b.await.unwrap();
         erl.check(
             "Me = self(), B = 'b@127.0.0.1', \
@@ -328,7 +380,7 @@ async fn we_collect_requests_to_servers_of_otp() {
             let (label, reply) = answered.unwrap();
             assert_eq!((label, reply.unwrap()), (ms, Term::from(ms)));
         }
-        assert!(requests.wait_response().await.is_none());
+        assert!(requests.wait_response(PATIENCE).await.unwrap().is_none());
         // One that is given up disturbs nobody; the end of a server is told to each that waits.
         let mut given_up = by_pid.send_request(term("{wait,100}"));
         assert!(
@@ -340,15 +392,15 @@ async fn we_collect_requests_to_servers_of_otp() {
         drop(given_up);
         requests.add(by_pid.send_request(term("{wait,60000}")), 60_000);
         requests.add(by_name.send_request(term("{fall,tripped}")), 0);
-        let (label, reply) = requests.wait_response().await.unwrap();
+        let (label, reply) = requests.wait_response(PATIENCE).await.unwrap().unwrap();
         assert_eq!((label, reply.unwrap().to_string().as_str()), (0, "falling"));
-        let (_, reply) = requests.wait_response().await.unwrap();
+        let (_, reply) = requests.wait_response(PATIENCE).await.unwrap().unwrap();
         let Err(CallError::Ended(reason)) = reply else {
             panic!("{reply:?}");
         };
         assert_eq!(reason.to_string(), "tripped");
         requests.add(by_name.send_request(term("get")), 1);
-        let (_, reply) = requests.wait_response().await.unwrap();
+        let (_, reply) = requests.wait_response(PATIENCE).await.unwrap().unwrap();
         assert!(matches!(reply, Err(CallError::NoProcess)), "{reply:?}");
     }
 }

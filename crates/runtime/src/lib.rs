@@ -35,6 +35,8 @@ pub use purlin_otp::relations::{AliasMode, Info, MonitorOptions, SpawnOptions as
 pub use purlin_otp::signal::Target;
 #[doc(hidden)]
 pub use purlin_otp::signal::{Epoch, Signal};
+#[doc(hidden)]
+pub use report::{CrashReport, LinkList};
 pub use runtime::{Config, Runtime};
 #[doc(hidden)]
 pub use scheduler::{briefly, wake_later};

@@ -8,18 +8,59 @@
 //!
 //! What waits is written down for the report alone, and only its beginning: by its encoding if it has
 //! one.
+//!
+//! A behaviour that knows more of its process's end reports it itself, with what this one would have told
+//! ([`Process::crash_report`]): one end is one line.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
 
 use purlin_otp::reason::Reason;
-use purlin_term::Pid;
+use purlin_term::{Atom, Pid};
 
 use crate::limits::{LINKS_SHOWN_MAX, MESSAGES_SHOWN_MAX};
 use crate::message::Message;
 use crate::panics;
-use crate::process::{Head, Inside, shown};
+use crate::process::{Head, Inside, Process, shown};
 use crate::system::{SystemEvent, SystemEventKind};
+
+/// What a crash report tells of a process, beside its pid and why it ends.
+#[doc(hidden)]
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CrashReport {
+    pub label: Option<String>,
+    pub name: Option<Atom>,
+    /// The length of its queue.
+    pub queued: usize,
+    /// The first messages that wait there.
+    pub messages: Vec<String>,
+    pub links: LinkList,
+}
+
+impl CrashReport {
+    /// With the first messages that wait, at most so many.
+    fn of<M: Message>(inside: &mut Inside<'_, M>, messages_max: usize) -> Self {
+        let head = inside.head();
+        Self {
+            label: head.label(),
+            name: head.runtime().table().name_of(head.number()),
+            queued: inside.owner.len() + inside.owner.beyond(),
+            messages: inside.show_messages(messages_max),
+            links: LinkList::of(inside.owner.relations.links()),
+        }
+    }
+}
+
+impl<M: Message> Process<M> {
+    /// For a behaviour that is about to end, and reports that itself: the runtime does not report it again.
+    #[doc(hidden)]
+    pub fn crash_report(&mut self) -> CrashReport {
+        let mut inside = self.inside();
+        inside.owner.extra().is_reported = true;
+        CrashReport::of(&mut inside, MESSAGES_SHOWN_MAX)
+    }
+}
 
 /// Reports the end of a process, before its queue is emptied.
 pub(crate) fn ended<M: Message>(
@@ -32,17 +73,18 @@ pub(crate) fn ended<M: Message>(
     if !is_crash && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
-    let place = head.spawned_at();
-    let label = head.label();
-    let name = head.runtime().table().name_of(head.number());
+    let messages_max = if is_crash { MESSAGES_SHOWN_MAX } else { 0 };
+    let CrashReport {
+        label,
+        name,
+        queued,
+        messages,
+        links,
+    } = CrashReport::of(inside, messages_max);
     let name = name.map(tracing::field::display);
-    let pid = head.pid();
-    let queued = inside.owner.len() + inside.owner.beyond();
-    let links = List::of(inside.owner.relations.links());
-    let reason = shown(reason);
+    let (pid, place, reason) = (head.pid(), head.spawned_at(), shown(reason));
     if is_crash {
         let backtrace = panics::last_backtrace();
-        let messages = inside.show_messages(MESSAGES_SHOWN_MAX);
         tracing::error!(
             %pid, label, name, %reason, queued, ?messages, %links, spawned_at = %place, backtrace,
             "a process crashed"
@@ -56,12 +98,14 @@ pub(crate) fn ended<M: Message>(
 }
 
 /// The first pids of many, and how many there are.
-struct List {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct LinkList {
     first: Vec<Pid>,
     count: usize,
 }
 
-impl List {
+impl LinkList {
     fn of(pids: impl Iterator<Item = Pid>) -> Self {
         let (mut first, mut count) = (Vec::new(), 0);
         for pid in pids {
@@ -74,7 +118,7 @@ impl List {
     }
 }
 
-impl Display for List {
+impl Display for LinkList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
         for (index, pid) in self.first.iter().enumerate() {

@@ -1,67 +1,23 @@
 //! What the log says of processes: crashes, and steps that take too long.
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use log::Log;
 use purlin_runtime::limits::{MESSAGE_BYTES_SHOWN_MAX, MESSAGES_SHOWN_MAX};
 use purlin_runtime::{
     Config, Message, Process, Runtime, SpawnOptions, SystemEventKind, TokioExecutor, Watermark,
 };
 use purlin_term::{DeserializeError, EncodedTerm, NodeName, SerializeError, Term, atom};
-use tracing::field::{Field, Visit};
-use tracing::span;
-use tracing::{Event, Metadata, Subscriber};
-
-/// Keeps every event as a line.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, " {field}={value:?}");
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-impl Lines {
-    fn with(&self, text: &str) -> Option<String> {
-        let lines = self.0.lock().unwrap();
-        lines.iter().find(|line| line.contains(text)).cloned()
-    }
-}
 
 /// Nearly all in one test, since the subscriber and the panic hook are of the whole OS process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crashes_and_long_steps_are_reported_with_label_and_place() {
-    let lines = Lines::default();
-    tracing::subscriber::set_global_default(lines.clone()).unwrap();
+    let lines = Log::collect_all();
     purlin_runtime::panics::install_hook();
     let node = NodeName::new(&atom!("here@127.0.0.1")).unwrap();
     let mut config = Config::default();

@@ -343,8 +343,13 @@ impl<E: Message + Sync> Installed<E> {
         Term::tuple([module, id, self.handler.state()])
     }
 
-    /// Takes the state in `{Module, Id, State}`, if that is one for it and another than it has.
+    /// Takes the state in `{Module, Id, State}`, if that is one for it and another than it has. A panic in that is the
+    /// handler's own matter, as it is in OTP's: it has the state that it has then.
     pub(super) fn replace_state(&mut self, new: &Term) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.take_state(new)));
+    }
+
+    fn take_state(&mut self, new: &Term) {
         let (own_module, own_id) = self.module_and_id();
         if let Some([module, id, state]) = new.as_tuple()
             && (module, id) == (&own_module, &own_id)

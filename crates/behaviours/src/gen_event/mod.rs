@@ -25,16 +25,16 @@ mod handler;
 mod terms;
 
 use purlin_otp::reason::{self, Reason};
-use purlin_runtime::{Destination, Local, Message};
+use purlin_runtime::{Destination, Local, Message, panics};
 use purlin_term::{DeserializeError, EncodedTerm, Pid, SerializeError, Term, atom};
 
 pub use client::{EventError, HandlerRef};
 pub use handler::{EventHandler, HandleQuery, HandlerContext, Removed};
 
+use crate::bounded::Bounded;
 use crate::by;
 use crate::gen_server::{Context, GenServer, HandleCast, HandleInfo, InitError, Other};
-use crate::shown::Shown as Bounded;
-use crate::status::{Described, Looked, Part, ServerStatus, Shown};
+use crate::status::{Described, FormattedStatus, Part, ServerStatus};
 use client::{Job, Swap};
 use handler::{Installed, Successor, Verdict};
 
@@ -180,7 +180,7 @@ impl<E: Message + Sync> GenServer for GenEvent<E> {
         }
     }
 
-    fn shown(&self, Looked { reason, mut log }: Looked) -> Shown {
+    fn formatted_status(&self, reason: Option<Reason>, mut log: Vec<Term>) -> FormattedStatus {
         let handlers = self.handlers.iter();
         let handlers = handlers.map(|handler| handler.formatted(reason.as_ref(), &mut log));
         let handlers = Term::list(handlers.collect::<Vec<_>>());
@@ -189,11 +189,11 @@ impl<E: Message + Sync> GenServer for GenEvent<E> {
             reason,
             log,
         };
-        let shown = Shown::of(status);
-        Shown {
-            state: ("Installed handlers", shown.state.1),
+        let formatted = FormattedStatus::of(status);
+        FormattedStatus {
+            state: ("Installed handlers", formatted.state.1),
             part: Part::Items,
-            ..shown
+            ..formatted
         }
     }
 }
@@ -287,11 +287,15 @@ impl<E: Message + Sync> GenEvent<E> {
         ctx: &mut Context<Self>,
     ) -> Term {
         if let Removed::Crashed(reason) = &why {
+            // What is known of the last panic, before the handler is asked for more.
+            let backtrace = panics::last_backtrace();
             let mut log = ctx.debug.log();
             let state = handler.format_status(Some(reason), &mut log);
             let (manager, handler) = (ctx.pid(), handler.id());
             let (reason, state) = (Bounded(&**reason), Bounded(&state));
-            tracing::error!(%manager, %handler, %reason, %state, "an event handler crashed");
+            tracing::error!(
+                %manager, %handler, %reason, %state, backtrace, "an event handler crashed"
+            );
         }
         let left = handler.terminate(&why, ctx).await;
         tell(handler.adder(), handler.id(), &told, ctx).await;

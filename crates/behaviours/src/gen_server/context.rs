@@ -13,13 +13,13 @@ use tokio::time::Instant;
 
 use super::{GenServer, ServerMessage};
 use crate::answers::Answers;
+use crate::bounded::Bounded;
 use crate::by;
 use crate::call::{CALL_TIMEOUT, CallError, call_from, cast_from};
 use crate::envelope::Caller;
 use crate::messages::{Has, Messages};
 use crate::request::Request;
 use crate::server_ref::ServerRef;
-use crate::shown::Shown;
 use crate::sys::Debug;
 
 /// The process of a server, as its handlers see it: it derefs to [`Process`], with its links, monitors
@@ -215,7 +215,7 @@ impl<S: GenServer> Context<S> {
         self.unhandled += 1;
         if self.unhandled == 1 {
             let (pid, server) = (self.process.pid(), std::any::type_name::<S>());
-            let message = Shown(message);
+            let message = Bounded(message);
             tracing::warn!(%pid, server, "a server does not handle a message: {message}");
         }
     }

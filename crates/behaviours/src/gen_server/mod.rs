@@ -44,7 +44,7 @@ use crate::messages::Messages;
 use crate::reply_to::ReplyTo;
 use crate::request::Request;
 use crate::server_ref::ServerRef;
-use crate::status::{Described, Looked, ServerStatus, Shown};
+use crate::status::{Described, FormattedStatus, ServerStatus};
 
 /// A server: the state of one, and what it does when something happens to it.
 ///
@@ -178,13 +178,13 @@ pub trait GenServer: Sized + Send + 'static {
         }
     }
 
-    /// What `sys:get_status` and the log show.
+    /// What `sys:get_status` and the log show: without a reason the one, with why it ends the other, and the events that
+    /// `sys:log` has kept.
     #[doc(hidden)]
-    fn shown(&self, looked: Looked) -> Shown {
+    fn formatted_status(&self, reason: Option<Reason>, log: Vec<Term>) -> FormattedStatus {
         let state = self.state();
         let state = state.unwrap_or_else(|| std::any::type_name::<Self>().into());
-        let Looked { reason, log } = looked;
-        Shown::of(self.format_status(ServerStatus { state, reason, log }))
+        FormattedStatus::of(self.format_status(ServerStatus { state, reason, log }))
     }
 
     /// The state is to go on under other code: `sys:change_code` of a server that is suspended, with the version

@@ -10,7 +10,7 @@ use purlin_otp::reason::{self, Reason};
 use purlin_otp::relations::Info;
 use purlin_runtime::{Peek, Process, Received, panics};
 use purlin_term::{Pid, Term, atom};
-use tokio::time::{Instant, timeout};
+use tokio::time::{self, Instant};
 
 use super::message::Kind;
 use super::{Context, GenServer, InitError, ServerMessage};
@@ -49,12 +49,12 @@ pub(super) async fn run<S: GenServer>(
     make: impl FnOnce() -> S + Send,
     process: Process<ServerMessage<S>>,
     parent: Option<Pid>,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     ready: impl FnOnce(Result<Pid, InitError>) + Send,
 ) -> Reason {
     let mut ctx = Context::new(process, parent);
     let mut server = make();
-    let init = caught(in_time(patience, server.init(&mut ctx))).await;
+    let init = caught(in_time(timeout, server.init(&mut ctx))).await;
     if !matches!(init, Ok(Some(Ok(())))) {
         // As in OTP: who hears of this may start another under the same name at once.
         ctx.process.let_go();
@@ -84,9 +84,9 @@ pub(super) async fn run<S: GenServer>(
 }
 
 /// What it answers, if that comes in time.
-async fn in_time<T>(patience: Option<Duration>, doing: impl Future<Output = T>) -> Option<T> {
-    match patience {
-        Some(patience) => timeout(patience, doing).await.ok(),
+async fn in_time<T>(timeout: Option<Duration>, doing: impl Future<Output = T>) -> Option<T> {
+    match timeout {
+        Some(timeout) => time::timeout(timeout, doing).await.ok(),
         None => Some(doing.await),
     }
 }
@@ -97,27 +97,24 @@ async fn end<S: GenServer>(
     ctx: &mut Context<S>,
     ended: Result<Reason, Panic>,
 ) -> Reason {
-    let (reason, mut panic) = match ended {
-        Ok(reason) => (reason, None),
-        Err(panic) => (panics::exit_reason(&*panic), Some(panic)),
-    };
+    let (reason, backtrace) = ended.map_or_else(told, |reason| (reason, None));
     let terminated = caught(server.terminate(&reason, ctx)).await;
-    let reason = match terminated {
-        Ok(()) => reason,
-        Err(last) => {
-            let reason = panics::exit_reason(&*last);
-            panic = Some(last);
-            reason
-        }
+    let (reason, backtrace) = match terminated {
+        Ok(()) => (reason, backtrace),
+        Err(panic) => told(panic),
     };
     if !reason::is_orderly(&reason) {
-        status::log_end(server, ctx, &reason);
+        status::log_end(server, ctx, &reason, backtrace);
     }
     ctx.give_last_reply().await;
-    match panic {
-        Some(panic) => resume_unwind(panic),
-        None => reason,
-    }
+    reason
+}
+
+/// What a panic tells that was just caught: the exit reason, and the backtrace if one is wanted. Both are known to
+/// the thread alone, until something else panics there: nothing may be awaited before this.
+fn told(panic: Panic) -> (Reason, Option<String>) {
+    let reason = panics::exit_reason(&*panic);
+    (reason, panics::last_backtrace())
 }
 
 /// Handles what comes until the server is to end; answers why.

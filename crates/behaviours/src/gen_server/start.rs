@@ -15,6 +15,10 @@ use tokio::time;
 use super::{GenServer, ServerMessage, serve};
 use crate::server_ref::ServerRef;
 
+/// How long the end of a server is waited for that was killed since its `init` took too long: for one that awaits, it
+/// is there at once, and what holds its thread is not to hold whoever starts it, too. A guess, unmeasured.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
+
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -40,7 +44,8 @@ impl ServerOptions {
         self
     }
 
-    /// How long its `init` may take; when that is over it is killed.
+    /// How long its `init` may take; when that is over it is killed. Whoever starts it waits for its end, for a
+    /// second at most.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -95,7 +100,8 @@ pub enum StartError {
     Ended,
     /// Another process has the name, or the key of a registry.
     AlreadyStarted(Pid),
-    /// Its `init` took too long; it was killed, and ends at its next await.
+    /// Its `init` took too long. It was killed, and has ended, unless its `init` holds its thread: then it ends at its
+    /// next await. Its name is free at once.
     TimedOut(Duration),
     /// As many processes live as may, or the node is stopping.
     TooManyProcesses(TooManyProcesses),
@@ -263,6 +269,7 @@ pub(crate) async fn start<S: GenServer>(
             }
             runtime.unregister_process(pid);
             runtime.exit(pid, atom!("kill"));
+            let _ = time::timeout(KILLED_WITHIN, wait_for_end(&runtime, pid)).await;
             Err(StartError::TimedOut(timeout))
         }
     }
@@ -316,8 +323,8 @@ pub(crate) fn launch<S: GenServer>(
         prepared.link(parent.pid(), Epoch::LOCAL);
         parent.note_link(prepared.pid());
     }
-    let (parent, patience) = (parent.map(Parent::pid), options.timeout);
-    Ok(prepared.start(move |process| serve::run(make, process, parent, patience, ready)))
+    let (parent, timeout) = (parent.map(Parent::pid), options.timeout);
+    Ok(prepared.start(move |process| serve::run(make, process, parent, timeout, ready)))
 }
 
 async fn wait_for_init(

@@ -2,37 +2,16 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use purlin_otp::statem::{Actions, Next, Timeout, When};
 use purlin_term::Term;
 use tokio::time::Instant;
 
 use super::{GenStatem, Statem, Timer};
+use crate::due::Due;
 use crate::gen_server::Context;
 
 type ActionsOf<M> = Actions<<M as GenStatem>::State, <M as GenStatem>::Event, Term>;
-
-/// When a timeout is due: after a time, or at one.
-#[derive(Debug, Clone, Copy)]
-pub enum Due {
-    /// After this time; after none, when the events that wait have been handled.
-    After(Duration),
-    /// At this time.
-    At(Instant),
-}
-
-impl From<Duration> for Due {
-    fn from(after: Duration) -> Self {
-        Self::After(after)
-    }
-}
-
-impl From<Instant> for Due {
-    fn from(at: Instant) -> Self {
-        Self::At(at)
-    }
-}
 
 /// What a handler of a state machine has: the [`Context`] of its process, to which it derefs, and what a
 /// transition is made of. What it asks for happens when the handler is done.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Decoded, EventFrom, EventList, Events, GenStatem, POSTPONED_MAX, StatemContext};
 use crate::gen_server::{Context, GenServer, InitError, Other, ServerMessage};
 use crate::messages::{Entry, Form, Has, Messages};
-use crate::status::{Described, Looked, ServerStatus, Shown, StatemStatus, term_of};
+use crate::status::{Described, FormattedStatus, ServerStatus, StatemStatus, term_of};
 
 /// Steps of a machine without a message between them before it lets others run: as many as messages that a
 /// process receives.
@@ -279,7 +279,7 @@ impl<M: GenStatem> GenServer for Statem<M> {
         }
     }
 
-    fn shown(&self, Looked { reason, log }: Looked) -> Shown {
+    fn formatted_status(&self, reason: Option<Reason>, log: Vec<Term>) -> FormattedStatus {
         let machine = self.machine.as_ref();
         let state = machine.map(|machine| term_of(machine.state()));
         let status = self.module.format_status(StatemStatus {
@@ -295,9 +295,9 @@ impl<M: GenStatem> GenServer for Statem<M> {
         let postponed = Term::list(status.postponed);
         let (reason, log) = (status.reason, status.log);
         let state = Term::tuple([status.state, status.data]);
-        Shown {
+        FormattedStatus {
             details: vec![("Time-outs", timeouts), ("Postponed", postponed)],
-            ..Shown::of(ServerStatus { state, reason, log })
+            ..FormattedStatus::of(ServerStatus { state, reason, log })
         }
     }
 

@@ -32,7 +32,7 @@ use purlin_otp::reason::Reason;
 use purlin_runtime::{Message, Process};
 use purlin_term::{EncodedTerm, Reference, Term};
 
-pub use context::{Due, StatemContext};
+pub use context::StatemContext;
 pub use driver::Statem;
 pub use events::{Decoded, EventFrom, EventList, Events};
 

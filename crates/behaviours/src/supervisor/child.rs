@@ -156,8 +156,8 @@ impl Child {
     }
 
     /// How long the `init` of a server may take: then it has failed to start, with `timeout`. Else it may take for
-    /// ever, and what is asked of its supervisor waits for it; a shutdown does not. OTP has this as an option of
-    /// the child's own `start_link`.
+    /// ever, and what is asked of its supervisor waits for it; a shutdown does not. One that holds its thread is ended
+    /// by neither before it awaits. OTP has this as an option of the child's own `start_link`.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.start_timeout = Some(timeout);
         self

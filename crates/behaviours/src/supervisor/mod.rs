@@ -40,6 +40,7 @@ pub use client::{Ask, AskOf};
 pub use client::{ChildError, Which};
 pub use partitioned::{Partitioned, Partitions, partitioned};
 
+use crate::bounded::Bounded;
 use crate::by;
 use crate::gen_server::{
     Context, GenServer, HandleCallFrom, HandleInfo, InitError, ServerMessage, handle_next,
@@ -47,7 +48,6 @@ use crate::gen_server::{
 use crate::messages::Has;
 use crate::reply_to::ReplyTo;
 use crate::room::{Place, Room};
-use crate::shown::Shown;
 use client::{Asker, answer_shell, place_for};
 use offer::{Offer, Offers};
 
@@ -471,7 +471,7 @@ fn error(reason: Term) -> Term {
 fn log(report: &Report<Start>, ctx: &Context<Supervisor>) {
     let supervisor = ctx.pid();
     // A shell gives the one, whoever ends a child the other.
-    let (id, reason) = (Shown(&report.offender.spec.id), Shown(&report.reason));
+    let (id, reason) = (Bounded(&report.offender.spec.id), Bounded(&report.reason));
     match report.context {
         // As OTP's, none is shown unless asked for, and of children that others start later than of its own.
         Happened::Progress {

@@ -58,6 +58,8 @@ pub(crate) struct Extra {
     leader: Option<Pid>,
     /// What is dropped when it ends.
     pub(super) held: Vec<Box<dyn Send>>,
+    /// Whoever runs in it tells the log of its end.
+    pub(crate) is_reported: bool,
     /// What is done when it has ended.
     pub(super) at_end: Option<AtEnd>,
 }

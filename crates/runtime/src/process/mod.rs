@@ -90,7 +90,7 @@ fn keep<M>(cell: &Cell<M>) {
 impl<M: Message> Process<M> {
     /// The body of a process and the task around it take turns here: neither waits for the other,
     /// unless a body lends its process to another thread.
-    fn inside(&self) -> Inside<'_, M> {
+    pub(crate) fn inside(&self) -> Inside<'_, M> {
         Inside::of(&self.cell)
     }
 

@@ -236,6 +236,13 @@ impl<M: Message> Life<M> {
         self.has_ended
     }
 
+    /// Whether what runs in it has told the log of its end. A panic is told all the same: it came later.
+    fn is_reported(&self) -> bool {
+        let inside = Inside::of(&self.cell);
+        let extra = inside.owner.extra.as_ref();
+        extra.is_some_and(|extra| extra.is_reported)
+    }
+
     /// Tells of the end, once.
     fn tell(&mut self) {
         if std::mem::replace(&mut self.is_told, true) {
@@ -248,7 +255,7 @@ impl<M: Message> Life<M> {
             // A task that is dropped unfinished was ended by its executor.
             false => reason::killed(),
         };
-        if !reason.is_normal() && (self.is_crash || !is_quiet(&reason)) {
+        if !reason.is_normal() && (self.is_crash || !(is_quiet(&reason) || self.is_reported())) {
             crate::report::ended(head, &mut Inside::of(&self.cell), &reason, self.is_crash);
         }
         let_go(&self.cell);

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use purlin_runtime::limits::MESSAGE_BYTES_SHOWN_MAX;
 
 /// The beginning of a text, up to as many bytes as a crash report shows of a message.
-pub(crate) struct Shown<'a>(pub(crate) &'a dyn fmt::Display);
+pub(crate) struct Bounded<'a>(pub(crate) &'a dyn fmt::Display);
 
 /// Takes so many bytes more, and then fails, which ends the formatting.
 struct Cut<'a, 'b> {
@@ -27,7 +27,7 @@ impl Write for Cut<'_, '_> {
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Bounded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = MESSAGE_BYTES_SHOWN_MAX;
         let mut cut = Cut { to: f, left };
@@ -44,9 +44,9 @@ mod tests {
 
     #[test]
     fn a_text_is_shown_to_its_bound() {
-        assert_eq!(Shown(&"short").to_string(), "short");
+        assert_eq!(Bounded(&"short").to_string(), "short");
         let long = "\u{e4}".repeat(MESSAGE_BYTES_SHOWN_MAX);
-        let shown = Shown(&format_args!("a{long}")).to_string();
+        let shown = Bounded(&format_args!("a{long}")).to_string();
         assert_eq!(shown.len(), MESSAGE_BYTES_SHOWN_MAX - 1 + "...".len());
         assert!(shown.ends_with("\u{e4}..."));
     }

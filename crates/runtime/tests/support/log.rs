@@ -1,4 +1,9 @@
-//! What is logged on a thread, as lines.
+//! What is logged, as lines.
+
+#![allow(
+    dead_code,
+    reason = "not every test file uses every part, and each is a crate of its own"
+)]
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -49,6 +54,19 @@ impl Log {
         let log = Self::default();
         let guard = tracing::subscriber::set_default(log.clone());
         (log, guard)
+    }
+
+    /// What this OS process logs from now on.
+    pub(crate) fn collect_all() -> Self {
+        let log = Self::default();
+        tracing::subscriber::set_global_default(log.clone()).expect("nobody else collects");
+        log
+    }
+
+    /// The first line with a text.
+    pub(crate) fn with(&self, text: &str) -> Option<String> {
+        let lines = self.0.lock().unwrap();
+        lines.iter().find(|line| line.contains(text)).cloned()
     }
 
     /// The lines with a text, which are not kept any more, nor are others.
