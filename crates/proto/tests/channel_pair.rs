@@ -63,6 +63,11 @@ impl Wire {
             .push_back(canonical(&seen));
     }
 
+    fn push_tick(&mut self) {
+        self.sender.push_tick();
+        self.twin.push_tick();
+    }
+
     /// Writes up to `frames` frames to the stream.
     fn write(&mut self, frames: usize) {
         let (mut head, mut twin_head) = (Vec::new(), Vec::new());
@@ -200,7 +205,7 @@ proptest! {
                 }
                 Step::Write(frames) => wire.write(frames),
                 Step::Read(len) => wire.read(len),
-                Step::Tick => wire.sender.push_tick(),
+                Step::Tick => wire.push_tick(),
             }
         }
         wire.finish();
