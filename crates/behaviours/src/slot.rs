@@ -73,9 +73,14 @@ impl<T> Slot<T> {
     }
 }
 
-/// Slots that wait for the next call, one for each type of replies, the last used last.
+/// Slots that wait for the next call, one for each type of replies.
 #[derive(Default)]
-pub(crate) struct Slots(Vec<Box<dyn Any + Send>>);
+pub(crate) struct Slots {
+    /// That of the last call, mostly the only one: here it lies beside the timer, which each call needs too.
+    last: Option<Box<dyn Any + Send>>,
+    /// The last used last.
+    others: Vec<Box<dyn Any + Send>>,
+}
 
 impl Slots {
     /// Kept at most: who asks for more types of replies in turn pays an allocation or two. A guess, unmeasured.
@@ -98,8 +103,24 @@ impl Slots {
     }
 
     fn take<T: Send + 'static>(&mut self) -> Option<Box<Ticket<T>>> {
-        let at = self.0.iter().rposition(|kept| kept.is::<Ticket<T>>())?;
-        self.0.remove(at).downcast().ok()
+        if let Some(last) = self.last.take() {
+            match last.downcast() {
+                Ok(ticket) => return Some(ticket),
+                Err(other) => self.put_aside(other),
+            }
+        }
+        let at = self
+            .others
+            .iter()
+            .rposition(|kept| kept.is::<Ticket<T>>())?;
+        self.others.remove(at).downcast().ok()
+    }
+
+    fn put_aside(&mut self, slot: Box<dyn Any + Send>) {
+        if self.others.len() + 1 >= Self::KEPT_MAX {
+            self.others.remove(0);
+        }
+        self.others.push(slot);
     }
 
     /// The reply that has come back with the ticket; none where the server has dropped the duty to answer. The
@@ -111,10 +132,7 @@ impl Slots {
     ) -> Option<T> {
         let left = mem::replace(ticket.left(), Left::Nothing);
         ticket.slot = Some(waiting.slot);
-        if self.0.len() >= Self::KEPT_MAX {
-            self.0.remove(0);
-        }
-        self.0.push(ticket);
+        self.last = Some(ticket);
         match left {
             Left::Reply(reply) => Some(reply),
             Left::Nothing | Left::Waiter(_) => None,
@@ -365,7 +383,7 @@ mod tests {
         let once = calls.map(|call| call(&mut slots, &waker));
         assert_eq!(calls.map(|call| call(&mut slots, &waker)), once);
         call::<9>(&mut slots, &waker);
-        assert_eq!(slots.0.len(), Slots::KEPT_MAX);
+        assert_eq!(slots.others.len() + 1, Slots::KEPT_MAX);
     }
 
     /// Another waker every time that it is woken or looks again.
