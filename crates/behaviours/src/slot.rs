@@ -106,7 +106,7 @@ impl Slots {
         if let Some(last) = self.last.take() {
             match last.downcast() {
                 Ok(ticket) => return Some(ticket),
-                Err(other) => self.put_aside(other),
+                Err(other) => self.others.push(other),
             }
         }
         let at = self
@@ -114,13 +114,6 @@ impl Slots {
             .iter()
             .rposition(|kept| kept.is::<Ticket<T>>())?;
         self.others.remove(at).downcast().ok()
-    }
-
-    fn put_aside(&mut self, slot: Box<dyn Any + Send>) {
-        if self.others.len() + 1 >= Self::KEPT_MAX {
-            self.others.remove(0);
-        }
-        self.others.push(slot);
     }
 
     /// The reply that has come back with the ticket; none where the server has dropped the duty to answer. The
@@ -132,6 +125,9 @@ impl Slots {
     ) -> Option<T> {
         let left = mem::replace(ticket.left(), Left::Nothing);
         ticket.slot = Some(waiting.slot);
+        if self.others.len() >= Self::KEPT_MAX {
+            self.others.remove(0);
+        }
         self.last = Some(ticket);
         match left {
             Left::Reply(reply) => Some(reply),
@@ -367,11 +363,11 @@ mod tests {
 
     #[test]
     fn there_is_a_slot_for_each_type_of_replies_up_to_a_bound() {
-        fn call<const N: usize>(slots: &mut Slots, waker: &Waker) -> *const () {
+        fn call<const N: usize>(slots: &mut Slots, waker: &Waker) -> Arc<dyn Any + Send + Sync> {
             let (answer, mut waiting) = slots.open::<[u8; N]>(waker);
             assert!(came(&mut waiting, waker).is_none());
             answer.give([0; N]);
-            let slot = Arc::as_ptr(&waiting.slot).cast();
+            let slot = waiting.slot.clone();
             let came = came(&mut waiting, waker).unwrap();
             assert!(slots.close(waiting, came).is_some());
             slot
@@ -381,7 +377,9 @@ mod tests {
             call::<1>, call::<2>, call::<3>, call::<4>, call::<5>, call::<6>, call::<7>, call::<8>,
         ];
         let once = calls.map(|call| call(&mut slots, &waker));
-        assert_eq!(calls.map(|call| call(&mut slots, &waker)), once);
+        for (call, slot) in calls.iter().zip(&once) {
+            assert!(Arc::ptr_eq(&call(&mut slots, &waker), slot));
+        }
         call::<9>(&mut slots, &waker);
         assert_eq!(slots.others.len() + 1, Slots::KEPT_MAX);
     }
