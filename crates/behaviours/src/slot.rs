@@ -73,9 +73,14 @@ impl<T> Slot<T> {
     }
 }
 
-/// Slots that wait for the next call, one for each type of replies, the last used last.
+/// Slots that wait for the next call, one for each type of replies.
 #[derive(Default)]
-pub(crate) struct Slots(Vec<Box<dyn Any + Send>>);
+pub(crate) struct Slots {
+    /// That of the last call, mostly the only one: here it lies beside the timer, which each call needs too.
+    last: Option<Box<dyn Any + Send>>,
+    /// The last used last.
+    others: Vec<Box<dyn Any + Send>>,
+}
 
 impl Slots {
     /// Kept at most: who asks for more types of replies in turn pays an allocation or two. A guess, unmeasured.
@@ -98,8 +103,17 @@ impl Slots {
     }
 
     fn take<T: Send + 'static>(&mut self) -> Option<Box<Ticket<T>>> {
-        let at = self.0.iter().rposition(|kept| kept.is::<Ticket<T>>())?;
-        self.0.remove(at).downcast().ok()
+        if let Some(last) = self.last.take() {
+            match last.downcast() {
+                Ok(ticket) => return Some(ticket),
+                Err(other) => self.others.push(other),
+            }
+        }
+        let at = self
+            .others
+            .iter()
+            .rposition(|kept| kept.is::<Ticket<T>>())?;
+        self.others.remove(at).downcast().ok()
     }
 
     /// The reply that has come back with the ticket; none where the server has dropped the duty to answer. The
@@ -111,10 +125,10 @@ impl Slots {
     ) -> Option<T> {
         let left = mem::replace(ticket.left(), Left::Nothing);
         ticket.slot = Some(waiting.slot);
-        if self.0.len() >= Self::KEPT_MAX {
-            self.0.remove(0);
+        if self.others.len() >= Self::KEPT_MAX {
+            self.others.remove(0);
         }
-        self.0.push(ticket);
+        self.last = Some(ticket);
         match left {
             Left::Reply(reply) => Some(reply),
             Left::Nothing | Left::Waiter(_) => None,
@@ -349,11 +363,11 @@ mod tests {
 
     #[test]
     fn there_is_a_slot_for_each_type_of_replies_up_to_a_bound() {
-        fn call<const N: usize>(slots: &mut Slots, waker: &Waker) -> *const () {
+        fn call<const N: usize>(slots: &mut Slots, waker: &Waker) -> Arc<dyn Any + Send + Sync> {
             let (answer, mut waiting) = slots.open::<[u8; N]>(waker);
             assert!(came(&mut waiting, waker).is_none());
             answer.give([0; N]);
-            let slot = Arc::as_ptr(&waiting.slot).cast();
+            let slot = waiting.slot.clone();
             let came = came(&mut waiting, waker).unwrap();
             assert!(slots.close(waiting, came).is_some());
             slot
@@ -363,9 +377,11 @@ mod tests {
             call::<1>, call::<2>, call::<3>, call::<4>, call::<5>, call::<6>, call::<7>, call::<8>,
         ];
         let once = calls.map(|call| call(&mut slots, &waker));
-        assert_eq!(calls.map(|call| call(&mut slots, &waker)), once);
+        for (call, slot) in calls.iter().zip(&once) {
+            assert!(Arc::ptr_eq(&call(&mut slots, &waker), slot));
+        }
         call::<9>(&mut slots, &waker);
-        assert_eq!(slots.0.len(), Slots::KEPT_MAX);
+        assert_eq!(slots.others.len() + 1, Slots::KEPT_MAX);
     }
 
     /// Another waker every time that it is woken or looks again.
