@@ -111,6 +111,28 @@ async fn a_new_watcher_is_answered_what_is_connected_and_told_only_of_changes() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_another_node_is_not_told_and_holds_nothing_up() {
+    let net = Net::new().await;
+    let (here, there) = (net.node("here").await, net.node("there").await);
+    let stranger = there.attach().unwrap();
+    connect(&here, &there).await;
+    assert_eq!(here.monitor_nodes(stranger.pid()).len(), 1);
+    here.monitor_node(stranger.pid(), name("nobody"));
+    here.monitor_node(stranger.pid(), there.name());
+    let mut watcher = watch(&here, MonitorNodes::default());
+    let third = net.node("third").await;
+    let connecting = timeout(PATIENCE, connect(&here, &third));
+    connecting.await.expect("it does not hang");
+    assert!(matches!(
+        next(&mut watcher).await,
+        Delivery::Node(NodeEvent::Up { .. })
+    ));
+    for node in [here, there, third] {
+        node.stop(PATIENCE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hidden_nodes_are_told_to_those_who_want_them() {
     let net = Net::new().await;
     let a = net.node("a").await;

@@ -61,7 +61,7 @@ impl Node {
     /// [`NodeEvent`](crate::NodeEvent)s, or `{nodeup, Node}` and `{nodedown, Node}` where its messages are terms.
     ///
     /// Answers the connections that there are: the first event is a change of just these. Of them it is
-    /// not told, as in OTP. Each further call has it told once more.
+    /// not told, as in OTP. Each further call has it told once more. A process of another node is never told.
     pub fn monitor_nodes(&self, watcher: Pid) -> Vec<ConnectionInfo> {
         self.monitor_nodes_with(watcher, MonitorNodes::default())
     }
@@ -73,7 +73,10 @@ impl Node {
         state
             .watchers
             .sweep(|watcher| self.is_process_alive(watcher));
-        state.watchers.monitor_nodes(watcher, options);
+        // Told under the lock of this state, which a way to another node takes.
+        if watcher.node == self.name() {
+            state.watchers.monitor_nodes(watcher, options);
+        }
         let mut connections = state.peers.all();
         drop(state);
         connections.retain(|connection| options.includes(connection.is_visible()));
@@ -93,10 +96,11 @@ impl Node {
 
     /// Tells `watcher` once when `peer` goes down, as `erlang:monitor_node(peer, true)` does:
     /// [`NodeEvent::Down`](crate::NodeEvent::Down), or `{nodedown, Node}`. Connects where there is no
-    /// connection; if that fails, the node is down. Each call has it told once more.
+    /// connection; if that fails, the node is down. Each call has it told once more. A process of another node is
+    /// never told.
     pub fn monitor_node(&self, watcher: Pid, peer: impl Into<NodeName>) {
         let peer = peer.into();
-        if peer == self.name() {
+        if peer == self.name() || watcher.node != self.name() {
             return;
         }
         let mut state = self.state();
