@@ -8,8 +8,8 @@ mod support;
 use std::time::Duration;
 
 use purlin_node::{
-    Caller, Delivery, Destination, Envelope, Flags, Mailbox, Node, Pid, Reference, RemoteError,
-    Term, atom,
+    Caller, Delivery, Destination, Envelope, Flags, Mailbox, MonitorOptions, Node, Pid, Raise,
+    Reference, RemoteError, RequestOptions, Term, atom,
 };
 use support::mailbox::{message, next, trapping};
 use support::{Net, PATIENCE, name};
@@ -289,4 +289,29 @@ async fn questions_to_many_nodes_are_answered_by_each_for_itself() {
     for node in nodes {
         node.stop(PATIENCE).await;
     }
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_sees_needs_no_form_of_a_term_and_what_is_raised_is_seen() {
+    let net = Net::new().await;
+    let (here, there) = (net.node("here").await, net.node("there").await);
+    there.export("odd", "value", || async { f64::NAN });
+    there.export("odd", "raise", || async {
+        Err::<f64, _>(Raise::Exit(atom_term("because")))
+    });
+    let mut me = here.attach().unwrap();
+    for (function, reason) in [("value", "normal"), ("raise", "because")] {
+        let monitored = RequestOptions {
+            monitor: Some(MonitorOptions::default()),
+            ..RequestOptions::default()
+        };
+        let started = me.spawn_on(name("there"), "odd", function, (), monitored);
+        let (_, monitor) = started.await.unwrap();
+        assert_eq!(down(&mut me).await, (monitor, reason.into()));
+    }
+    let called = here.erpc_call(name("there"), "odd", "value", (), PATIENCE);
+    let error = called.await.unwrap_err();
+    assert!(format!("{error:?}").contains("unencodable"), "{error:?}");
+    here.stop(PATIENCE).await;
+    there.stop(PATIENCE).await;
 }
