@@ -133,9 +133,14 @@ async fn what_we_unlinked_and_demonitored_tells_nothing() {
         let theirs = pair.dying(&mut ours).await;
         ours.link(theirs);
         let monitor = ours.monitor(theirs);
+        // What the shell asks by comes another way than the link: it waits for what follows that one.
+        pair.erl.eval("register(me, self())").await;
+        let linked = Term::from(atom!("linked"));
+        let shell = (atom!("me"), name("erl"));
+        ours.send(shell, &linked).await.unwrap();
         pair.erl
             .check(
-                "receive after 0 -> ok end, {links, L} = process_info(get(d), links), length(L)",
+                "receive linked -> {links, L} = process_info(get(d), links), length(L) end",
                 "1",
             )
             .await;
